@@ -1,0 +1,35 @@
+//! What userspace tells the programs.
+
+/// Capture configuration; the single value of an array map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CaptureConfig {
+    /// Payload bytes of a segment to hand over at the most; 0 is no limit.
+    pub payload_limit: u32,
+    /// A flow is taken if its symmetric hash modulo 2^32 is below this, or if this is 0 (take all).
+    pub sample_below: u32,
+    /// Ring fill, in bytes, above which the reader is woken; below it the reader polls.
+    pub wake_bytes: u32,
+    /// `FILTER_*` bits: which filter maps to consult.
+    pub filters: u32,
+}
+
+/// Only flows with a port (either end) in the port map.
+pub const FILTER_PORTS: u32 = 1;
+/// Only flows with an address (either end) in the CIDR tries.
+pub const FILTER_CIDRS: u32 = 2;
+/// Only sockets whose cgroup, or an ancestor of it, is in the cgroup map.
+pub const FILTER_CGROUPS: u32 = 4;
+/// Leave out egress.
+pub const FILTER_NO_EGRESS: u32 = 8;
+/// Leave out ingress.
+pub const FILTER_NO_INGRESS: u32 = 16;
+/// The cut-off map has entries.
+pub const FILTER_CUT_OFFS: u32 = 32;
+
+#[cfg(feature = "user")]
+mod pod {
+    // SAFETY: `#[repr(C)]`, four u32, no padding.
+    #[expect(unsafe_code, reason = "aya writes map values as plain bytes")]
+    unsafe impl aya::Pod for super::CaptureConfig {}
+}

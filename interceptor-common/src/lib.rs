@@ -1,0 +1,17 @@
+//! What crosses the kernel boundary, stated once: events, configuration and bounds.
+//!
+//! Every type is `#[repr(C)]` with explicit padding and holds integers only, so that any bit pattern is a value and
+//! both halves agree on each offset. Addresses are IPv6; IPv4 is mapped (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2).
+//! Ports, sequence numbers and lengths are in host byte order; addresses are in network byte order.
+#![no_std]
+
+mod config;
+mod event;
+mod reason;
+
+pub use config::*;
+pub use event::*;
+pub use reason::*;
+
+/// Version of everything in this crate; an object built for another one is refused at load.
+pub const ABI_VERSION: u16 = 1;

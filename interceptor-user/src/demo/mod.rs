@@ -1,0 +1,1 @@
+//! Two pods, a model server and a client, to see the interceptor at work.

@@ -1,0 +1,1 @@
+//! Messages to exchanges: pairing requests with responses.

@@ -1,0 +1,1 @@
+//! Segments to chunks: the flow table and TCP reassembly.

@@ -1,0 +1,1 @@
+//! Loading, attaching, feature detection, and the maps.

@@ -1,0 +1,24 @@
+//! The interceptor's userspace half.
+//!
+//! ```text
+//! capture ─► flow ─► session{protocol ─► exchange} ─► sink
+//!    ▲ ring, pcap, memory
+//! ```
+//!
+//! [`pipeline`] is this diagram as code; [`model`] holds the words. `flow`, `protocol`, `exchange`, `session` are
+//! sans-IO: no clock, no files, no runtime. Time arrives with the data.
+
+pub mod admin;
+pub mod capture;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod exchange;
+pub mod flow;
+pub mod kernel;
+pub mod model;
+pub mod pipeline;
+pub mod policy;
+pub mod protocol;
+pub mod session;
+pub mod sink;

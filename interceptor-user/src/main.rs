@@ -1,0 +1,3 @@
+//! `interceptor`: parse, dispatch, exit code.
+
+fn main() {}

@@ -1,0 +1,120 @@
+use super::Side;
+
+/// Why bytes that TCP carried are not among the captured ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum LossReason {
+    /// Carried before the capture joined the flow.
+    BeforeJoin,
+    /// The ring buffer was full.
+    RingFull,
+    /// Userspace asked the kernel for no more of this flow.
+    CutOff,
+    /// Beyond the payload limit of a segment, or the snap length of a capture file.
+    PayloadLimit,
+    /// Out-of-order bytes beyond the reassembly limits.
+    MemoryLimit,
+    /// A fragment, an oversized or unparseable packet.
+    Unreadable,
+    /// Never seen, and no reason is known: a capture tool's drop, a path around the hook, the end of the capture.
+    NotSeen,
+}
+
+impl LossReason {
+    /// How many there are.
+    pub const COUNT: usize = 7;
+
+    /// All of them, in index order.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::BeforeJoin,
+        Self::RingFull,
+        Self::CutOff,
+        Self::PayloadLimit,
+        Self::MemoryLimit,
+        Self::Unreadable,
+        Self::NotSeen,
+    ];
+
+    /// Name in metrics and output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BeforeJoin => "before_join",
+            Self::RingFull => "ring_full",
+            Self::CutOff => "cut_off",
+            Self::PayloadLimit => "payload_limit",
+            Self::MemoryLimit => "memory_limit",
+            Self::Unreadable => "unreadable",
+            Self::NotSeen => "not_seen",
+        }
+    }
+}
+
+/// What became of the bytes that one side of a flow sent, in bytes of TCP payload, each counted once.
+///
+/// `carried = captured + lost` and, once the flow is over, `captured = parsed + reported`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SideLedger {
+    /// Carried by TCP: the kernel's counter where there is one (`kernel`), else what sequence numbers prove.
+    pub carried: u64,
+    /// `carried` is the kernel's own counter.
+    pub kernel: bool,
+    /// Captured and handed to a decoder, in order.
+    pub captured: u64,
+    /// Captured bytes that became part of a message.
+    pub parsed: u64,
+    /// Captured bytes that became part of none, which an anomaly or the protocol `opaque` reports.
+    pub reported: u64,
+    /// Not captured, by [`LossReason`].
+    pub lost: [u64; LossReason::COUNT],
+    /// Captured more than once (retransmissions, overlaps); in none of the sums above.
+    pub duplicate: u64,
+}
+
+impl SideLedger {
+    /// All bytes that were not captured.
+    pub fn lost_total(&self) -> u64 {
+        self.lost.iter().sum()
+    }
+
+    /// Books lost bytes.
+    pub const fn lose(&mut self, reason: LossReason, bytes: u64) {
+        self.lost[reason as usize] += bytes;
+    }
+
+    /// Do both equations hold?
+    pub fn balances(&self) -> bool {
+        self.carried == self.captured + self.lost_total() && self.captured == self.parsed + self.reported
+    }
+}
+
+/// Both sides of a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// What the client sent.
+    pub client: SideLedger,
+    /// What the server sent.
+    pub server: SideLedger,
+}
+
+impl Ledger {
+    /// What this side sent.
+    pub const fn side(&self, side: Side) -> &SideLedger {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    /// What this side sent, to change it.
+    pub const fn side_mut(&mut self, side: Side) -> &mut SideLedger {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Do the equations hold on both sides?
+    pub fn balances(&self) -> bool {
+        self.client.balances() && self.server.balances()
+    }
+}

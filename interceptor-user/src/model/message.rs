@@ -1,0 +1,104 @@
+use super::{Anomaly, Fields, Head, Ledger, LossReason, Protocol, Side, Timestamp};
+
+/// In-order bytes of one side of a flow, or a hole in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk<'a> {
+    /// The next bytes.
+    Data(&'a [u8]),
+    /// That many bytes are missing here and will not come.
+    Gap {
+        /// How many.
+        len: u64,
+        /// Why, as far as known.
+        reason: LossReason,
+    },
+}
+
+/// Why a flow is over for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowEnd {
+    /// Both sides sent FIN.
+    Closed,
+    /// One side reset it.
+    Reset,
+    /// Nothing was seen for the configured time.
+    Idle,
+    /// Its addresses were used anew.
+    Reused,
+    /// It was the least recently used when there were too many.
+    Evicted,
+    /// The capture ended.
+    CaptureEnded,
+}
+
+impl FlowEnd {
+    /// Name in metrics and output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Reset => "reset",
+            Self::Idle => "idle",
+            Self::Reused => "reused",
+            Self::Evicted => "evicted",
+            Self::CaptureEnded => "capture_ended",
+        }
+    }
+}
+
+/// What the flow table tells a session.
+#[derive(Clone, Copy, Debug)]
+pub enum FlowEvent<'a> {
+    /// A new flow; always the first event of it.
+    Opened,
+    /// The next chunk of one side.
+    Chunk {
+        /// Who sent it.
+        side: Side,
+        /// When its (last) segment was captured.
+        time: Timestamp,
+        /// The bytes.
+        chunk: Chunk<'a>,
+    },
+    /// A retransmission on this side differed from the first copy.
+    RetransmissionDiffers {
+        /// Who sent it.
+        side: Side,
+    },
+    /// This side sent FIN, and everything before it was handed over.
+    Finished {
+        /// Who.
+        side: Side,
+        /// When.
+        time: Timestamp,
+    },
+    /// The flow is over; nothing follows.
+    Ended {
+        /// Why.
+        end: FlowEnd,
+        /// When.
+        time: Timestamp,
+        /// What TCP carried and what was captured; `parsed` and `reported` are for the session to fill in.
+        ledger: Ledger,
+    },
+}
+
+/// What a decoder makes of chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Start line and header fields. A 1xx response is followed by another head.
+    Head(Head),
+    /// Content bytes, framing removed.
+    Body(&'a [u8]),
+    /// Content bytes that are missing.
+    BodyGap(u64),
+    /// Trailer fields.
+    Trailers(Fields),
+    /// The message is over, in the way its framing says.
+    End,
+    /// The message is over, and not in the way its framing says (an anomaly went before).
+    Aborted,
+    /// Something is odd about the current message (or about what lies between messages).
+    Anomaly(Anomaly),
+    /// From here on the flow is not this protocol's: CONNECT, Upgrade, or something never recognised.
+    Opaque(Protocol),
+}

@@ -1,0 +1,23 @@
+//! The words of this program: what every stage hands to the next.
+//!
+//! Stages import this module and never each other. It imports nothing local but `interceptor-common`.
+
+mod anomaly;
+mod event;
+mod exchange;
+mod flow;
+mod head;
+mod ledger;
+mod message;
+mod record;
+mod time;
+
+pub use anomaly::{Anomalies, Anomaly};
+pub use event::{Event, LossReport, Owner, Segment, SocketChange, SocketReport, TcpFlags};
+pub use exchange::{Exchange, Part};
+pub use flow::{Endpoint, FlowInfo, FlowKey, Peer, Process, Side};
+pub use head::{Fields, Head, StartLine, Version};
+pub use ledger::{Ledger, LossReason, SideLedger};
+pub use message::{Chunk, FlowEnd, FlowEvent, Message};
+pub use record::{FlowRecord, Protocol, Record};
+pub use time::Timestamp;

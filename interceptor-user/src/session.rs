@@ -1,0 +1,1 @@
+//! One flow: two decoders and the pairing of their messages.
