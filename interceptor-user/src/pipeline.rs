@@ -1,1 +1,183 @@
-//! The path of a byte.
+//! The path of a byte: source ─► flow ─► session ─► sink.
+//!
+//! One [`Pipeline`] is one worker: it owns its flows and shares nothing but the [`Counts`] it publishes. A live capture,
+//! a capture file and a test differ in the [`Source`] that they run it on, and in nothing else.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use crate::{
+    capture::{Polled, Source},
+    flow,
+    model::{Event, FlowEvent, FlowInfo, Record, Timestamp},
+    session::{self, Session},
+    sink::{Sink, Stop},
+};
+
+/// How long a poll may wait, and so how long a request to stop may go unnoticed.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Bounds of a pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Flows and reassembly.
+    pub flow: flow::Limits,
+    /// Decoding and pairing.
+    pub session: session::Limits,
+}
+
+/// What a pipeline tells others about itself; written once a poll, read at any time.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Flows in the table.
+    pub open_flows: AtomicU64,
+    /// Exchanges that have begun and are not over.
+    pub open_exchanges: AtomicU64,
+    /// Flows opened so far.
+    pub flows_opened: AtomicU64,
+    /// Polls of the source so far.
+    pub polls: AtomicU64,
+}
+
+/// Gives a new flow what the capture cannot know: processes and containers behind its sockets.
+pub type Identify = Box<dyn FnMut(&mut FlowInfo) + Send>;
+
+/// One worker, from events to records.
+pub struct Pipeline<K> {
+    flows: flow::Table<Session>,
+    downstream: Downstream<K>,
+}
+
+/// What comes after the flow table; apart from it, so that both can be borrowed at once.
+struct Downstream<K> {
+    limits: session::Limits,
+    sink: K,
+    identify: Option<Identify>,
+    counts: Arc<Counts>,
+    flows_opened: u64,
+    open_exchanges: u64,
+    /// The first error of the sink; nothing is handed to it afterwards.
+    failure: Option<anyhow::Error>,
+}
+
+impl<K: Sink> Pipeline<K> {
+    /// An empty pipeline in front of `sink`.
+    pub fn new(options: Options, sink: K) -> Self {
+        Self {
+            flows: flow::Table::new(options.flow),
+            downstream: Downstream {
+                limits: options.session,
+                sink,
+                identify: None,
+                counts: Arc::default(),
+                flows_opened: 0,
+                open_exchanges: 0,
+                failure: None,
+            },
+        }
+    }
+
+    /// Asks `identify` about every new flow.
+    #[must_use]
+    pub fn with_identify(mut self, identify: Identify) -> Self {
+        self.downstream.identify = Some(identify);
+        self
+    }
+
+    /// Takes what the source gives until it ends, `stop` is set, or the sink wants no more ([`Stop`], which is no error).
+    pub fn run<S: Source>(&mut self, source: &mut S, stop: &AtomicBool) -> anyhow::Result<()> {
+        while !stop.load(Relaxed) {
+            let polled = source.poll(POLL, |event| self.event(&event))?;
+            match polled {
+                Polled::Events { now } | Polled::Idle { now } => self.tick(now),
+                Polled::End => return self.downstream.settle(),
+            }
+            if self.downstream.stopped() {
+                break;
+            }
+        }
+        self.downstream.settle()
+    }
+
+    /// Ends every flow and flushes the sink: the capture is over.
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        self.flows.finish(|info, session, event| self.downstream.deliver(info, session, event));
+        self.publish();
+        self.downstream.settle()
+    }
+
+    /// What this pipeline tells others about itself.
+    pub const fn counts(&self) -> &Arc<Counts> {
+        &self.downstream.counts
+    }
+
+    /// Where the records go.
+    pub const fn sink(&self) -> &K {
+        &self.downstream.sink
+    }
+
+    /// Where the records go, to change it.
+    pub const fn sink_mut(&mut self) -> &mut K {
+        &mut self.downstream.sink
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        self.flows.event(event, |info, session, event| self.downstream.deliver(info, session, event));
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.flows.tick(now, |info, session, event| self.downstream.deliver(info, session, event));
+        self.downstream.flush();
+        self.downstream.counts.polls.fetch_add(1, Relaxed);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let counts = &self.downstream.counts;
+        counts.open_flows.store(self.flows.len() as u64, Relaxed);
+        counts.flows_opened.store(self.downstream.flows_opened, Relaxed);
+        counts.open_exchanges.store(self.downstream.open_exchanges, Relaxed);
+    }
+}
+
+impl<K: Sink> Downstream<K> {
+    fn deliver(&mut self, info: &mut Arc<FlowInfo>, session: &mut Session, event: FlowEvent<'_>) {
+        if matches!(event, FlowEvent::Opened) {
+            self.flows_opened += 1;
+            if let Some(identify) = &mut self.identify {
+                identify(Arc::make_mut(info));
+            }
+        }
+        let before = u64::from(session.open_exchanges());
+        let (sink, failure) = (&mut self.sink, &mut self.failure);
+        session.event(info, event, &self.limits, &mut |record: Record| {
+            if failure.is_none() {
+                *failure = sink.record(&record).err();
+            }
+        });
+        self.open_exchanges = (self.open_exchanges + u64::from(session.open_exchanges())).saturating_sub(before);
+    }
+
+    fn flush(&mut self) {
+        if self.failure.is_none() {
+            self.failure = self.sink.flush().err();
+        }
+    }
+
+    const fn stopped(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    fn settle(&mut self) -> anyhow::Result<()> {
+        self.flush();
+        match self.failure.take() {
+            Some(failure) if !failure.is::<Stop>() => Err(failure),
+            _ => Ok(()),
+        }
+    }
+}

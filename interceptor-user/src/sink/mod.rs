@@ -2,13 +2,18 @@
 
 use crate::model::Record;
 
-/// A place that records go to. It must not block for long: the pipeline waits for it.
+/// A place that records go to. The pipeline waits for it, so it must not block for long.
 pub trait Sink {
-    /// Takes one record.
+    /// Takes one record. [`Stop`] as the error ends the pipeline without being one.
     fn record(&mut self, record: &Record) -> anyhow::Result<()>;
 
-    /// Called when the pipeline is about to wait, and at the end: write out what is buffered.
+    /// Called once a poll and at the end: write out what is buffered.
     fn flush(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
 }
+
+/// The sink wants no more: it has what it was asked for, or its reader is gone.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the sink wants no more records")]
+pub struct Stop;
