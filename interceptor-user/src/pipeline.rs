@@ -61,8 +61,10 @@ struct Downstream<K> {
     counts: Arc<Counts>,
     flows_opened: u64,
     open_exchanges: u64,
-    /// The first error of the sink; nothing is handed to it afterwards.
+    /// The first error of the sink, until it is reported.
     failure: Option<anyhow::Error>,
+    /// The sink failed or wants no more; nothing is handed to it any longer.
+    done: bool,
 }
 
 impl<K: Sink> Pipeline<K> {
@@ -78,6 +80,7 @@ impl<K: Sink> Pipeline<K> {
                 flows_opened: 0,
                 open_exchanges: 0,
                 failure: None,
+                done: false,
             },
         }
     }
@@ -97,7 +100,7 @@ impl<K: Sink> Pipeline<K> {
                 Polled::Events { now } | Polled::Idle { now } => self.tick(now),
                 Polled::End => return self.downstream.settle(),
             }
-            if self.downstream.stopped() {
+            if self.downstream.done {
                 break;
             }
         }
@@ -154,23 +157,21 @@ impl<K: Sink> Downstream<K> {
             }
         }
         let before = u64::from(session.open_exchanges());
-        let (sink, failure) = (&mut self.sink, &mut self.failure);
+        let (sink, failure, done) = (&mut self.sink, &mut self.failure, &mut self.done);
         session.event(info, event, &self.limits, &mut |record: Record| {
-            if failure.is_none() {
+            if !*done {
                 *failure = sink.record(&record).err();
+                *done = failure.is_some();
             }
         });
         self.open_exchanges = (self.open_exchanges + u64::from(session.open_exchanges())).saturating_sub(before);
     }
 
     fn flush(&mut self) {
-        if self.failure.is_none() {
+        if !self.done {
             self.failure = self.sink.flush().err();
+            self.done = self.failure.is_some();
         }
-    }
-
-    const fn stopped(&self) -> bool {
-        self.failure.is_some()
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
