@@ -265,7 +265,24 @@ mod tests {
         let records = [exchange("/v2?x=1", 200, 2), exchange("/v2", 200, 4), exchange("/no", 404, 1), flow(90, 10)];
         records.iter().for_each(|record| summary.record(record));
         let tally = Tally { answered: 3, by_status: [(200, 2), (404, 1)].into(), ..Tally::default() };
-        insta::assert_snapshot!(text(&summary, &tally), @"");
+        insta::assert_snapshot!(text(&summary, &tally), @"
+        3 exchanges on 1 connections in 2.0 s (1.5/s); 3 complete
+        the client counted 3 answers: the same, status by status
+
+        status   2xx 2   4xx 1
+        latency  p50 2.03 ms   p90 4.00 ms   p99 4.00 ms   max 4.00 ms
+
+         count    2xx    4xx  other       p50       p99  request
+             2      2      0      0   2.03 ms   4.00 ms  GET /v2
+             1      0      1      0   1.00 ms   1.00 ms  GET /no
+
+        ledger, in bytes     carried   captured     parsed   reported       lost
+        client to server         100         90         90          0         10
+            of the lost, ring_full: 10
+        server to client           0          0          0          0          0
+        balanced: carried = captured + lost, captured = parsed + reported, on each of 1 connections
+        the kernel's own counters stand behind 1 of the 2 directions
+        ");
     }
 
     #[test]
