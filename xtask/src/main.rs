@@ -1,2 +1,72 @@
-//! Build, run, test.
-fn main() {}
+//! Builds, runs, tests, checks and measures the interceptor: `cargo xtask COMMAND`.
+//!
+//! Each command first provides what it needs: the object for the kernel needs a compiler with the sources of `core`
+//! ([`toolchain`]) and a linker ([`linker`]); what is missing is installed, and said so.
+
+mod apt;
+mod build;
+mod ci;
+mod doctor;
+mod linker;
+mod packages;
+mod project;
+mod run;
+mod step;
+mod test;
+mod toolchain;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::project::Project;
+
+/// Builds, runs, tests, checks and measures the interceptor.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the kernel object and the binary; installs a compiler and a linker for BPF if there is none.
+    Build,
+    /// Build, then run the demo, or `interceptor ARGS` for `cargo xtask run -- ARGS`.
+    Run {
+        /// Arguments of `interceptor`; without any, `demo`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Build, then run every test, or those whose names contain FILTER.
+    Test {
+        /// Part of the names of the tests to run.
+        filter: Option<String>,
+    },
+    /// Format, lints, tidy, build, tests, docs, licences: what a change has to pass.
+    Ci,
+    /// Say which compiler and linker are picked for BPF, and what is missing.
+    Doctor,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Args::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    let project = Project::find()?;
+    match command {
+        Command::Build => build::all(&project).map(|_| ExitCode::SUCCESS),
+        Command::Run { args } => run::run(&project, args),
+        Command::Test { filter } => test::run(&project, filter.as_deref()),
+        Command::Ci => ci::run(&project),
+        Command::Doctor => doctor::run(&project),
+    }
+}

@@ -1,0 +1,187 @@
+//! `cargo xtask ci`: what a change has to pass, each part timed.
+
+use std::{
+    env,
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    apt::{self, Privilege},
+    build, linker,
+    project::{Project, on_path},
+    step, toolchain,
+};
+
+/// How a part ended.
+enum Outcome {
+    Passed,
+    /// Passed, with something to know.
+    Noted(String),
+    Failed(String),
+}
+
+impl From<Result<()>> for Outcome {
+    fn from(result: Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::Passed,
+            Err(error) => Self::Failed(format!("{error:#}")),
+        }
+    }
+}
+
+type Part = (&'static str, fn(&Project) -> Outcome);
+
+/// In the order in which they are cheap to find wrong.
+const PARTS: &[Part] = &[
+    ("format", |project| format(project).into()),
+    ("build", |project| build::all(project).map(drop).into()),
+    ("clippy", |project| clippy(project).into()),
+    ("clippy, kernel", clippy_kernel),
+    ("test", |project| tests(project).into()),
+    ("docs", |project| docs(project).into()),
+    ("fuzz targets", |project| fuzz(project).into()),
+    ("licences", licences),
+];
+
+/// Runs all parts, also after a failure: one run tells everything.
+pub(crate) fn run(project: &Project) -> Result<ExitCode> {
+    let mut results = Vec::new();
+    for (name, part) in PARTS {
+        eprintln!("\n==== {name}");
+        let started = Instant::now();
+        let outcome = part(project);
+        if let Outcome::Failed(error) = &outcome {
+            eprintln!("error: {error}");
+        }
+        results.push((*name, outcome, started.elapsed()));
+    }
+    println!("\n{}", table(&results));
+    let failed = results.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)));
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn table(results: &[(&str, Outcome, Duration)]) -> String {
+    let mut text = String::new();
+    for (name, outcome, time) in results {
+        let (word, note) = match outcome {
+            Outcome::Passed => ("ok", String::new()),
+            Outcome::Noted(note) => ("ok", format!("  {note}")),
+            Outcome::Failed(error) => ("FAILED", format!("  {}", error.lines().next().unwrap_or_default())),
+        };
+        text += &format!("{name:<16} {word:<7} {:>6.1} s{note}\n", time.as_secs_f64());
+    }
+    let total: Duration = results.iter().map(|(_, _, time)| *time).sum();
+    text + &format!("{:<16} {:<7} {:>6.1} s", "total", "", total.as_secs_f64())
+}
+
+/// Manifests of the workspaces beside the main one.
+fn beside(project: &Project) -> Vec<std::path::PathBuf> {
+    let manifests = ["interceptor-ebpf/Cargo.toml", "tests/fuzz/Cargo.toml"].map(|path| project.path(path));
+    manifests.into_iter().filter(|path| path.is_file()).collect()
+}
+
+fn format(project: &Project) -> Result<()> {
+    step::stream("cargo fmt", project.cargo().args(["fmt", "--all", "--check"]))?;
+    for manifest in beside(project) {
+        let what = format!("cargo fmt, {}", manifest.display());
+        step::stream(&what, project.cargo().args(["fmt", "--check", "--manifest-path"]).arg(&manifest))?;
+    }
+    Ok(())
+}
+
+fn clippy(project: &Project) -> Result<()> {
+    let mut command = project.cargo();
+    command.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+    step::stream("cargo clippy", &mut command)
+}
+
+/// The kernel half needs a clippy of the compiler that has `core`'s sources.
+fn clippy_kernel(project: &Project) -> Outcome {
+    let attempt = || -> Result<Outcome> {
+        let compiler = toolchain::provide(project)?;
+        if !compiler.rustc.with_file_name("cargo-clippy").is_file() {
+            return Ok(Outcome::Noted(format!("SKIPPED: the compiler for BPF ({}) has no clippy", compiler.name)));
+        }
+        let linker = linker::provide(project, &compiler)?;
+        let mut command = build::cargo(project, &compiler, &linker, "clippy");
+        step::stream("cargo clippy, kernel object", command.args(["--", "-D", "warnings"]))?;
+        Ok(Outcome::Passed)
+    };
+    attempt().unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
+}
+
+/// As root nothing may be skipped for want of privileges.
+fn tests(project: &Project) -> Result<()> {
+    let root = apt::privilege() == Privilege::Root;
+    if !root {
+        eprintln!("not root: tests that need it are skipped");
+    }
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("test");
+    if root {
+        command.env("REQUIRE_ROOT", "1");
+    }
+    step::stream("cargo xtask test", command.current_dir(&project.root))
+}
+
+fn docs(project: &Project) -> Result<()> {
+    let mut command = project.cargo();
+    command.args(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings");
+    step::stream("cargo doc", &mut command)
+}
+
+/// They compile on any compiler; only running them takes a nightly one.
+fn fuzz(project: &Project) -> Result<()> {
+    let manifest = project.path("tests/fuzz/Cargo.toml");
+    if !manifest.is_file() {
+        bail!("{} is not there", manifest.display());
+    }
+    let mut command = project.cargo();
+    command.args(["check", "--locked", "--bins", "--manifest-path"]).arg(manifest);
+    step::stream("cargo check, fuzz targets", &mut command)
+}
+
+/// `cargo deny`; its advisory database lies on a Git server, which not every build machine can reach.
+fn licences(project: &Project) -> Outcome {
+    let attempt = || -> Result<Outcome> {
+        let deny = cargo_deny(project)?;
+        let manifests = [project.path("Cargo.toml")].into_iter().chain(beside(project));
+        let check = |manifest: &std::path::Path, what: &[&str]| {
+            let mut command = project.subcommand(&deny);
+            command.args(["--locked", "--manifest-path"]).arg(manifest).arg("--config").arg(project.path("deny.toml"));
+            command.arg("check").args(what);
+            command
+        };
+        for manifest in manifests {
+            let mut command = check(&manifest, &["bans", "licenses", "sources"]);
+            step::stream(&format!("cargo deny, {}", manifest.display()), &mut command)?;
+        }
+        let mut fetch = project.subcommand(&deny);
+        fetch.arg("--config").arg(project.path("deny.toml")).args(["fetch", "db"]);
+        match step::attempt("Fetching the advisory database", &mut fetch, Duration::from_secs(60))? {
+            step::Outcome::Success => {
+                let mut command = check(&project.path("Cargo.toml"), &["advisories"]);
+                step::stream("cargo deny, advisories", &mut command)?;
+                Ok(Outcome::Passed)
+            }
+            step::Outcome::Failed(..) | step::Outcome::TimedOut => {
+                Ok(Outcome::Noted("ADVISORIES NOT CHECKED: their database cannot be fetched from here".to_owned()))
+            }
+        }
+    };
+    attempt().unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")))
+}
+
+fn cargo_deny(project: &Project) -> Result<std::path::PathBuf> {
+    let ours = project.tools().join("bin/cargo-deny");
+    if let Some(found) = on_path("cargo-deny").or_else(|| ours.is_file().then(|| ours.clone())) {
+        return Ok(found);
+    }
+    let mut command = project.cargo();
+    command.args(["install", "cargo-deny", "--locked", "--root"]).arg(project.tools());
+    step::run("Compiling cargo-deny (some minutes)", &mut command)?;
+    Ok(ours)
+}

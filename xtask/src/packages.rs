@@ -1,0 +1,86 @@
+//! The real servers and tools that end-to-end tests and the benchmark use.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{
+    apt::{self, Privilege},
+    project::on_path,
+};
+
+/// A program, and the packages of which one has it.
+pub(crate) struct Tool {
+    pub(crate) program: &'static str,
+    package: &'static str,
+}
+
+const fn tool(program: &'static str, package: &'static str) -> Tool {
+    Tool { program, package }
+}
+
+/// What the tests use.
+pub(crate) const FOR_TESTS: &[Tool] = &[
+    tool("ip", "iproute2"),
+    tool("curl", "curl"),
+    tool("nginx", "nginx-light"),
+    tool("tcpdump", "tcpdump"),
+    tool("bpftool", "bpftool"),
+    tool("python3", "python3"),
+    tool("node", "nodejs"),
+];
+
+/// What the benchmark uses.
+pub(crate) const FOR_BENCH: &[Tool] = &[
+    tool("ip", "iproute2"),
+    tool("nginx", "nginx-light"),
+    tool("tcpdump", "tcpdump"),
+    tool("wrk", "wrk"),
+];
+
+/// Those that are not installed.
+pub(crate) fn missing(tools: &[Tool]) -> Vec<&Tool> {
+    tools.iter().filter(|tool| on_path(tool.program).is_none()).collect()
+}
+
+/// Command that installs them.
+pub(crate) fn advice(tools: &[&Tool]) -> String {
+    apt::install_command(&Vec::from_iter(tools.iter().map(|tool| tool.package)))
+}
+
+/// Installs what is missing, where that is possible; what stays missing is said, and its tests are skipped.
+pub(crate) fn provide(why: &str, tools: &[Tool]) -> Result<()> {
+    let wanted = missing(tools);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    if on_path("apt-get").is_some() && apt::privilege() != Privilege::None {
+        // One by one where the whole does not work: a package may have another name on this distribution.
+        let all = Vec::from_iter(wanted.iter().map(|tool| tool.package));
+        if let Err(error) = apt::install(why, &all) {
+            eprintln!("{error:#}");
+            for package in all.iter().filter(|package| apt::candidate(package).is_some()) {
+                if let Err(error) = apt::install(why, &[package]) {
+                    eprintln!("{error:#}");
+                }
+            }
+        }
+        if wanted.iter().any(|tool| tool.program == "nginx") {
+            keep_off("nginx");
+        }
+    }
+    let still = missing(tools);
+    if !still.is_empty() {
+        let names = Vec::from_iter(still.iter().map(|tool| tool.program));
+        eprintln!("not installed: {}; what needs them is skipped. To install:\n    {}", names.join(" "), advice(&still));
+    }
+    Ok(())
+}
+
+/// We wanted the program: the server is not to start at the next boot.
+fn keep_off(service: &str) {
+    if on_path("systemctl").is_some() {
+        // A failure (no systemd running, no right) leaves things as the package made them.
+        Command::new("systemctl").args(["disable", "--quiet", service]).output().ok();
+    }
+}

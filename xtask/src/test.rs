@@ -1,0 +1,163 @@
+//! `cargo xtask test`: every test of the workspace, summed up in one line.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, IsTerminal as _, Write as _, stdout},
+    process::{ExitCode, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{build, packages, project::Project};
+
+/// Builds, runs and sums up.
+pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
+    packages::provide("Tools for tests", packages::FOR_TESTS)?;
+    let binary = build::all(project)?;
+    let mut command = project.cargo();
+    command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    // The pipe below hides the terminal from cargo and from the tests.
+    let color = stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
+    command.env("CARGO_TERM_COLOR", if color { "always" } else { "never" });
+    command.arg("--").args(filter);
+    if color {
+        command.args(["--color", "always"]);
+    }
+    command.env("INTERCEPTOR_BIN", binary).stdin(Stdio::null()).stdout(Stdio::piped());
+    eprintln!("==> Building and running the tests");
+    let mut child = command.spawn().context("cannot start cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    let mut tally = Tally::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        let mut out = stdout().lock();
+        out.write_all(&line)?;
+        out.write_all(b"\n")?;
+        tally.line(&without_escapes(&String::from_utf8_lossy(&line)));
+    }
+    tally.end_of_binary();
+    let status = child.wait()?;
+    if tally.passed + tally.failed + tally.skipped.len() == 0 {
+        match filter {
+            Some(filter) if status.success() => bail!("no test has a name that contains '{filter}'"),
+            _ => bail!("no test ran: {status}"),
+        }
+    }
+    print!("{}", tally.summary());
+    let passed = status.success() && tally.failed == 0;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the test binaries reported.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    /// Name and reason.
+    skipped: Vec<(String, String)>,
+    failures: Vec<String>,
+    /// A binary said `running N tests` and has not given its result yet.
+    running: bool,
+}
+
+impl Tally {
+    /// A line of libtest's (and libtest-mimic's) output.
+    fn line(&mut self, line: &str) {
+        if line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test")) {
+            self.end_of_binary();
+            self.running = true;
+        } else if let Some(counts) = line.strip_prefix("test result: ") {
+            self.running = false;
+            self.passed += count(counts, " passed");
+            self.failed += count(counts, " failed");
+        } else if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
+            let name = name.trim().to_owned();
+            if let Some(reason) = outcome.strip_prefix("ignored") {
+                // libtest writes `ignored, reason`, libtest-mimic `ignored (reason)`.
+                let reason = reason.trim_start_matches([',', ' ']);
+                let reason = reason.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(reason);
+                self.skipped.push((name, reason.to_owned()));
+            } else if outcome.starts_with("FAILED") {
+                self.failures.push(name);
+            }
+        }
+    }
+
+    /// A binary that dies gives no result: that is a failure, not nothing.
+    fn end_of_binary(&mut self) {
+        if self.running {
+            self.running = false;
+            self.failed += 1;
+            self.failures.push("(a test binary ended without a result)".to_owned());
+        }
+    }
+
+    fn summary(&self) -> String {
+        let mut text = String::from("\n");
+        for name in &self.failures {
+            text += &format!("failed: {name}\n");
+        }
+        for (name, reason) in &self.skipped {
+            let reason = if reason.is_empty() { "no reason given" } else { reason };
+            text += &format!("skipped: {name}: {reason}\n");
+        }
+        text += &format!("\n{} passed, {} failed, {} skipped\n", self.passed, self.failed, self.skipped.len());
+        text
+    }
+}
+
+/// The number before `word` in `ok. 3 passed; 0 failed; …`.
+fn count(counts: &str, word: &str) -> usize {
+    let before = counts.split_once(word).map_or("", |(before, _)| before);
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Removes `ESC [ … letter` sequences.
+fn without_escapes(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\x1b' {
+            chars.by_ref().take_while(|c| !c.is_ascii_alphabetic()).for_each(drop);
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(output: &str) -> Tally {
+        let mut tally = Tally::default();
+        output.lines().for_each(|line| tally.line(&without_escapes(line)));
+        tally.end_of_binary();
+        tally
+    }
+
+    #[test]
+    fn several_binaries_are_summed_up() {
+        let tally = tally(
+            "running 3 tests\ntest a::b ... ok\ntest a::c ... \x1b[31mFAILED\x1b[0m\ntest d ... ignored, no root\n\
+             test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.00s\n\
+             running 3 tests\ntest e    ... \x1b[32mok\x1b[0m\ntest f ... ignored\n\
+             test g ... \x1b[33mignored (needs root (or bpf))\x1b[0m\n\
+             test result: ok. 12 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out\n",
+        );
+        assert!(tally.summary().ends_with("\n\n13 passed, 1 failed, 3 skipped\n"), "{}", tally.summary());
+        assert!(tally.summary().contains("skipped: d: no root\n"));
+        assert!(tally.summary().contains("skipped: f: no reason given\n"));
+        assert!(tally.summary().contains("skipped: g: needs root (or bpf)\n"));
+        assert!(tally.summary().contains("failed: a::c\n"));
+    }
+
+    #[test]
+    fn a_binary_that_dies_is_a_failure() {
+        let tally = tally("running 5 tests\ntest a ... ok\nrunning 1 test\ntest result: ok. 1 passed; 0 failed;\n");
+        assert_eq!((tally.passed, tally.failed), (1, 1));
+        let last = self::tally("running 5 tests\ntest a ... ok\n");
+        assert_eq!(last.failed, 1);
+    }
+}
