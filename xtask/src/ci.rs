@@ -12,7 +12,7 @@ use crate::{
     apt::{self, Privilege},
     build, linker,
     project::{Project, on_path},
-    step, toolchain,
+    step, tidy, toolchain,
 };
 
 /// How a part ended.
@@ -37,6 +37,7 @@ type Part = (&'static str, fn(&Project) -> Outcome);
 /// In the order in which they are cheap to find wrong.
 const PARTS: &[Part] = &[
     ("format", |project| format(project).into()),
+    ("tidy", |project| tidy::check(project).into()),
     ("build", |project| build::all(project).map(drop).into()),
     ("clippy", |project| clippy(project).into()),
     ("clippy, kernel", clippy_kernel),
@@ -46,35 +47,39 @@ const PARTS: &[Part] = &[
     ("licences", licences),
 ];
 
+type Ended = (&'static str, Outcome, Duration);
+
 /// Runs all parts, also after a failure: one run tells everything.
-pub(crate) fn run(project: &Project) -> Result<ExitCode> {
-    let mut results = Vec::new();
-    for (name, part) in PARTS {
-        eprintln!("\n==== {name}");
-        let started = Instant::now();
-        let outcome = part(project);
-        if let Outcome::Failed(error) = &outcome {
-            eprintln!("error: {error}");
-        }
-        results.push((*name, outcome, started.elapsed()));
-    }
+pub(crate) fn run(project: &Project) -> ExitCode {
+    let results: Vec<Ended> = PARTS.iter().map(|(name, part)| timed(project, name, *part)).collect();
     println!("\n{}", table(&results));
     let failed = results.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)));
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn table(results: &[(&str, Outcome, Duration)]) -> String {
-    let mut text = String::new();
-    for (name, outcome, time) in results {
-        let (word, note) = match outcome {
-            Outcome::Passed => ("ok", String::new()),
-            Outcome::Noted(note) => ("ok", format!("  {note}")),
-            Outcome::Failed(error) => ("FAILED", format!("  {}", error.lines().next().unwrap_or_default())),
-        };
-        text += &format!("{name:<16} {word:<7} {:>6.1} s{note}\n", time.as_secs_f64());
+fn timed(project: &Project, name: &'static str, part: fn(&Project) -> Outcome) -> Ended {
+    eprintln!("\n==== {name}");
+    let started = Instant::now();
+    let outcome = part(project);
+    if let Outcome::Failed(error) = &outcome {
+        eprintln!("error: {error}");
     }
+    (name, outcome, started.elapsed())
+}
+
+fn table(results: &[Ended]) -> String {
+    let line = |(name, outcome, time): &Ended| {
+        let (word, note) = match outcome {
+            Outcome::Passed => ("ok", ""),
+            Outcome::Noted(note) => ("ok", note.as_str()),
+            Outcome::Failed(error) => ("FAILED", error.lines().next().unwrap_or_default()),
+        };
+        format!("{name:<16} {word:<7} {:>6.1} s  {note}", time.as_secs_f64()).trim_end().to_owned()
+    };
     let total: Duration = results.iter().map(|(_, _, time)| *time).sum();
-    text + &format!("{:<16} {:<7} {:>6.1} s", "total", "", total.as_secs_f64())
+    let mut lines: Vec<_> = results.iter().map(line).collect();
+    lines.push(format!("{:<24} {:>6.1} s", "total", total.as_secs_f64()));
+    lines.join("\n")
 }
 
 /// Manifests of the workspaces beside the main one.
@@ -161,7 +166,7 @@ fn licences(project: &Project) -> Outcome {
         }
         let mut fetch = project.subcommand(&deny);
         fetch.arg("--config").arg(project.path("deny.toml")).args(["fetch", "db"]);
-        match step::attempt("Fetching the advisory database", &mut fetch, Duration::from_secs(60))? {
+        match step::attempt("Fetching the advisory database", &mut fetch, Duration::from_mins(1))? {
             step::Outcome::Success => {
                 let mut command = check(&project.path("Cargo.toml"), &["advisories"]);
                 step::stream("cargo deny, advisories", &mut command)?;

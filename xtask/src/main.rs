@@ -13,6 +13,7 @@ mod project;
 mod run;
 mod step;
 mod test;
+mod tidy;
 mod toolchain;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -44,6 +45,8 @@ enum Command {
         /// Part of the names of the tests to run.
         filter: Option<String>,
     },
+    /// Check the house rules that no compiler checks: sizes, names, imports, unsafe, paths.
+    Tidy,
     /// Format, lints, tidy, build, tests, docs, licences: what a change has to pass.
     Ci,
     /// Say which compiler and linker are picked for BPF, and what is missing.
@@ -66,7 +69,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Build => build::all(&project).map(|_| ExitCode::SUCCESS),
         Command::Run { args } => run::run(&project, args),
         Command::Test { filter } => test::run(&project, filter.as_deref()),
-        Command::Ci => ci::run(&project),
+        Command::Tidy => tidy::check(&project).map(|()| ExitCode::SUCCESS),
+        Command::Ci => Ok(ci::run(&project)),
         Command::Doctor => doctor::run(&project),
     }
 }

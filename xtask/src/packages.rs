@@ -2,8 +2,6 @@
 
 use std::process::Command;
 
-use anyhow::Result;
-
 use crate::{
     apt::{self, Privilege},
     project::on_path,
@@ -31,12 +29,8 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
 ];
 
 /// What the benchmark uses.
-pub(crate) const FOR_BENCH: &[Tool] = &[
-    tool("ip", "iproute2"),
-    tool("nginx", "nginx-light"),
-    tool("tcpdump", "tcpdump"),
-    tool("wrk", "wrk"),
-];
+pub(crate) const FOR_BENCH: &[Tool] =
+    &[tool("ip", "iproute2"), tool("nginx", "nginx-light"), tool("tcpdump", "tcpdump"), tool("wrk", "wrk")];
 
 /// Those that are not installed.
 pub(crate) fn missing(tools: &[Tool]) -> Vec<&Tool> {
@@ -45,18 +39,18 @@ pub(crate) fn missing(tools: &[Tool]) -> Vec<&Tool> {
 
 /// Command that installs them.
 pub(crate) fn advice(tools: &[&Tool]) -> String {
-    apt::install_command(&Vec::from_iter(tools.iter().map(|tool| tool.package)))
+    apt::install_command(&tools.iter().map(|tool| tool.package).collect::<Vec<_>>())
 }
 
 /// Installs what is missing, where that is possible; what stays missing is said, and its tests are skipped.
-pub(crate) fn provide(why: &str, tools: &[Tool]) -> Result<()> {
+pub(crate) fn provide(why: &str, tools: &[Tool]) {
     let wanted = missing(tools);
     if wanted.is_empty() {
-        return Ok(());
+        return;
     }
     if on_path("apt-get").is_some() && apt::privilege() != Privilege::None {
         // One by one where the whole does not work: a package may have another name on this distribution.
-        let all = Vec::from_iter(wanted.iter().map(|tool| tool.package));
+        let all: Vec<_> = wanted.iter().map(|tool| tool.package).collect();
         if let Err(error) = apt::install(why, &all) {
             eprintln!("{error:#}");
             for package in all.iter().filter(|package| apt::candidate(package).is_some()) {
@@ -71,10 +65,13 @@ pub(crate) fn provide(why: &str, tools: &[Tool]) -> Result<()> {
     }
     let still = missing(tools);
     if !still.is_empty() {
-        let names = Vec::from_iter(still.iter().map(|tool| tool.program));
-        eprintln!("not installed: {}; what needs them is skipped. To install:\n    {}", names.join(" "), advice(&still));
+        let names: Vec<_> = still.iter().map(|tool| tool.program).collect();
+        eprintln!(
+            "not installed: {}; what needs them is skipped. To install:\n    {}",
+            names.join(" "),
+            advice(&still)
+        );
     }
-    Ok(())
 }
 
 /// We wanted the program: the server is not to start at the next boot.

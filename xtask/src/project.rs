@@ -20,7 +20,8 @@ pub(crate) struct Project {
 impl Project {
     pub(crate) fn find() -> Result<Self> {
         // Cargo sets it for `cargo run`; the compiled-in value serves a binary that is called by its path.
-        let manifest = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        let manifest =
+            env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
         let root = manifest.parent().context("xtask has no parent directory")?.to_path_buf();
         if !root.join("Cargo.toml").is_file() {
             bail!("no Cargo.toml in {}: call it as `cargo xtask` inside the repository", root.display());

@@ -71,7 +71,7 @@ pub(crate) fn attempt(what: &str, command: &mut Command, limit: Duration) -> Res
     // Joined here only: after a success a daemon that the command left behind may hold the pipe open.
     collector.join().ok();
     let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(Outcome::Failed(status, Vec::from_iter(lines.iter().cloned()).join("\n")))
+    Ok(Outcome::Failed(status, lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")))
 }
 
 fn collect(reader: std::io::PipeReader, lines: &Mutex<VecDeque<String>>) {

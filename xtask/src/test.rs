@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    fmt::Write as _,
     io::{BufRead as _, BufReader, IsTerminal as _, Write as _, stdout},
     process::{ExitCode, Stdio},
 };
@@ -12,7 +13,7 @@ use crate::{build, packages, project::Project};
 
 /// Builds, runs and sums up.
 pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<ExitCode> {
-    packages::provide("Tools for tests", packages::FOR_TESTS)?;
+    packages::provide("Tools for tests", packages::FOR_TESTS);
     let binary = build::all(project)?;
     let mut command = project.cargo();
     command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
@@ -95,13 +96,14 @@ impl Tally {
     fn summary(&self) -> String {
         let mut text = String::from("\n");
         for name in &self.failures {
-            text += &format!("failed: {name}\n");
+            writeln!(text, "failed: {name}").ok();
         }
         for (name, reason) in &self.skipped {
             let reason = if reason.is_empty() { "no reason given" } else { reason };
-            text += &format!("skipped: {name}: {reason}\n");
+            writeln!(text, "skipped: {name}: {reason}").ok();
         }
-        text += &format!("\n{} passed, {} failed, {} skipped\n", self.passed, self.failed, self.skipped.len());
+        let Self { passed, failed, .. } = self;
+        writeln!(text, "\n{passed} passed, {failed} failed, {} skipped", self.skipped.len()).ok();
         text
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 /// Offline, rustup tries for minutes.
 const COMPONENT_LIMIT: Duration = Duration::from_secs(20);
 /// How long a failure to add rust-src is remembered, if the distribution's compiler is there instead.
-const REMEMBER: Duration = Duration::from_secs(24 * 3600);
+const REMEMBER: Duration = Duration::from_hours(24);
 /// Packages of the distribution's compiler, cargo and sources; the first set that is new enough is taken.
 const DISTRIBUTION: [[&str; 3]; 2] = [["rustc-web", "cargo-web", "rust-web-src"], ["rustc", "cargo", "rust-src"]];
 
