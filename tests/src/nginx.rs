@@ -36,7 +36,9 @@ impl Nginx {
         let process = Process::start(pod.command("nginx")?.arg("-c").arg(&conf).arg("-e").arg(log))?;
         // It writes its pid once it listens.
         let pid = root.path().join("nginx.pid");
-        until(Duration::from_secs(10), "nginx", || Ok(fs::metadata(&pid).is_ok_and(|pid| pid.len() > 0).then_some(())))?;
+        until(Duration::from_secs(10), "nginx", || {
+            Ok(fs::metadata(&pid).is_ok_and(|pid| pid.len() > 0).then_some(()))
+        })?;
         Ok(Self { _process: process, root })
     }
 
@@ -49,7 +51,8 @@ impl Nginx {
 fn configuration(root: &Path) -> String {
     let root = root.display();
     let port = Nginx::PORT;
-    let unused: String = ["proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {root}/{name};")).concat();
+    let unused: String =
+        ["proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {root}/{name};")).concat();
     format!(
         "daemon off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/error.log;
         events {{ worker_connections 4096; }} worker_rlimit_nofile 8192;

@@ -1,0 +1,2 @@
+//! Replays what real clients and servers said to each other, and compares with what we expect to make of it.
+fn main() {}
