@@ -1,4 +1,4 @@
-//! `interceptor demo-client`: asks the demo's server a lively mix of things, some of them wrong.
+//! `interceptor demo ask`: asks the demo's server a lively mix of things, some of them wrong.
 
 use std::{collections::BTreeMap, io::Write as _, net::SocketAddr, time::Duration};
 

@@ -1,4 +1,4 @@
-//! `interceptor demo-server`: a model server that speaks the Open Inference Protocol v2 over HTTP/1.1.
+//! `interceptor demo serve`: a model server that speaks the Open Inference Protocol v2 over HTTP/1.1.
 
 use std::{
     convert::Infallible,
