@@ -1,1 +1,246 @@
 //! Raw configuration to validated configuration.
+//!
+//! [`Config`] is the one definition of every key: its field is the YAML key, its type what is allowed, its doc comment
+//! the help text and its `Default` the default. The JSON Schema is derived from it, and the command line flags and
+//! environment variables are read off that schema (see [`keys`]): `metrics.address` is `--metrics-address` and
+//! `INTERCEPTOR_METRICS_ADDRESS`. A flag wins over a variable, a variable over the file, the file over the default.
+
+mod error;
+mod keys;
+mod place;
+mod quantity;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
+
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+pub use keys::{Overrides, unknown_variables};
+pub use place::{Address, Cgroup, Cidr, Interface, LogFilter, Netns, Ports, SockOps};
+pub use quantity::{Count, Fraction, Period, RingSize, Size};
+
+/// Configuration of the daemon, `interceptor run`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What is captured, and where.
+    pub capture: Capture,
+    /// Limits of following TCP connections.
+    pub flow: Flow,
+    /// Limits of decoding and pairing.
+    pub session: Session,
+    /// Metrics, health and readiness over HTTP.
+    pub metrics: Metrics,
+    /// Logging, to standard error.
+    pub log: Log,
+}
+
+/// What is captured, and where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capture {
+    /// Interfaces to capture on, by name, in each of the namespaces. The default is every interface that is up if no
+    /// cgroup is given either.
+    pub interfaces: Vec<Interface>,
+    /// Network namespaces of the interfaces, by name (as `ip netns` lists them) or path. The default is our own.
+    pub netns: Vec<Netns>,
+    /// Pods to capture by their cgroup: directories below the cgroup v2 mount, relative to it or absolute.
+    pub cgroups: Vec<Cgroup>,
+    /// Where to ask the kernel for its own account of every socket: `root`, a cgroup's directory, or `off`.
+    pub sock_ops: SockOps,
+    /// Only connections with one of these ports (either end): `8080`, `9000-9010`.
+    pub ports: Vec<Ports>,
+    /// Only connections with an address (either end) in one of these networks.
+    pub cidrs: Vec<Cidr>,
+    /// Which way packets go that are captured, as the interface or the pod sees it.
+    pub direction: Direction,
+    /// The part of the connections that is captured, each whole or not at all.
+    pub sample: Fraction,
+    /// Payload bytes of a segment to take at the most; 0 takes all. What is cut is counted as lost.
+    pub payload_limit: Size,
+    /// Size of the ring buffer between kernel and userspace: a power of two.
+    pub ring_size: RingSize,
+}
+
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(extend("enum" = ["both", "ingress", "egress"]))]
+pub enum Direction {
+    /// Either way.
+    #[default]
+    Both,
+    /// In.
+    Ingress,
+    /// Out.
+    Egress,
+}
+
+/// Limits of following TCP connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flow {
+    /// Connections followed at a time; beyond it the least recently used is given up.
+    pub max_flows: Count,
+    /// Out-of-order bytes kept for one connection.
+    pub buffer_per_flow: Size,
+    /// Out-of-order bytes kept in total.
+    pub buffer_total: Size,
+    /// A gap is given up once this many bytes wait behind it.
+    pub gap_bytes: Size,
+    /// A gap is given up after this time.
+    pub gap_timeout: Period,
+    /// A connection is given up after this time without a packet.
+    pub idle_timeout: Period,
+}
+
+/// Limits of decoding and pairing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Session {
+    /// Size of a request's or response's head (first line and header fields) at the most.
+    pub max_head: Size,
+    /// Requests of one connection that may wait for their responses.
+    pub pipeline_depth: Count,
+}
+
+/// Metrics, health and readiness over HTTP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Address and port that serve /metrics, /healthz, /readyz and /status.
+    pub address: Address,
+    /// Sets of labels that HTTP metrics may have; what is beyond is folded into `other` and counted.
+    pub max_label_sets: Count,
+    /// How a path becomes the label `http_route`: `template` replaces numbers, UUIDs and hashes, `keep` takes it as
+    /// sent (only for a known, small set of paths), `drop` leaves it out.
+    pub paths: Paths,
+}
+
+/// How a path becomes the label `http_route`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(extend("enum" = ["template", "keep", "drop"]))]
+pub enum Paths {
+    /// Numbers, UUIDs and hashes become placeholders.
+    #[default]
+    Template,
+    /// As sent.
+    Keep,
+    /// Not at all.
+    Drop,
+}
+
+/// Logging, to standard error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`, or a list such as `warn,interceptor::admin=debug`.
+    pub level: LogFilter,
+    /// Text for people, or one JSON object a line.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(extend("enum" = ["text", "json"]))]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            netns: Vec::new(),
+            cgroups: Vec::new(),
+            sock_ops: SockOps::Root,
+            ports: Vec::new(),
+            cidrs: Vec::new(),
+            direction: Direction::Both,
+            sample: Fraction(1.0),
+            payload_limit: Size(0),
+            ring_size: RingSize(8 << 20),
+        }
+    }
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            max_flows: Count(65_536),
+            buffer_per_flow: Size(4 << 20),
+            buffer_total: Size(64 << 20),
+            gap_bytes: Size(1 << 20),
+            gap_timeout: Period(Duration::from_secs(5)),
+            idle_timeout: Period(Duration::from_mins(5)),
+        }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { max_head: Size(64 << 10), pipeline_depth: Count(128) }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            address: Address((Ipv4Addr::LOCALHOST, 9464).into()),
+            max_label_sets: Count(2000),
+            paths: Paths::Template,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LogFilter("info".to_owned()), format: LogFormat::Text }
+    }
+}
+
+impl Config {
+    /// Reads the file, if there is one, and lays variables and flags over it.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let config = match file {
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
+                Self::parse(&path.display().to_string(), &text)?
+            }
+            None => Self::default(),
+        };
+        overrides.lay_over(&config)
+    }
+
+    /// From YAML. `name` is what errors call it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        // A file without any key, or only comments, is a null document to YAML.
+        let config: Option<Self> =
+            serde_saphyr::from_str(text).map_err(|error| ConfigError::in_file(name, text, &error))?;
+        Ok(config.unwrap_or_default())
+    }
+}
+
+/// The JSON Schema of the configuration file.
+pub fn schema() -> Schema {
+    // Inlined, because the flags are read off the leaves, and because it is easier to read for people and editors.
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<Config>();
+    schema.insert("title".into(), "interceptor configuration".into());
+    schema
+}
+
+/// The JSON Schema as it is committed under `docs/` and printed.
+pub fn schema_text() -> String {
+    format!("{:#}\n", schema().to_value())
+}

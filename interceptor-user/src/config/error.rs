@@ -1,0 +1,116 @@
+//! What is wrong with a configuration, where, and what would be right.
+
+use std::{fmt, path::Path};
+
+use serde_saphyr::Error;
+
+use super::keys::KEYS;
+
+/// What is wrong with a configuration. Prints as `where: what`, for files followed by the line in question.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    /// `FILE:LINE:COLUMN`, a flag, a variable, or a file.
+    place: String,
+    problem: String,
+    snippet: Option<Snippet>,
+}
+
+#[derive(Debug)]
+struct Snippet {
+    line: String,
+    /// Counted in characters, from 1.
+    column: usize,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)?;
+        if let Some(Snippet { line, column }) = &self.snippet {
+            write!(f, "\n  | {line}\n  | {:>column$}", "^")?;
+        }
+        Ok(())
+    }
+}
+
+impl ConfigError {
+    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self { place: path.display().to_string(), problem: format!("cannot be read: {error}"), snippet: None }
+    }
+
+    pub(super) fn in_argument(origin: &str, problem: &str) -> Self {
+        Self { place: origin.to_owned(), problem: problem.to_owned(), snippet: None }
+    }
+
+    pub(super) fn in_file(name: &str, text: &str, error: &Error) -> Self {
+        let error = error.without_snippet();
+        let problem = explain(error);
+        let Some(location) = error.location() else {
+            return Self { place: name.to_owned(), problem, snippet: None };
+        };
+        let (line, column) = (location.line(), location.column());
+        let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+        let snippet = text.lines().nth(index).filter(|line| line.chars().count() <= 120).map(|line| Snippet {
+            // A tab would put the marker elsewhere.
+            line: line.replace('\t', " "),
+            column: usize::try_from(column).unwrap_or(1),
+        });
+        Self { place: format!("{name}:{line}:{column}"), problem, snippet }
+    }
+}
+
+fn explain(error: &Error) -> String {
+    match error {
+        Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
+        Error::SerdeUnknownVariant { variant, expected, .. } => not_allowed(variant, expected),
+        Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is given twice"),
+        other => {
+            let rendered = other.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+            // The place goes before the message here; the library puts it behind.
+            in_words(rendered.split(" at line ").next().unwrap_or_default()).to_owned()
+        }
+    }
+}
+
+/// What the YAML library says in a parser's terms, in those of someone who writes a file.
+fn in_words(problem: &str) -> &str {
+    match problem {
+        "expected sequence start" => "expected a list, such as [a, b]",
+        "expected mapping start" => "expected keys with their values, one `key: value` a line",
+        "invalid type: unit value, expected a single value" => "the value is missing",
+        "invalid type: map, expected a single value" => "expected a single value, found keys",
+        "invalid type: sequence, expected a single value" => "expected a single value, found a list",
+        other => other,
+    }
+}
+
+fn unknown_key(key: &str, expected: &[&str]) -> String {
+    let section = KEYS.iter().find(|known| expected.contains(&known.name.as_str()) && !expected.contains(&"capture"));
+    let place = section.map_or_else(String::new, |known| format!(" in `{}`", known.section));
+    if let Some(meant) = closest(key, expected.iter().copied()) {
+        return format!("unknown key `{key}`{place}; did you mean `{meant}`?");
+    }
+    match KEYS.iter().find(|known| known.name == key) {
+        Some(known) => format!("unknown key `{key}`{place}; it belongs in `{}`", known.section),
+        None => format!("unknown key `{key}`{place}; expected one of {}", list(expected)),
+    }
+}
+
+/// A value outside a closed set.
+pub(super) fn not_allowed(value: &str, allowed: &[impl AsRef<str>]) -> String {
+    let meant = closest(value, allowed.iter().map(AsRef::as_ref));
+    let suggestion = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+    format!("`{value}`: expected one of {}{suggestion}", list(allowed))
+}
+
+fn list(names: &[impl AsRef<str>]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// What was probably meant.
+pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known))
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
