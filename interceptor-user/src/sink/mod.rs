@@ -1,5 +1,7 @@
 //! Where records go.
 
+pub mod prometheus;
+
 use crate::model::Record;
 
 /// A place that records go to. The pipeline waits for it, so it must not block for long.

@@ -1,0 +1,282 @@
+//! Every metric but the HTTP histograms, which [`super::labels`] has. `docs/metrics.md` describes them all.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use interceptor_common::{DropCount, DropReason};
+use prometheus::{
+    Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+
+use super::{labels::LabelSets, process};
+use crate::{
+    model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side},
+    pipeline::Counts,
+};
+
+/// Totals that the kernel side keeps, over all CPUs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KernelTotals {
+    /// What was not handed over, by [`DropReason`].
+    pub dropped: [DropCount; DropReason::COUNT],
+    /// Bytes that wait in the ring.
+    pub ring_waiting: u64,
+    /// Size of the ring.
+    pub ring_size: u64,
+}
+
+/// What a scrape reads of one worker.
+pub struct Worker {
+    /// What its pipeline publishes.
+    pub counts: Arc<Counts>,
+    /// What its kernel programs count.
+    pub kernel: Box<dyn Fn() -> KernelTotals + Send>,
+}
+
+/// Every metric of this process. Workers count into it, scrapes read it.
+pub struct Metrics {
+    registry: Registry,
+    label_sets: LabelSets,
+    exchanges: [IntCounter; 4],
+    anomalies: Vec<IntCounter>,
+    flows_ended: Vec<IntCounter>,
+    flows_unbalanced: IntCounter,
+    bytes: [IntCounter; 5],
+    lost: Vec<IntCounter>,
+    sampled: Sampled,
+    workers: Mutex<Vec<Worker>>,
+}
+
+/// Metrics that are read from elsewhere when a scrape asks.
+struct Sampled {
+    active_requests: IntGauge,
+    flows_open: IntGauge,
+    flows_opened: IntCounter,
+    polls: IntCounter,
+    label_sets: IntGauge,
+    dropped_packets: IntCounterVec,
+    dropped_bytes: IntCounterVec,
+    ring_waiting: IntGauge,
+    ring_size: IntGauge,
+    resident: IntGauge,
+    cpu: Counter,
+}
+
+/// How whole an exchange is; the values of the label `completeness`.
+const COMPLETENESS: [&str; 4] = ["complete", "partial", "no_request", "no_response"];
+const STATES: [&str; 5] = ["carried", "captured", "parsed", "reported", "duplicate"];
+const ENDS: [FlowEnd; 6] =
+    [FlowEnd::Closed, FlowEnd::Reset, FlowEnd::Idle, FlowEnd::Reused, FlowEnd::Evicted, FlowEnd::CaptureEnded];
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<C>,
+) -> prometheus::Result<C> {
+    let metric = metric?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// A counter for each value of a label, in the order of `values`, all there from the start so that rates work.
+fn by_label<'a>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: impl IntoIterator<Item = &'a str>,
+) -> prometheus::Result<Vec<IntCounter>> {
+    let counters = register(registry, IntCounterVec::new(Opts::new(name, help), &[label]))?;
+    values.into_iter().map(|value| counters.get_metric_with_label_values(&[value])).collect()
+}
+
+fn array<const N: usize>(counters: Vec<IntCounter>) -> prometheus::Result<[IntCounter; N]> {
+    counters.try_into().map_err(|_| prometheus::Error::Msg("a label has another number of values".to_owned()))
+}
+
+impl Metrics {
+    /// All at zero. `label_sets` bounds the label sets of the HTTP metrics.
+    pub fn new(label_sets: usize) -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let r = &registry;
+        let folded = IntCounter::new(
+            "interceptor_metrics_folded_total",
+            "Observations of exchanges whose labels were folded into `other` because there were too many label sets.",
+        );
+        let label_sets = LabelSets::new(r, label_sets, register(r, folded)?)?;
+        let build = IntGaugeVec::new(
+            Opts::new("interceptor_build_info", "Always 1; the label says which build this is."),
+            &["version"],
+        );
+        register(r, build)?.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let start =
+            Gauge::new("process_start_time_seconds", "When this process started, in seconds since the Unix epoch.");
+        register(r, start)?.set(started.as_secs_f64());
+        Ok(Self {
+            label_sets,
+            exchanges: array(by_label(
+                r,
+                "interceptor_exchanges_total",
+                "Exchanges that are over, by how whole they were seen.",
+                "completeness",
+                COMPLETENESS,
+            )?)?,
+            anomalies: by_label(
+                r,
+                "interceptor_anomalies_total",
+                "Exchanges with something odd about them, by what it is; an exchange may have several.",
+                "anomaly",
+                Anomaly::ALL.map(Anomaly::name),
+            )?,
+            flows_ended: by_label(
+                r,
+                "interceptor_flows_ended_total",
+                "TCP connections that are over for us, by why.",
+                "reason",
+                ENDS.map(FlowEnd::name),
+            )?,
+            flows_unbalanced: register(
+                r,
+                IntCounter::new(
+                    "interceptor_flows_unbalanced_total",
+                    "Ended TCP connections whose ledger does not balance: a defect of ours, to be reported.",
+                ),
+            )?,
+            bytes: array(by_label(
+                r,
+                "interceptor_flow_bytes_total",
+                "TCP payload bytes of ended connections, by what became of them.",
+                "state",
+                STATES,
+            )?)?,
+            lost: by_label(
+                r,
+                "interceptor_lost_bytes_total",
+                "TCP payload bytes of ended connections that were carried and not captured, by why.",
+                "reason",
+                LossReason::ALL.map(LossReason::name),
+            )?,
+            sampled: Sampled::new(r)?,
+            workers: Mutex::default(),
+            registry,
+        })
+    }
+
+    /// Includes a worker in what scrapes read.
+    pub fn watch(&self, worker: Worker) {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    }
+
+    /// All metrics in Prometheus' text format, version 0.0.4.
+    pub fn text(&self) -> prometheus::Result<String> {
+        // One scrape at a time: `sample` reads counters and then sets them.
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sampled.sample(&workers, self.label_sets.len());
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    pub(super) const fn label_sets(&self) -> &LabelSets {
+        &self.label_sets
+    }
+
+    pub(super) fn count_exchange(&self, exchange: &Exchange) {
+        let [complete, partial, no_request, no_response] = &self.exchanges;
+        let counter = match (&exchange.request, &exchange.response) {
+            (None, _) => no_request,
+            (Some(_), None) => no_response,
+            _ if exchange.complete() => complete,
+            _ => partial,
+        };
+        counter.inc();
+        for anomaly in exchange.anomalies.iter() {
+            if let Some(counter) = self.anomalies.get(anomaly as usize) {
+                counter.inc();
+            }
+        }
+    }
+
+    pub(super) fn count_flow(&self, flow: &FlowRecord) {
+        if let Some(counter) = ENDS.iter().position(|end| *end == flow.end).and_then(|at| self.flows_ended.get(at)) {
+            counter.inc();
+        }
+        if !flow.ledger.balances() {
+            self.flows_unbalanced.inc();
+            tracing::warn!(flow = flow.flow.id, client = %flow.flow.client.endpoint, server = %flow.flow.server.endpoint,
+                ledger = ?flow.ledger, "the ledger of a connection does not balance; please report this");
+        }
+        for side in Side::BOTH {
+            let ledger = flow.ledger.side(side);
+            let amounts = [ledger.carried, ledger.captured, ledger.parsed, ledger.reported, ledger.duplicate];
+            self.bytes.iter().zip(amounts).for_each(|(counter, bytes)| counter.inc_by(bytes));
+            self.lost.iter().zip(ledger.lost).for_each(|(counter, bytes)| counter.inc_by(bytes));
+        }
+    }
+}
+
+impl Sampled {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help));
+        let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help));
+        let by_reason =
+            |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), &["reason"]));
+        Ok(Self {
+            active_requests: gauge(
+                "http_server_active_requests",
+                "HTTP requests that have begun and whose responses are not over, on all followed connections.",
+            )?,
+            flows_open: gauge("interceptor_flows_open", "TCP connections that are being followed.")?,
+            flows_opened: counter("interceptor_flows_opened_total", "TCP connections that were seen.")?,
+            polls: counter("interceptor_polls_total", "Times that a worker looked into its ring.")?,
+            label_sets: gauge("interceptor_metrics_label_sets", "Label sets of the HTTP metrics.")?,
+            dropped_packets: by_reason(
+                "interceptor_kernel_dropped_packets_total",
+                "Packets that the kernel programs did not hand over whole, by why.",
+            )?,
+            dropped_bytes: by_reason(
+                "interceptor_kernel_dropped_bytes_total",
+                "TCP payload bytes that the kernel programs did not hand over, by why, where known.",
+            )?,
+            ring_waiting: gauge("interceptor_ring_waiting_bytes", "Bytes that wait in the rings.")?,
+            ring_size: gauge("interceptor_ring_size_bytes", "Size of the rings.")?,
+            resident: gauge("process_resident_memory_bytes", "Resident memory of this process.")?,
+            cpu: register(
+                registry,
+                Counter::new("process_cpu_seconds_total", "CPU time of this process, in userspace and in the kernel."),
+            )?,
+        })
+    }
+
+    fn sample(&self, workers: &[Worker], label_sets: usize) {
+        let sum = |read: fn(&Counts) -> u64| workers.iter().map(|worker| read(&worker.counts)).sum::<u64>();
+        self.active_requests.set(signed(sum(|counts| counts.open_exchanges.load(Relaxed))));
+        self.flows_open.set(signed(sum(|counts| counts.open_flows.load(Relaxed))));
+        raise(&self.flows_opened, sum(|counts| counts.flows_opened.load(Relaxed)));
+        raise(&self.polls, sum(|counts| counts.polls.load(Relaxed)));
+        self.label_sets.set(label_sets as i64);
+        let kernel: Vec<KernelTotals> = workers.iter().map(|worker| (worker.kernel)()).collect();
+        for reason in DropReason::ALL {
+            let sum = |read: fn(&DropCount) -> u64| {
+                kernel.iter().filter_map(|totals| totals.dropped.get(reason as usize)).map(read).sum()
+            };
+            let counter = |counters: &IntCounterVec| counters.with_label_values(&[reason.name()]);
+            raise(&counter(&self.dropped_packets), sum(|count| count.packets));
+            raise(&counter(&self.dropped_bytes), sum(|count| count.bytes));
+        }
+        self.ring_waiting.set(signed(kernel.iter().map(|totals| totals.ring_waiting).sum()));
+        self.ring_size.set(signed(kernel.iter().map(|totals| totals.ring_size).sum()));
+        self.resident.set(signed(process::resident_bytes()));
+        let cpu = process::cpu_time().as_secs_f64() - self.cpu.get();
+        self.cpu.inc_by(cpu.max(0.0));
+    }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Brings a counter up to a total that is counted elsewhere.
+fn raise(counter: &IntCounter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
+}
