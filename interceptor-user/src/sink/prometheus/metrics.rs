@@ -177,6 +177,17 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
+    /// The ledger's totals over all ended connections, by name.
+    pub fn ledger(&self) -> serde_json::Value {
+        let by_name = |names: &mut dyn Iterator<Item = &'static str>, counters: &[IntCounter]| {
+            names.zip(counters).map(|(name, counter)| (name.to_owned(), counter.get().into())).collect()
+        };
+        let mut ledger: serde_json::Map<String, serde_json::Value> = by_name(&mut STATES.into_iter(), &self.bytes);
+        let lost = by_name(&mut LossReason::ALL.into_iter().map(LossReason::name), &self.lost);
+        ledger.insert("lost".to_owned(), serde_json::Value::Object(lost));
+        ledger.into()
+    }
+
     pub(super) const fn label_sets(&self) -> &LabelSets {
         &self.label_sets
     }

@@ -1,0 +1,158 @@
+//! What health, readiness and status are made of.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use interceptor_common::DropReason;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    pipeline::Counts,
+    sink::prometheus::{KernelTotals, Metrics},
+};
+
+/// A worker that has not looked into its ring for this long is stuck; it does so ten times a second.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// Where the daemon is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Programs are being loaded and attached.
+    Starting,
+    /// All are attached.
+    Running,
+    /// It was asked to end.
+    Draining,
+}
+
+impl Phase {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// What the admin server shows. Capturing writes to it rarely; requests read it.
+pub struct State {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    phase: Phase,
+    workers: Vec<Worker>,
+}
+
+struct Worker {
+    name: String,
+    attachments: Vec<String>,
+    counts: Arc<Counts>,
+    kernel: Box<dyn Fn() -> KernelTotals + Send>,
+    /// How many polls there were when a change was last noticed, and when that was.
+    last: (u64, Instant),
+}
+
+impl State {
+    /// At the start, without workers.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        let inner = Inner { phase: Phase::Starting, workers: Vec::new() };
+        Self { metrics, started: Instant::now(), inner: Mutex::new(inner) }
+    }
+
+    /// Includes a worker: its name, what it attached, what it publishes and what its kernel programs count.
+    pub fn watch(
+        &self,
+        name: String,
+        attachments: Vec<String>,
+        counts: Arc<Counts>,
+        kernel: Box<dyn Fn() -> KernelTotals + Send>,
+    ) {
+        let last = (counts.polls.load(Relaxed), Instant::now());
+        self.inner().workers.push(Worker { name, attachments, counts, kernel, last });
+    }
+
+    /// The next phase.
+    pub fn enter(&self, phase: Phase) {
+        self.inner().phase = phase;
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Why it is not ready, if it is not.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        let inner = self.inner();
+        match inner.phase {
+            Phase::Starting => Err("starting: programs are not attached yet".to_owned()),
+            Phase::Draining => Err("draining: asked to end".to_owned()),
+            Phase::Running => match inner.workers.iter().find(|worker| worker.counts.polls.load(Relaxed) == 0) {
+                Some(worker) => Err(format!("starting: {} has not looked into its ring yet", worker.name)),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Why it is not well, if it is not: a worker makes no progress. What is noticed is what happened between two calls,
+    /// which a probe makes regularly.
+    pub(super) fn healthy(&self, now: Instant) -> Result<(), String> {
+        let mut inner = self.inner();
+        for worker in &mut inner.workers {
+            let polls = worker.counts.polls.load(Relaxed);
+            if worker.last.0 != polls {
+                worker.last = (polls, now);
+            }
+            let still = now.saturating_duration_since(worker.last.1);
+            if still >= STUCK {
+                return Err(format!("{} has not looked into its ring for {} s", worker.name, still.as_secs()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything, for people and scripts.
+    pub(super) fn status(&self) -> Value {
+        let inner = self.inner();
+        let workers: Vec<Value> = inner.workers.iter().map(Worker::status).collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "phase": inner.phase.name(),
+            "uptime_seconds": self.started.elapsed().as_secs(),
+            "workers": workers,
+            "ledger": self.metrics.ledger(),
+        })
+    }
+}
+
+impl Worker {
+    fn status(&self) -> Value {
+        let kernel = (self.kernel)();
+        let dropped: Map<String, Value> = DropReason::ALL
+            .iter()
+            .zip(kernel.dropped)
+            .map(|(reason, count)| {
+                (reason.name().to_owned(), json!({ "packets": count.packets, "bytes": count.bytes }))
+            })
+            .collect();
+        json!({
+            "name": self.name,
+            "attachments": self.attachments,
+            "flows_open": self.counts.open_flows.load(Relaxed),
+            "flows_opened": self.counts.flows_opened.load(Relaxed),
+            "exchanges_open": self.counts.open_exchanges.load(Relaxed),
+            "polls": self.counts.polls.load(Relaxed),
+            "ring": { "size": kernel.ring_size, "waiting": kernel.ring_waiting },
+            "dropped": dropped,
+        })
+    }
+}
