@@ -8,10 +8,7 @@ use std::{
 use interceptor_common::DropReason;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    pipeline::Counts,
-    sink::prometheus::{KernelTotals, Metrics},
-};
+use crate::sink::prometheus::{Metrics, Worker};
 
 /// A worker that has not looked into its ring for this long is stuck; it does so ten times a second.
 const STUCK: Duration = Duration::from_secs(30);
@@ -46,14 +43,11 @@ pub struct State {
 
 struct Inner {
     phase: Phase,
-    workers: Vec<Worker>,
+    workers: Vec<Watched>,
 }
 
-struct Worker {
-    name: String,
-    attachments: Vec<String>,
-    counts: Arc<Counts>,
-    kernel: Box<dyn Fn() -> KernelTotals + Send>,
+struct Watched {
+    worker: Arc<Worker>,
     /// How many polls there were when a change was last noticed, and when that was.
     last: (u64, Instant),
 }
@@ -65,16 +59,12 @@ impl State {
         Self { metrics, started: Instant::now(), inner: Mutex::new(inner) }
     }
 
-    /// Includes a worker: its name, what it attached, what it publishes and what its kernel programs count.
-    pub fn watch(
-        &self,
-        name: String,
-        attachments: Vec<String>,
-        counts: Arc<Counts>,
-        kernel: Box<dyn Fn() -> KernelTotals + Send>,
-    ) {
-        let last = (counts.polls.load(Relaxed), Instant::now());
-        self.inner().workers.push(Worker { name, attachments, counts, kernel, last });
+    /// Includes a worker, also in the metrics.
+    pub fn watch(&self, worker: Worker) {
+        let worker = Arc::new(worker);
+        self.metrics.watch(Arc::clone(&worker));
+        let last = (worker.counts.polls.load(Relaxed), Instant::now());
+        self.inner().workers.push(Watched { worker, last });
     }
 
     /// The next phase.
@@ -96,8 +86,11 @@ impl State {
         match inner.phase {
             Phase::Starting => Err("starting: programs are not attached yet".to_owned()),
             Phase::Draining => Err("draining: asked to end".to_owned()),
-            Phase::Running => match inner.workers.iter().find(|worker| worker.counts.polls.load(Relaxed) == 0) {
-                Some(worker) => Err(format!("starting: {} has not looked into its ring yet", worker.name)),
+            Phase::Running => match inner.workers.iter().find(|watched| watched.worker.counts.polls.load(Relaxed) == 0)
+            {
+                Some(Watched { worker, .. }) => {
+                    Err(format!("starting: {} has not looked into its ring yet", worker.name))
+                }
                 None => Ok(()),
             },
         }
@@ -107,12 +100,12 @@ impl State {
     /// which a probe makes regularly.
     pub(super) fn healthy(&self, now: Instant) -> Result<(), String> {
         let mut inner = self.inner();
-        for worker in &mut inner.workers {
+        for Watched { worker, last } in &mut inner.workers {
             let polls = worker.counts.polls.load(Relaxed);
-            if worker.last.0 != polls {
-                worker.last = (polls, now);
+            if last.0 != polls {
+                *last = (polls, now);
             }
-            let still = now.saturating_duration_since(worker.last.1);
+            let still = now.saturating_duration_since(last.1);
             if still >= STUCK {
                 return Err(format!("{} has not looked into its ring for {} s", worker.name, still.as_secs()));
             }
@@ -123,7 +116,7 @@ impl State {
     /// Everything, for people and scripts.
     pub(super) fn status(&self) -> Value {
         let inner = self.inner();
-        let workers: Vec<Value> = inner.workers.iter().map(Worker::status).collect();
+        let workers: Vec<Value> = inner.workers.iter().map(|watched| status(&watched.worker)).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "phase": inner.phase.name(),
@@ -134,25 +127,21 @@ impl State {
     }
 }
 
-impl Worker {
-    fn status(&self) -> Value {
-        let kernel = (self.kernel)();
-        let dropped: Map<String, Value> = DropReason::ALL
-            .iter()
-            .zip(kernel.dropped)
-            .map(|(reason, count)| {
-                (reason.name().to_owned(), json!({ "packets": count.packets, "bytes": count.bytes }))
-            })
-            .collect();
-        json!({
-            "name": self.name,
-            "attachments": self.attachments,
-            "flows_open": self.counts.open_flows.load(Relaxed),
-            "flows_opened": self.counts.flows_opened.load(Relaxed),
-            "exchanges_open": self.counts.open_exchanges.load(Relaxed),
-            "polls": self.counts.polls.load(Relaxed),
-            "ring": { "size": kernel.ring_size, "waiting": kernel.ring_waiting },
-            "dropped": dropped,
-        })
-    }
+fn status(worker: &Worker) -> Value {
+    let kernel = (worker.kernel)();
+    let dropped: Map<String, Value> = DropReason::ALL
+        .iter()
+        .zip(kernel.dropped)
+        .map(|(reason, count)| (reason.name().to_owned(), json!({ "packets": count.packets, "bytes": count.bytes })))
+        .collect();
+    json!({
+        "name": worker.name,
+        "attachments": worker.attachments,
+        "flows_open": worker.counts.open_flows.load(Relaxed),
+        "flows_opened": worker.counts.flows_opened.load(Relaxed),
+        "exchanges_open": worker.counts.open_exchanges.load(Relaxed),
+        "polls": worker.counts.polls.load(Relaxed),
+        "ring": { "size": kernel.ring_size, "waiting": kernel.ring_waiting },
+        "dropped": dropped,
+    })
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     pipeline::Counts,
-    sink::prometheus::{KernelTotals, Metrics},
+    sink::prometheus::{KernelTotals, Metrics, Worker},
 };
 
 fn start() -> (Arc<State>, Server) {
@@ -44,7 +44,12 @@ fn worker(state: &State) -> Arc<Counts> {
         totals.dropped[DropReason::RingFull as usize] = DropCount { packets: 3, bytes: 4000 };
         totals
     };
-    state.watch("host".to_owned(), vec!["tc ingress on eth0".to_owned()], Arc::clone(&counts), Box::new(kernel));
+    state.watch(Worker {
+        name: "host".to_owned(),
+        attachments: vec!["tc ingress on eth0".to_owned()],
+        counts: Arc::clone(&counts),
+        kernel: Box::new(kernel),
+    });
     counts
 }
 

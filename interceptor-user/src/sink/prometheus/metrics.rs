@@ -27,12 +27,16 @@ pub struct KernelTotals {
     pub ring_size: u64,
 }
 
-/// What a scrape reads of one worker.
+/// What scrapes read of one worker.
 pub struct Worker {
+    /// What people call it: the network namespace, most often.
+    pub name: String,
+    /// Where its programs are attached.
+    pub attachments: Vec<String>,
     /// What its pipeline publishes.
     pub counts: Arc<Counts>,
-    /// What its kernel programs count.
-    pub kernel: Box<dyn Fn() -> KernelTotals + Send>,
+    /// Asks what its kernel programs count.
+    pub kernel: Box<dyn Fn() -> KernelTotals + Send + Sync>,
 }
 
 /// Every metric of this process. Workers count into it, scrapes read it.
@@ -46,7 +50,7 @@ pub struct Metrics {
     bytes: [IntCounter; 5],
     lost: Vec<IntCounter>,
     sampled: Sampled,
-    workers: Mutex<Vec<Worker>>,
+    workers: Mutex<Vec<Arc<Worker>>>,
 }
 
 /// Metrics that are read from elsewhere when a scrape asks.
@@ -165,7 +169,7 @@ impl Metrics {
     }
 
     /// Includes a worker in what scrapes read.
-    pub fn watch(&self, worker: Worker) {
+    pub fn watch(&self, worker: Arc<Worker>) {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
@@ -259,7 +263,7 @@ impl Sampled {
         })
     }
 
-    fn sample(&self, workers: &[Worker], label_sets: usize) {
+    fn sample(&self, workers: &[Arc<Worker>], label_sets: usize) {
         let sum = |read: fn(&Counts) -> u64| workers.iter().map(|worker| read(&worker.counts)).sum::<u64>();
         self.active_requests.set(signed(sum(|counts| counts.open_exchanges.load(Relaxed))));
         self.flows_open.set(signed(sum(|counts| counts.open_flows.load(Relaxed))));

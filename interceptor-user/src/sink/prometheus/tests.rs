@@ -287,7 +287,8 @@ fn scrapes_read_the_workers() {
             totals.dropped[DropReason::Oversized as usize] = DropCount { packets: number, bytes: 1000 * number };
             totals
         };
-        sink.metrics.watch(Worker { counts, kernel: Box::new(kernel) });
+        let (name, attachments) = (String::new(), Vec::new());
+        sink.metrics.watch(Arc::new(Worker { name, attachments, counts, kernel: Box::new(kernel) }));
     }
     for _ in 0..2 {
         let samples = samples(&sink);
