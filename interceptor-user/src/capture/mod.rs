@@ -1,5 +1,7 @@
 //! Where events come from.
 
+pub mod memory;
+
 use std::time::Duration;
 
 use crate::model::{Event, Timestamp};

@@ -1,1 +1,464 @@
 //! Segments to chunks: the flow table and TCP reassembly.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | [`Table`]: which flow an event belongs to, and when flows end |
+//! | `opening.rs` | how a flow begins, and who its client is |
+//! | `entry.rs` | one flow: its phases, resets, port reuse, socket reports |
+//! | `direction.rs` | reassembly of one direction, and its books |
+//! | `pieces.rs`, `history.rs` | out-of-order bytes; digests of what was delivered |
+//! | `pending.rs` | reports that come before a flow's first segment |
+//! | `expiry.rs`, `limits.rs`, `seq.rs` | who is due next; bounds; sequence arithmetic |
+//!
+//! Invariants, which the property tests and the fuzz target check:
+//! 1. Every byte of a direction is handed over once, in order, as data or as part of a gap.
+//! 2. Without a gap given up, any order and any segmentation of the same segments hands over the same bytes.
+//! 3. Out-of-order memory never exceeds `flow_bytes` per flow and `total_bytes` in all.
+//! 4. At `Ended`, `carried = captured + lost`. What is in no ledger is in [`Stats`].
+//!
+//! A retransmission with other bytes than the first copy is noticed while the first copy is still queued (compared
+//! byte by byte), and afterwards if it covers one of the last four segments of up to 2 KiB that were delivered on that
+//! side (compared by digest).
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod direction;
+mod entry;
+mod expiry;
+mod history;
+mod limits;
+mod opening;
+mod pending;
+mod pieces;
+mod seq;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use foldhash::fast::RandomState;
+
+use self::{
+    entry::{Flow, Incarnation, Phase},
+    expiry::Queue,
+    opening::{Beginning, Opening},
+    pending::{Early, Pending},
+    shared::Shared,
+};
+pub use self::{limits::Limits, shared::Stats};
+use crate::model::{
+    Event, FlowEnd, FlowEvent, FlowInfo, FlowKey, LossReason, LossReport, Peer, Segment, Side, SocketChange,
+    SocketReport, Timestamp,
+};
+
+/// Events look at the time-outs when this much time has passed since the last look.
+const TICK: Duration = Duration::from_millis(10);
+/// Time may go back this much among events (they come from several CPUs) without being taken for a new beginning.
+const BACKWARDS: Duration = Duration::from_secs(1);
+
+/// All flows. `S` is what the pipeline keeps with each of them.
+pub struct Table<S> {
+    index: HashMap<FlowKey, u32, RandomState>,
+    slots: Vec<Option<Flow<S>>>,
+    free: Vec<u32>,
+    /// The flow of the last segment: the next one is often its.
+    latest: Option<(FlowKey, u32)>,
+    /// Open flows, by their last segment.
+    recent: Queue,
+    /// Closed flows, by when they closed.
+    lingering: Queue,
+    /// Directions that wait for a hole to be filled (slot * 2, + 1 for the server's), by when they began to.
+    waiting: Queue,
+    pending: Pending,
+    shared: Shared,
+    ticked: Timestamp,
+    ids: u64,
+}
+
+impl<S: Default> Table<S> {
+    /// An empty table.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            index: HashMap::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            latest: None,
+            recent: Queue::new(),
+            lingering: Queue::new(),
+            waiting: Queue::new(),
+            pending: Pending::new(),
+            shared: Shared { limits, total: 0, stats: Stats::default(), hasher: RandomState::default() },
+            ticked: Timestamp::default(),
+            ids: 0,
+        }
+    }
+
+    /// Flows at the moment, those that linger after their end included.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// No flows at all?
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// What the table did so far.
+    pub const fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    /// Memory that out-of-order bytes take at the moment, in all flows.
+    pub const fn queued_bytes(&self) -> usize {
+        self.shared.total
+    }
+
+    /// Takes an event; hands over what follows from it.
+    pub fn event(&mut self, event: &Event<'_>, mut deliver: impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
+        match event {
+            Event::Segment(segment) => self.segment(segment, &mut deliver),
+            Event::Socket(report) => self.socket(report, &mut deliver),
+            Event::Loss(report) => self.loss(report),
+        }
+    }
+
+    /// Lets time pass: gives up holes, ends idle flows and those that have lingered.
+    ///
+    /// Events do the same as their times advance, so that what comes out does not depend on when this is called; it
+    /// is for when no events come.
+    pub fn tick(&mut self, now: Timestamp, mut deliver: impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
+        self.expire(now, &mut deliver);
+    }
+
+    /// The capture ended: ends all flows.
+    pub fn finish(&mut self, mut deliver: impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
+        while let Some(slot) = self.lingering.front().or(self.recent.front()) {
+            let time = self.flow(slot).map_or(self.ticked, |flow| flow.last);
+            self.end(slot, FlowEnd::CaptureEnded, time, &mut deliver);
+        }
+        self.shared.stats.unattributed_loss += self.pending.forget(0, |_| true);
+    }
+
+    #[inline]
+    fn segment(&mut self, segment: &Segment<'_>, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
+        self.advance(segment.time, deliver);
+        let key = FlowKey::new(segment.zone, segment.source, segment.destination);
+        let Some(slot) = self.find(&key).or_else(|| self.admit(key, segment, deliver)) else { return };
+        let from_low = segment.source == key.low();
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let side = flow.sender(from_low);
+        match flow.incarnation(side, segment) {
+            Incarnation::Same => self.pass(slot, side, segment, deliver),
+            other => self.reuse(slot, other, segment, deliver),
+        }
+    }
+
+    /// Gives a segment to its flow, and keeps the queues true to what came of it.
+    #[inline]
+    fn pass(
+        &mut self,
+        slot: u32,
+        side: Side,
+        segment: &Segment<'_>,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { return };
+        let before = flow.phase;
+        flow.segment(side, segment, &mut self.shared, deliver);
+        if flow.phase == Phase::Open {
+            self.recent.push(slot);
+        } else if flow.phase != before {
+            self.recent.remove(slot);
+            self.lingering.push(slot);
+            if self.shared.limits.linger.is_zero() {
+                self.end(slot, FlowEnd::Closed, segment.time, deliver);
+                return;
+            }
+        }
+        watch(flow, slot, segment.time, &mut self.waiting);
+    }
+
+    /// The addresses of `slot`'s flow are used for another one.
+    #[cold]
+    fn reuse(
+        &mut self,
+        slot: u32,
+        incarnation: Incarnation,
+        segment: &Segment<'_>,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        self.end(slot, FlowEnd::Reused, segment.time, deliver);
+        let key = FlowKey::new(segment.zone, segment.source, segment.destination);
+        let opening = match incarnation {
+            Incarnation::Confirmed { by_opener: true, .. } => Some(Opening::Syn),
+            Incarnation::Confirmed { by_opener: false, .. } => Some(Opening::SynAck),
+            _ => Opening::of(segment, &[]),
+        };
+        let Some(opening) = opening else { return };
+        let mut flow = self.create(opening, &Beginning::of(key, segment));
+        if let Incarnation::Confirmed { isn, time, .. } = incarnation {
+            Arc::make_mut(&mut flow.info).start = time;
+            flow.side_mut(Side::Client).open(isn);
+        }
+        let slot = self.insert(key, flow, deliver);
+        let from_low = segment.source == key.low();
+        let side = self.flow(slot).map_or(Side::Client, |flow| flow.sender(from_low));
+        self.pass(slot, side, segment, deliver);
+    }
+
+    #[inline]
+    fn find(&mut self, key: &FlowKey) -> Option<u32> {
+        if let Some((latest, slot)) = &self.latest
+            && latest == key
+        {
+            return Some(*slot);
+        }
+        let slot = *self.index.get(key)?;
+        self.latest = Some((*key, slot));
+        Some(slot)
+    }
+
+    fn flow(&self, slot: u32) -> Option<&Flow<S>> {
+        self.slots.get(slot as usize).and_then(Option::as_ref)
+    }
+
+    /// Opens a flow for the first segment of one, if it is one to open a flow for.
+    #[cold]
+    fn admit(
+        &mut self,
+        key: FlowKey,
+        segment: &Segment<'_>,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) -> Option<u32> {
+        // Looked at without the reports first: what opens no flow must not take them away.
+        if Opening::of(segment, &[]).is_none() {
+            self.shared.stats.strangers += 1;
+            return None;
+        }
+        let early = self.pending.take(&key).unwrap_or_default();
+        let opening = Opening::of(segment, &early.opened)?;
+        let mut flow = self.create(opening, &Beginning::of(key, segment));
+        // A handshake that was reported before this SYN was another connection's.
+        let reports = if opening == Opening::Syn { &[] } else { early.opened.as_slice() };
+        apply(&mut flow, &key, &early, reports);
+        Some(self.insert(key, flow, deliver))
+    }
+
+    fn create(&mut self, opening: Opening, beginning: &Beginning) -> Flow<S> {
+        let (client, server) = if opening.source_is_client() {
+            (beginning.source, beginning.destination)
+        } else {
+            (beginning.destination, beginning.source)
+        };
+        self.ids += 1;
+        self.shared.stats.flows += 1;
+        Flow::new(FlowInfo {
+            id: self.ids,
+            key: beginning.key,
+            client: Peer::new(client),
+            server: Peer::new(server),
+            start: beginning.time,
+            joined: opening.joined(),
+            interface: beginning.interface,
+        })
+    }
+
+    fn insert(
+        &mut self,
+        key: FlowKey,
+        flow: Flow<S>,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) -> u32 {
+        let time = flow.last;
+        while self.index.len() >= self.shared.limits.flows.max(1) {
+            // Flows that are closed anyway go first.
+            let Some(oldest) = self.lingering.front().or(self.recent.front()) else { break };
+            let open = self.flow(oldest).is_some_and(|flow| flow.phase == Phase::Open);
+            self.shared.stats.evicted += u64::from(open);
+            self.end(oldest, FlowEnd::Evicted, time, deliver);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as u32
+        });
+        self.index.insert(key, slot);
+        self.recent.push(slot);
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            let flow = place.insert(flow);
+            deliver(&mut flow.info, &mut flow.state, FlowEvent::Opened);
+        }
+        slot
+    }
+
+    fn end(
+        &mut self,
+        slot: u32,
+        end: FlowEnd,
+        time: Timestamp,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        self.index.remove(&flow.info.key);
+        self.latest = None;
+        self.recent.remove(slot);
+        self.lingering.remove(slot);
+        self.waiting.remove(slot * 2);
+        self.waiting.remove(slot * 2 + 1);
+        self.free.push(slot);
+        flow.end(end, time, &mut self.shared, deliver);
+    }
+
+    /// What the kernel says of a socket. It opens no flow: most reports may be of flows that nobody captures.
+    fn socket(&mut self, report: &SocketReport, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
+        self.advance(report.time, deliver);
+        let key = FlowKey::new(report.zone, report.local, report.remote);
+        let closed = report.change == SocketChange::Closed;
+        let known = self.find(&key);
+        if let Some(slot) = known
+            && let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+        {
+            if flow.is_of(report) {
+                let before = flow.phase;
+                flow.report(report);
+                if flow.phase != before {
+                    self.recent.remove(slot);
+                    self.lingering.push(slot);
+                }
+                return;
+            }
+            if closed {
+                return;
+            }
+            // Another socket has these addresses now, and the SYN escaped us.
+            if flow.phase != Phase::Open {
+                self.end(slot, FlowEnd::Reused, report.time, deliver);
+            }
+        }
+        if !closed {
+            return self.pending.opened(key, report);
+        }
+        // All that we were to see of this flow was lost: its ledger says so.
+        if let Some(early) = self.pending.take(&key)
+            && early.lost() > 0
+        {
+            self.ghost(key, &early, report, deliver);
+        }
+    }
+
+    /// A flow of which loss reports are all we have.
+    #[cold]
+    fn ghost(
+        &mut self,
+        key: FlowKey,
+        early: &Early,
+        report: &SocketReport,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        let client = early.opened.iter().find_map(opening::client_of);
+        let opening = match client {
+            Some(client) => Opening::Reported { source_is_client: client == report.local },
+            None => Opening::guess(report.local, report.remote),
+        };
+        let mut flow = self.create(
+            opening,
+            &Beginning { key, source: report.local, destination: report.remote, time: report.time, interface: 0 },
+        );
+        apply(&mut flow, &key, early, &early.opened);
+        flow.report(report);
+        let slot = self.insert(key, flow, deliver);
+        self.recent.remove(slot);
+        self.lingering.push(slot);
+    }
+
+    fn loss(&mut self, report: &LossReport) {
+        let key = FlowKey::new(report.zone, report.source, report.destination);
+        match self.find(&key).and_then(|slot| self.slots.get_mut(slot as usize)) {
+            Some(Some(flow)) => {
+                let side = flow.sender(report.source == key.low());
+                flow.lost(side, report.reason, report.bytes);
+            }
+            _ => self.pending.lost(key, report, self.ticked),
+        }
+    }
+
+    #[inline]
+    fn advance(&mut self, time: Timestamp, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
+        if time.since(self.ticked) >= TICK {
+            self.expire(time, deliver);
+        } else if self.ticked.since(time) > BACKWARDS {
+            self.ticked = time;
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self, now: Timestamp, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
+        self.ticked = now;
+        let Limits { gap_time, linger, idle, pending, .. } = self.shared.limits;
+        while let Some(index) = self.waiting.front() {
+            let (slot, side) = (index / 2, if index % 2 == 0 { Side::Client } else { Side::Server });
+            let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { break };
+            if flow.side(side).watched.is_some_and(|(_, since)| now.since(since) < gap_time) {
+                break;
+            }
+            let before = flow.phase;
+            flow.give_up(side, now, &mut self.shared, deliver);
+            if flow.phase != before {
+                self.recent.remove(slot);
+                self.lingering.push(slot);
+            }
+            watch(flow, slot, now, &mut self.waiting);
+        }
+        while let Some(slot) = self.lingering.front() {
+            let Some(Phase::Closing { since } | Phase::Over { since, .. }) = self.flow(slot).map(|flow| flow.phase)
+            else {
+                break;
+            };
+            if now.since(since) < linger {
+                break;
+            }
+            self.end(slot, FlowEnd::Closed, since, deliver);
+        }
+        while let Some(slot) = self.recent.front() {
+            let Some(last) = self.flow(slot).map(|flow| flow.last) else { break };
+            if now.since(last) < idle {
+                break;
+            }
+            self.end(slot, FlowEnd::Idle, last + idle, deliver);
+        }
+        self.shared.stats.unattributed_loss += self.pending.forget(pending, |time| now.since(time) >= idle);
+    }
+}
+
+/// Starts, restarts or stops the gap timers of a flow.
+#[inline]
+fn watch<S>(flow: &mut Flow<S>, slot: u32, now: Timestamp, waiting: &mut Queue) {
+    for (side, index) in [(Side::Client, slot * 2), (Side::Server, slot * 2 + 1)] {
+        let direction = flow.side_mut(side);
+        match (direction.hole(), direction.watched) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                direction.watched = None;
+                waiting.remove(index);
+            }
+            (Some(hole), Some((watched, _))) if hole == watched => {}
+            (Some(hole), _) => {
+                direction.watched = Some((hole, now));
+                waiting.push(index);
+            }
+        }
+    }
+}
+
+/// Gives a new flow what was reported before it.
+fn apply<S>(flow: &mut Flow<S>, key: &FlowKey, early: &Early, reports: &[SocketReport]) {
+    for report in reports {
+        flow.report(report);
+    }
+    for (endpoint, losses) in [key.low(), key.high()].into_iter().zip(early.losses) {
+        let side = flow.sender(endpoint == key.low());
+        for (reason, bytes) in LossReason::ALL.into_iter().zip(losses).filter(|(_, bytes)| *bytes > 0) {
+            flow.lost(side, reason, bytes);
+        }
+    }
+}

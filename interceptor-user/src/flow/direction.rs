@@ -1,0 +1,493 @@
+//! Reassembly of one direction.
+//!
+//! A direction knows the sequence number that it expects next (`next`, RFC 9293's RCV.NXT as the receiver would have
+//! it) and counts the stream in 64 bits from the first byte it knew of (`delivered` is the offset of `next`).
+//! `delivered = captured + lost` at all times, and everything in `pieces` lies beyond it. So each byte of the stream
+//! is handed over once, as data or as part of a gap, whatever the segments look like.
+//!
+//! First copy wins: a receiver keeps what it queued first (Linux does), and so do we.
+
+use super::{
+    history::History,
+    pieces::{Body, PIECE_COST, Piece, Pieces},
+    seq::{WINDOW, distance},
+    shared::Shared,
+};
+use crate::model::{Chunk, FlowEvent, LossReason, Side, SideLedger, Timestamp};
+
+/// The part of a segment that lies in the stream.
+pub(super) struct Incoming<'a> {
+    /// Of the first payload byte.
+    pub(super) seq: u32,
+    pub(super) payload: &'a [u8],
+    /// Payload bytes that the capture cut off after `payload`, and why.
+    pub(super) cut: Option<(u64, LossReason)>,
+    pub(super) fin: bool,
+    pub(super) time: Timestamp,
+}
+
+impl Incoming<'_> {
+    const fn len(&self) -> u64 {
+        let cut = match self.cut {
+            Some((len, _)) => len,
+            None => 0,
+        };
+        self.payload.len() as u64 + cut
+    }
+}
+
+pub(super) struct Direction {
+    pub(super) side: Side,
+    /// Sequence number of this side's SYN, if we saw it.
+    pub(super) isn: Option<u32>,
+    /// Is `next` known?
+    pub(super) known: bool,
+    pub(super) next: u32,
+    /// Offset of `next` in the stream.
+    delivered: u64,
+    /// Highest offset that the peer acknowledged.
+    acked: u64,
+    /// Offset of the FIN.
+    fin: Option<u64>,
+    pub(super) finished: bool,
+    /// The last gap ended where an acknowledgement did: its last byte may have been an unseen FIN.
+    phantom: bool,
+    /// Bytes missing here are older than the capture.
+    pub(super) joined: bool,
+    pieces: Pieces,
+    history: History,
+    /// End of the last segment that was out of the window.
+    stray: Option<u32>,
+    /// The hole that the gap timer watches, and since when.
+    pub(super) watched: Option<(u64, Timestamp)>,
+    pub(super) ledger: SideLedger,
+    /// The kernel's count of payload bytes.
+    pub(super) kernel: Option<u64>,
+    /// What loss reports said, by reason.
+    pub(super) losses: Option<Box<[u64; LossReason::COUNT]>>,
+}
+
+impl Direction {
+    pub(super) fn new(side: Side, joined: bool) -> Self {
+        Self {
+            side,
+            isn: None,
+            known: false,
+            next: 0,
+            delivered: 0,
+            acked: 0,
+            fin: None,
+            finished: false,
+            phantom: false,
+            joined,
+            pieces: Pieces::default(),
+            history: History::default(),
+            stray: None,
+            watched: None,
+            ledger: SideLedger::default(),
+            kernel: None,
+            losses: None,
+        }
+    }
+
+    /// Takes the initial sequence number. The SYN counts one (RFC 9293 section 3.4).
+    pub(super) fn open(&mut self, isn: u32) {
+        self.isn = Some(isn);
+        self.begin(isn.wrapping_add(1));
+    }
+
+    /// The stream starts here, as far as we know.
+    pub(super) const fn begin(&mut self, next: u32) {
+        if !self.known {
+            self.known = true;
+            self.next = next;
+        }
+    }
+
+    /// Nothing was handed over yet.
+    pub(super) const fn untouched(&self) -> bool {
+        self.delivered == 0 && !self.finished
+    }
+
+    /// Memory that out-of-order bytes take.
+    pub(super) const fn queued(&self) -> usize {
+        self.pieces.cost()
+    }
+
+    /// Offset of the hole that we wait for.
+    pub(super) fn hole(&self) -> Option<u64> {
+        let waits = !self.pieces.is_empty() || (self.fin.is_some() && !self.finished);
+        waits.then_some(self.delivered)
+    }
+
+    /// Takes a segment's payload and FIN. `peer_queued` is what the other direction of the flow has queued.
+    #[inline]
+    pub(super) fn segment(
+        &mut self,
+        incoming: &Incoming<'_>,
+        peer_queued: usize,
+        shared: &mut Shared,
+        emit: &mut impl FnMut(FlowEvent<'_>),
+    ) {
+        // The usual case: the next bytes, with nothing waiting. They are handed over where they lie.
+        if self.known && incoming.seq == self.next && self.fin.is_none() && self.pieces.is_empty() {
+            if !incoming.payload.is_empty() {
+                self.data(incoming.payload, incoming.time, shared, emit);
+            }
+            if let Some((len, reason)) = incoming.cut {
+                self.gap(len, reason, incoming.time, emit);
+            }
+            if incoming.fin {
+                self.fin = Some(self.delivered);
+                self.finish(incoming.time, emit);
+            }
+        } else if incoming.fin || incoming.len() > 0 {
+            self.irregular(incoming, peer_queued, shared, emit);
+        }
+    }
+
+    /// Out of order, seen before, overlapping, or with bytes waiting.
+    #[cold]
+    fn irregular(
+        &mut self,
+        incoming: &Incoming<'_>,
+        peer_queued: usize,
+        shared: &mut Shared,
+        emit: &mut impl FnMut(FlowEvent<'_>),
+    ) {
+        self.begin(incoming.seq);
+        let mut delta = distance(incoming.seq, self.next);
+        if delta.abs() > WINDOW || incoming.len() > WINDOW as u64 {
+            let Some(skipped) = self.stray(incoming, shared) else { return };
+            self.give_up_to(self.delivered + skipped, LossReason::NotSeen, incoming.time, shared, emit);
+            delta = distance(incoming.seq, self.next);
+        }
+        self.stray = None;
+        let start = self.delivered.cast_signed() + delta;
+        let end = start + incoming.len().cast_signed();
+        if incoming.fin {
+            self.note_fin(end, shared);
+        }
+        self.place(incoming, start, peer_queued, shared, emit);
+        self.settle(incoming.time, shared, emit);
+        while !self.pieces.is_empty() && self.pieces.cost() >= shared.limits.gap_bytes {
+            self.give_up_front(incoming.time, shared, emit);
+        }
+        self.finish(incoming.time, emit);
+    }
+
+    /// A segment that no receiver would accept now. If another follows on it, we are the ones who are wrong: more
+    /// was missed than sequence numbers can tell, for example after a cut-off. Returns how far to go on then.
+    fn stray(&mut self, incoming: &Incoming<'_>, shared: &mut Shared) -> Option<u64> {
+        let follows = self.stray == Some(incoming.seq) && incoming.len() > 0;
+        let ahead = u64::from(incoming.seq.wrapping_sub(self.next));
+        self.stray = Some(incoming.seq.wrapping_add(incoming.len() as u32));
+        if follows && incoming.len() <= WINDOW as u64 && self.fin.is_none() {
+            return Some(ahead);
+        }
+        shared.stats.out_of_window += 1;
+        shared.stats.out_of_window_bytes += incoming.payload.len() as u64;
+        None
+    }
+
+    /// The FIN's place is the first one that was seen and that makes sense: not before what was handed over.
+    fn note_fin(&mut self, end: i64, shared: &mut Shared) {
+        if self.fin.is_some() {
+            return;
+        }
+        let delivered = self.delivered.cast_signed();
+        if end >= delivered {
+            let end = end.cast_unsigned();
+            self.fin = Some(end);
+            let before = self.pieces.cost();
+            shared.stats.beyond_end_bytes += self.pieces.truncate(end);
+            shared.total -= before - self.pieces.cost();
+        } else if end == delivered - 1 && self.phantom {
+            // What the acknowledgement counted last was this FIN, not a byte.
+            self.uncount_phantom();
+            self.fin = Some(self.delivered);
+        }
+    }
+
+    /// Takes the byte back that turned out to be a FIN.
+    const fn uncount_phantom(&mut self) {
+        let lost = &mut self.ledger.lost[LossReason::NotSeen as usize];
+        if self.phantom && *lost > 0 {
+            *lost -= 1;
+            self.delivered -= 1;
+            self.next = self.next.wrapping_sub(1);
+        }
+        self.phantom = false;
+    }
+
+    /// Puts what is new of `incoming` where it belongs: handed over if it is next, queued if not.
+    fn place(
+        &mut self,
+        incoming: &Incoming<'_>,
+        start: i64,
+        peer_queued: usize,
+        shared: &mut Shared,
+        emit: &mut impl FnMut(FlowEvent<'_>),
+    ) {
+        let payload_end = start + incoming.payload.len() as i64;
+        let mut end = (start + incoming.len().cast_signed()).max(0).cast_unsigned();
+        if let Some(fin) = self.fin.filter(|&fin| fin < end) {
+            let beyond = payload_end - start.max(fin.cast_signed());
+            shared.stats.beyond_end_bytes += beyond.max(0).cast_unsigned();
+            end = fin;
+        }
+        // Payload bytes of the stream from `from` to `to`.
+        let bytes = |from: u64, to: u64| {
+            let at = |offset: u64| (offset.cast_signed() - start).clamp(0, payload_end - start) as usize;
+            incoming.payload.get(at(from)..at(to)).unwrap_or_default()
+        };
+        let old = bytes(0, end.min(self.delivered));
+        if !old.is_empty() {
+            self.ledger.duplicate += old.len() as u64;
+            if self.history.differs(&shared.hasher, incoming.seq, old) {
+                emit(FlowEvent::RetransmissionDiffers { side: self.side });
+            }
+        }
+        let mut at = start.max(self.delivered.cast_signed()).cast_unsigned();
+        while at < end {
+            if let Some((piece_start, piece)) = self.pieces.covering(at) {
+                let to = end.min(piece_start + piece.len());
+                let again = bytes(at, to);
+                self.ledger.duplicate += again.len() as u64;
+                if differs(piece, piece_start, at, again) {
+                    emit(FlowEvent::RetransmissionDiffers { side: self.side });
+                }
+                self.drain_one(shared, emit);
+                at = to;
+                continue;
+            }
+            let to = self.pieces.next_from(at).map_or(end, |next| next.min(end));
+            let data = bytes(at, to);
+            if data.is_empty() {
+                let reason = incoming.cut.map_or(LossReason::NotSeen, |(_, reason)| reason);
+                let body = Body::Cut { len: to - at, reason };
+                self.put(at, Piece { time: incoming.time, body }, peer_queued, shared, emit);
+                at = to;
+            } else if at == self.delivered {
+                self.data(data, incoming.time, shared, emit);
+                at += data.len() as u64;
+            } else {
+                let len = data.len() as u64;
+                if self.has_room(data.len(), peer_queued, shared) {
+                    let body = Body::Data(data.into());
+                    self.put(at, Piece { time: incoming.time, body }, peer_queued, shared, emit);
+                } else {
+                    self.give_up_to(at, LossReason::MemoryLimit, incoming.time, shared, emit);
+                    self.data(data, incoming.time, shared, emit);
+                }
+                at += len;
+            }
+        }
+        self.drain(shared, emit);
+    }
+
+    fn has_room(&self, len: usize, peer_queued: usize, shared: &Shared) -> bool {
+        let cost = len + PIECE_COST;
+        self.pieces.cost() + peer_queued + cost <= shared.limits.flow_bytes
+            && shared.total + cost <= shared.limits.total_bytes
+    }
+
+    /// Queues a piece; without room for it, the hole before it is given up, which needs no memory.
+    fn put(
+        &mut self,
+        at: u64,
+        piece: Piece,
+        peer_queued: usize,
+        shared: &mut Shared,
+        emit: &mut impl FnMut(FlowEvent<'_>),
+    ) {
+        let len = match &piece.body {
+            Body::Data(data) => data.len(),
+            Body::Cut { .. } => 0,
+        };
+        if at > self.delivered && !self.has_room(len, peer_queued, shared) {
+            self.give_up_to(at, LossReason::MemoryLimit, piece.time, shared, emit);
+        }
+        if at == self.delivered {
+            self.deliver(&piece, shared, emit);
+        } else {
+            let before = self.pieces.cost();
+            self.pieces.insert(at, piece);
+            shared.total += self.pieces.cost() - before;
+        }
+    }
+
+    /// The acknowledgement rule. The peer received everything below `ack`: what we lack of it will not come again.
+    /// What it acknowledges of a FIN counts one (RFC 9293 section 3.4) and is no byte.
+    #[inline]
+    pub(super) fn acknowledge(
+        &mut self,
+        ack: u32,
+        time: Timestamp,
+        shared: &mut Shared,
+        emit: &mut impl FnMut(FlowEvent<'_>),
+    ) {
+        if !self.known {
+            return self.begin(ack);
+        }
+        let ahead = distance(ack, self.next);
+        if ahead <= 0 || ahead > WINDOW || self.finished {
+            return;
+        }
+        let acked = self.delivered + ahead.cast_unsigned();
+        if acked > self.acked {
+            self.acked = acked;
+            self.settle(time, shared, emit);
+        }
+    }
+
+    /// Gives up each hole that the peer acknowledged.
+    fn settle(&mut self, time: Timestamp, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        loop {
+            let acked = self.fin.map_or(self.acked, |fin| fin.min(self.acked));
+            if acked <= self.delivered {
+                break;
+            }
+            let missing = acked - self.delivered;
+            if self.pieces.is_empty() && self.fin.is_none() {
+                // One beyond all that we know: rather a FIN that we missed than a byte. Whatever follows tells.
+                if missing == 1 {
+                    break;
+                }
+                self.gap(missing, self.missing_reason(), time, emit);
+                self.phantom = true;
+                break;
+            }
+            let hole = self.pieces.first().map_or(missing, |first| missing.min(first - self.delivered));
+            self.gap(hole, self.missing_reason(), time, emit);
+            self.drain(shared, emit);
+        }
+        self.finish(time, emit);
+    }
+
+    /// Gives up the first hole.
+    pub(super) fn give_up_front(&mut self, time: Timestamp, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        if let Some(end) = self.pieces.first().or(self.fin) {
+            if end > self.delivered {
+                self.gap(end - self.delivered, self.missing_reason(), time, emit);
+            }
+            self.drain(shared, emit);
+        }
+        self.finish(time, emit);
+    }
+
+    /// Hands over what is left, with gaps where it has holes.
+    pub(super) fn flush(&mut self, time: Timestamp, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        while self.hole().is_some() {
+            self.give_up_front(time, shared, emit);
+        }
+    }
+
+    /// Gives up every hole before `end`, and what lies between the last piece and `end`.
+    fn give_up_to(
+        &mut self,
+        end: u64,
+        reason: LossReason,
+        time: Timestamp,
+        shared: &mut Shared,
+        emit: &mut impl FnMut(FlowEvent<'_>),
+    ) {
+        while self.delivered < end {
+            let to = self.pieces.first().map_or(end, |first| first.min(end));
+            if to > self.delivered {
+                self.gap(to - self.delivered, reason, time, emit);
+            }
+            self.drain(shared, emit);
+        }
+    }
+
+    /// Hands over the pieces that have become next.
+    fn drain(&mut self, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        while self.drain_one(shared, emit) {}
+    }
+
+    fn drain_one(&mut self, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) -> bool {
+        let before = self.pieces.cost();
+        let Some(piece) = self.pieces.take_at(self.delivered) else { return false };
+        shared.total -= before - self.pieces.cost();
+        self.deliver(&piece, shared, emit);
+        true
+    }
+
+    fn deliver(&mut self, piece: &Piece, shared: &Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        match &piece.body {
+            Body::Data(data) => self.data(data, piece.time, shared, emit),
+            Body::Cut { len, reason } => self.gap(*len, *reason, piece.time, emit),
+        }
+    }
+
+    fn finish(&mut self, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        if self.fin == Some(self.delivered) && !self.finished {
+            self.finished = true;
+            emit(FlowEvent::Finished { side: self.side, time });
+        }
+    }
+
+    #[inline]
+    fn data(&mut self, data: &[u8], time: Timestamp, shared: &Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        self.history.note(&shared.hasher, self.next, data);
+        self.phantom = false;
+        self.ledger.captured += data.len() as u64;
+        self.advance(data.len() as u64);
+        emit(FlowEvent::Chunk { side: self.side, time, chunk: Chunk::Data(data) });
+    }
+
+    fn gap(&mut self, len: u64, reason: LossReason, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        self.phantom = false;
+        self.ledger.lose(reason, len);
+        self.advance(len);
+        emit(FlowEvent::Chunk { side: self.side, time, chunk: Chunk::Gap { len, reason } });
+    }
+
+    const fn advance(&mut self, len: u64) {
+        self.delivered += len;
+        self.next = self.next.wrapping_add(len as u32);
+    }
+
+    /// What to say of bytes that simply did not come.
+    const fn missing_reason(&self) -> LossReason {
+        if self.joined && self.delivered == 0 { LossReason::BeforeJoin } else { LossReason::NotSeen }
+    }
+
+    /// The books, once nothing more will come: `carried = captured + lost`.
+    ///
+    /// What TCP carried is what the kernel counted or what sequence numbers prove, whichever is more. What is
+    /// missing between the two was carried before we joined or not seen; loss reports tell the reason of some of it.
+    pub(super) fn close(&mut self) -> SideLedger {
+        if let Some(kernel) = self.kernel
+            && !self.joined
+            && kernel.checked_add(1) == Some(self.delivered)
+        {
+            self.uncount_phantom();
+        }
+        let mut ledger = self.ledger;
+        let proven = ledger.captured + ledger.lost_total();
+        ledger.carried = self.kernel.map_or(proven, |kernel| kernel.max(proven));
+        ledger.kernel = self.kernel == Some(ledger.carried);
+        let missing = ledger.carried - proven;
+        let unseen = std::mem::take(&mut ledger.lost[LossReason::NotSeen as usize]);
+        let mut unexplained = unseen + missing;
+        for reason in LossReason::ALL {
+            let reported = self.losses.as_ref().map_or(0, |losses| losses[reason as usize]);
+            let explained = reported.min(unexplained);
+            ledger.lose(reason, explained);
+            unexplained -= explained;
+        }
+        let before = if self.joined { unexplained.saturating_sub(unseen) } else { 0 };
+        ledger.lose(LossReason::BeforeJoin, before);
+        ledger.lose(LossReason::NotSeen, unexplained - before);
+        ledger
+    }
+}
+
+/// Does `again` differ from the piece that has these bytes already?
+fn differs(piece: &Piece, piece_start: u64, at: u64, again: &[u8]) -> bool {
+    let Body::Data(data) = &piece.body else { return false };
+    let from = (at - piece_start) as usize;
+    data.get(from..from + again.len()).is_some_and(|first| first != again)
+}

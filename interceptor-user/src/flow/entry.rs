@@ -1,0 +1,371 @@
+//! One flow: its two directions, what is known of it, and where it stands.
+//!
+//! States, beside those of the two directions (which are RFC 9293's, seen from outside):
+//!
+//! ```text
+//!          both FINs handed over, or a believed RST
+//!   Open ───────────────────────────────────────────► Over ──(linger)──► ended
+//!    └──► Closing ──(linger)──► ended                   ▲
+//!   a socket reports that it is closed └────────────────┘
+//! ```
+//!
+//! `Over` takes no more bytes: a receiver would not either. `Closing` does: the last segments of a connection may
+//! come after the report.
+
+use std::sync::Arc;
+
+use super::{
+    direction::{Direction, Incoming},
+    opening::client_of,
+    seq::{RESET_WINDOW, distance},
+    shared::Shared,
+};
+use crate::model::{
+    FlowEnd, FlowEvent, FlowInfo, Ledger, LossReason, Owner, Segment, Side, SocketChange, SocketReport, TcpFlags,
+    Timestamp,
+};
+
+/// Where a flow stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// A socket says that it is closed.
+    Closing {
+        since: Timestamp,
+    },
+    Over {
+        end: FlowEnd,
+        since: Timestamp,
+    },
+}
+
+/// A SYN on a flow that is open: perhaps the beginning of the next one. Anybody can send a SYN, and an established
+/// peer answers it with a mere ACK (RFC 9293 section 3.10.7.4), so it counts only once the peer accepts it.
+#[derive(Clone, Copy)]
+struct Candidate {
+    side: Side,
+    isn: u32,
+    /// Bytes in the SYN (TCP Fast Open), which its acknowledgement may include.
+    len: u32,
+    time: Timestamp,
+}
+
+/// What a SYN, or an answer to one, means for a flow that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Incarnation {
+    /// The segment belongs to this flow.
+    Same,
+    /// It begins another flow.
+    New,
+    /// It confirms another flow, which was opened with this sequence number.
+    Confirmed {
+        /// The one who opened it goes on; else its peer accepts it.
+        by_opener: bool,
+        isn: u32,
+        time: Timestamp,
+    },
+}
+
+pub(super) struct Flow<S> {
+    pub(super) info: Arc<FlowInfo>,
+    pub(super) state: S,
+    pub(super) phase: Phase,
+    pub(super) last: Timestamp,
+    client: Direction,
+    server: Direction,
+    /// Is the client the key's lower end?
+    client_low: bool,
+    /// Both ends are the same socket (a self-connection): what it acknowledges is its own.
+    single: bool,
+    /// Cookie and cgroup of these ends are known: client, server.
+    known: [bool; 2],
+    candidate: Option<Candidate>,
+}
+
+impl<S: Default> Flow<S> {
+    pub(super) fn new(info: FlowInfo) -> Self {
+        let (key, joined) = (info.key, info.joined);
+        let (client, server) = (info.client.endpoint, info.server.endpoint);
+        Self {
+            phase: Phase::Open,
+            last: info.start,
+            info: Arc::new(info),
+            state: S::default(),
+            client: Direction::new(Side::Client, joined),
+            server: Direction::new(Side::Server, joined),
+            client_low: client == key.low(),
+            single: client == server,
+            known: [false; 2],
+            candidate: None,
+        }
+    }
+}
+
+impl<S> Flow<S> {
+    /// Which side sent this segment.
+    #[inline]
+    pub(super) fn sender(&self, from_low: bool) -> Side {
+        if from_low == self.client_low { Side::Client } else { Side::Server }
+    }
+
+    pub(super) const fn side(&self, side: Side) -> &Direction {
+        match side {
+            Side::Client => &self.client,
+            Side::Server => &self.server,
+        }
+    }
+
+    pub(super) const fn side_mut(&mut self, side: Side) -> &mut Direction {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Does a segment with SYN begin another flow, or one that answers it?
+    #[inline]
+    pub(super) fn incarnation(&mut self, side: Side, segment: &Segment<'_>) -> Incarnation {
+        if !segment.flags.has(TcpFlags::SYN) && self.candidate.is_none() {
+            return Incarnation::Same;
+        }
+        self.judge(side, segment)
+    }
+
+    #[cold]
+    fn judge(&mut self, side: Side, segment: &Segment<'_>) -> Incarnation {
+        let syn = segment.flags.has(TcpFlags::SYN);
+        let ack = segment.flags.has(TcpFlags::ACK);
+        if segment.flags.has(TcpFlags::RST) {
+            return Incarnation::Same;
+        }
+        if let Some(Candidate { side: opener, isn, len, time }) = self.candidate {
+            let first = isn.wrapping_add(1);
+            let accepted = syn && ack && side != opener && segment.ack.wrapping_sub(first) <= len;
+            // The SYN+ACK may have escaped us; then the opener going on from its SYN tells.
+            let goes_on = !syn && ack && side == opener && segment.seq == first && first != self.side(side).next;
+            if accepted || goes_on {
+                return Incarnation::Confirmed { by_opener: goes_on, isn, time };
+            }
+        }
+        let own = self.side(side);
+        let fits = own.isn == Some(segment.seq)
+            || (own.isn.is_none() && (!own.known || own.next == segment.seq.wrapping_add(1)));
+        if !syn || fits {
+            return Incarnation::Same;
+        }
+        if matches!(self.phase, Phase::Over { .. } | Phase::Closing { .. }) {
+            return Incarnation::New;
+        }
+        if !ack {
+            let len = segment.wire_len.max(segment.payload.len() as u32);
+            self.candidate = Some(Candidate { side, isn: segment.seq, len, time: segment.time });
+        }
+        Incarnation::Same
+    }
+
+    /// Takes a segment of this flow.
+    #[inline]
+    pub(super) fn segment(
+        &mut self,
+        side: Side,
+        segment: &Segment<'_>,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        self.last = segment.time;
+        if let Some((owner, cookie, cgroup)) = segment.socket {
+            self.note_socket(side, owner, cookie, cgroup);
+        }
+        if let Phase::Over { .. } = self.phase {
+            self.side_mut(side).ledger.duplicate += segment.payload.len() as u64;
+            return;
+        }
+        let flags = segment.flags;
+        if flags.0 & (TcpFlags::RST.0 | TcpFlags::SYN.0) != 0 {
+            if flags.has(TcpFlags::RST) {
+                return self.reset(side, segment, shared, deliver);
+            }
+            let own = self.side_mut(side);
+            if own.isn.is_none() {
+                own.open(segment.seq);
+            } else if own.isn != Some(segment.seq) {
+                return; // a candidate, noted already
+            }
+        }
+        let Self { info, state, client, server, single, .. } = self;
+        let mut emit = |event: FlowEvent<'_>| deliver(info, state, event);
+        let (own, peer) = match side {
+            Side::Client => (client, server),
+            Side::Server => (server, client),
+        };
+        // First what it proves of the peer's bytes, then its own: an answer never comes before what it answers.
+        if flags.has(TcpFlags::ACK) && !*single {
+            peer.acknowledge(segment.ack, segment.time, shared, &mut emit);
+        }
+        let incoming = incoming(segment);
+        own.begin(incoming.seq);
+        if !incoming.payload.is_empty() || incoming.cut.is_some() || incoming.fin {
+            own.segment(&incoming, peer.queued(), shared, &mut emit);
+        }
+        if own.finished && (peer.finished || *single) {
+            self.phase = Phase::Over { end: FlowEnd::Closed, since: segment.time };
+        }
+    }
+
+    /// RST ends the flow (RFC 9293 section 3.10.7.4), if its sequence number is credible. One that answers a SYN is
+    /// if it acknowledges the SYN (section 3.10.7.3). Its payload, if any, is no part of the stream.
+    #[cold]
+    fn reset(
+        &mut self,
+        side: Side,
+        segment: &Segment<'_>,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        let near = |direction: &Direction, seq: u32| distance(seq, direction.next).abs() <= RESET_WINDOW;
+        let (own, peer) = (self.side(side), self.side(side.peer()));
+        let credible = match (own.known, peer.known && segment.flags.has(TcpFlags::ACK)) {
+            (true, _) => near(own, segment.seq),
+            (false, true) => near(peer, segment.ack),
+            (false, false) => true,
+        };
+        if !credible {
+            shared.stats.resets_ignored += 1;
+            return;
+        }
+        self.flush(segment.time, shared, deliver);
+        self.phase = Phase::Over { end: FlowEnd::Reset, since: segment.time };
+    }
+
+    /// Hands over everything that still waits.
+    fn flush(
+        &mut self,
+        time: Timestamp,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        for side in Side::BOTH {
+            let Self { info, state, client, server, .. } = self;
+            let direction = if side == Side::Client { client } else { server };
+            direction.flush(time, shared, &mut |event| deliver(info, state, event));
+        }
+    }
+
+    /// Gives up the first hole of one side.
+    pub(super) fn give_up(
+        &mut self,
+        side: Side,
+        time: Timestamp,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        let Self { info, state, client, server, .. } = self;
+        let direction = if side == Side::Client { client } else { server };
+        direction.give_up_front(time, shared, &mut |event| deliver(info, state, event));
+        if self.client.finished && self.server.finished && !matches!(self.phase, Phase::Over { .. }) {
+            self.phase = Phase::Over { end: FlowEnd::Closed, since: time };
+        }
+    }
+
+    /// The end: what waits, then the ledger.
+    pub(super) fn end(
+        mut self,
+        end: FlowEnd,
+        time: Timestamp,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        self.flush(self.last, shared, deliver);
+        // What closed by itself did so then, not when we forget it.
+        let (end, time) = match self.phase {
+            Phase::Open => (end, time),
+            Phase::Closing { since } => (FlowEnd::Closed, since),
+            Phase::Over { end, since } => (end, since),
+        };
+        let ledger = Ledger { client: self.client.close(), server: self.server.close() };
+        deliver(&mut self.info, &mut self.state, FlowEvent::Ended { end, time, ledger });
+    }
+
+    #[inline]
+    fn note_socket(&mut self, side: Side, owner: Owner, cookie: u64, cgroup: u64) {
+        let side = if owner == Owner::Source { side } else { side.peer() };
+        let [client, server] = &mut self.known;
+        let known = if side == Side::Client { client } else { server };
+        if *known {
+            return;
+        }
+        *known = cookie != 0 && cgroup != 0;
+        let peer = self.info.peer(side);
+        let new_cookie = peer.cookie.is_none() && cookie != 0;
+        let new_cgroup = peer.cgroup.is_none() && cgroup != 0;
+        if new_cookie || new_cgroup {
+            let peer = Arc::make_mut(&mut self.info).peer_mut(side);
+            peer.cookie = peer.cookie.or(Some(cookie).filter(|&cookie| cookie != 0));
+            peer.cgroup = peer.cgroup.or(Some(cgroup).filter(|&cgroup| cgroup != 0));
+        }
+    }
+
+    /// Is the report of this flow, as opposed to another that used the same addresses?
+    pub(super) fn is_of(&self, report: &SocketReport) -> bool {
+        let peer = self.info.peer(self.sender(report.local == self.info.key.low()));
+        peer.cookie.is_none_or(|cookie| report.cookie == 0 || cookie == report.cookie)
+    }
+
+    /// Takes what the kernel says of one of the flow's sockets.
+    pub(super) fn report(&mut self, report: &SocketReport) {
+        // Who opened it is a fact now; a guess is corrected as long as nobody acted on it.
+        if let Some(client) = client_of(report) {
+            let wrong = client != self.info.client.endpoint;
+            if wrong && self.info.joined && self.client.untouched() && self.server.untouched() {
+                self.turn();
+            }
+        }
+        let side = self.sender(report.local == self.info.key.low());
+        let info = Arc::make_mut(&mut self.info);
+        let peer = info.peer_mut(side);
+        peer.cookie = Some(report.cookie).filter(|&cookie| cookie != 0).or(peer.cookie);
+        peer.cgroup = report.cgroup.or(peer.cgroup);
+        peer.process = report.process.clone().or(peer.process.take());
+        if report.change == SocketChange::Closed {
+            let most = |direction: &mut Direction, bytes: u64| {
+                direction.kernel = Some(direction.kernel.map_or(bytes, |other| other.max(bytes)));
+            };
+            most(self.side_mut(side), report.bytes_acked);
+            most(self.side_mut(side.peer()), report.bytes_received);
+            if self.phase == Phase::Open {
+                self.phase = Phase::Closing { since: report.time };
+            }
+        }
+    }
+
+    /// Client and server change places.
+    fn turn(&mut self) {
+        let info = Arc::make_mut(&mut self.info);
+        std::mem::swap(&mut info.client, &mut info.server);
+        std::mem::swap(&mut self.client, &mut self.server);
+        self.client.side = Side::Client;
+        self.server.side = Side::Server;
+        self.client_low = !self.client_low;
+        self.known.reverse();
+    }
+
+    /// Books a loss report; what it explains is known at the end.
+    pub(super) fn lost(&mut self, side: Side, reason: LossReason, bytes: u64) {
+        let losses = self.side_mut(side).losses.get_or_insert_default();
+        if let Some(sum) = losses.get_mut(reason as usize) {
+            *sum = sum.saturating_add(bytes);
+        }
+    }
+}
+
+/// The part of a segment that lies in the stream. A SYN's first byte of data follows the SYN (RFC 9293 section 3.4).
+fn incoming<'a>(segment: &Segment<'a>) -> Incoming<'a> {
+    let missing = u64::from(segment.wire_len).saturating_sub(segment.payload.len() as u64);
+    Incoming {
+        seq: segment.seq.wrapping_add(u32::from(segment.flags.has(TcpFlags::SYN))),
+        payload: segment.payload,
+        cut: (missing > 0).then(|| (missing, segment.cut.unwrap_or(LossReason::NotSeen))),
+        fin: segment.flags.has(TcpFlags::FIN),
+        time: segment.time,
+    }
+}
