@@ -1,6 +1,8 @@
 //! Where events come from.
 
 pub mod memory;
+pub mod packet;
+pub mod pcap;
 
 use std::time::Duration;
 
