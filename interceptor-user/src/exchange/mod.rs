@@ -1,1 +1,318 @@
 //! Messages to exchanges: pairing requests with responses.
+//!
+//! Requests wait in a queue in the order they were sent, and responses answer them in that order (RFC 9112 section
+//! 9.3). The flow table delivers in causal order, so a response finds its request in the queue, unless we did not see
+//! it. An exchange leaves the queue when both its messages are over, or the flow is.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod open;
+
+use std::sync::Arc;
+
+use open::{Open, Progress};
+use smallvec::SmallVec;
+
+use crate::{
+    model::{Anomalies, Anomaly, FlowEnd, FlowInfo, Head, Message, Record, Timestamp},
+    protocol::{Expects, Role},
+};
+
+/// What is kept of the exchanges of one flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a message's content; 0 keeps, and copies, nothing.
+    pub body: usize,
+    /// Requests that wait for their response.
+    pub pipeline: usize,
+    /// Bytes of heads and content of all open exchanges together.
+    pub memory: usize,
+}
+
+/// When the bytes behind a message were captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// First byte of the latest head of that side.
+    pub first: Timestamp,
+    /// Last byte so far.
+    pub last: Timestamp,
+}
+
+/// The open exchanges of one flow.
+#[derive(Debug, Default)]
+pub struct Pairing {
+    /// At the front the one whose response comes or is next, at the back the one whose request comes or came last.
+    queue: SmallVec<[Open; 1]>,
+    /// The last one's request is being received.
+    request_open: bool,
+    /// The first one's response is being received.
+    response_open: bool,
+    /// Requests beyond the limits, of which only the number is kept.
+    untracked: u64,
+    /// How many exchanges there were.
+    count: u64,
+    /// Bytes kept in the queue.
+    kept: usize,
+    /// What was odd between messages, for the next one of that side.
+    before_request: Anomalies,
+    before_response: Anomalies,
+    /// What was odd about requests that were lost, until a response or the next request comes.
+    lost_request: Anomalies,
+    /// What concerns no exchange that we know.
+    unattached: Anomalies,
+}
+
+impl Pairing {
+    /// How many exchanges are open.
+    pub fn open(&self) -> u32 {
+        self.queue.len() as u32
+    }
+
+    /// How many exchanges there were, open ones included.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// What was odd and concerned no exchange.
+    pub fn unattached(&self) -> Anomalies {
+        let mut all = self.unattached;
+        for more in [self.before_request, self.before_response, self.lost_request] {
+            all.merge(more);
+        }
+        all
+    }
+
+    /// What the next response answers.
+    #[inline]
+    pub fn expects(&self) -> Expects {
+        self.queue.get(usize::from(self.front_is_lost())).map_or(Expects::Content, |open| open.expects)
+    }
+
+    /// Is a request being received that waits for `100 Continue` and got its final response instead?
+    pub fn content_may_not_come(&self) -> bool {
+        self.request_open
+            && self.response_open
+            && self.queue.len() == 1
+            && self.queue.first().is_some_and(Open::waits_to_continue)
+    }
+
+    /// Takes the next message of one side.
+    #[inline]
+    pub fn message(
+        &mut self,
+        role: Role,
+        message: Message<'_>,
+        seen: Seen,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits,
+        emit: &mut impl FnMut(Record),
+    ) {
+        match message {
+            Message::Head(head) if role == Role::Request => self.request(head, seen, flow, limits),
+            Message::Head(head) => self.response(head, seen, flow, emit),
+            Message::Body(piece) => self.body(role, piece, seen, limits),
+            Message::BodyGap(missing) => self.body_gap(role, missing),
+            Message::Trailers(fields) => {
+                if let Some(open) = self.current(role) {
+                    open.trailers(role, fields, seen.last);
+                }
+            }
+            Message::End => self.end(role, true, seen, flow, emit),
+            Message::Aborted => self.aborted(role, seen, flow, emit),
+            Message::Anomaly(anomaly) => self.anomaly(role, anomaly),
+            Message::Opaque(_) => {}
+        }
+    }
+
+    /// Something is odd about what this side sends now.
+    pub fn anomaly(&mut self, role: Role, anomaly: Anomaly) {
+        let front_waits = self.queue.first().is_some_and(|open| open.response != Progress::Done);
+        match role {
+            Role::Request if self.request_open => {
+                if let Some(open) = self.queue.last_mut() {
+                    open.exchange.anomalies.insert(anomaly);
+                }
+            }
+            Role::Request => self.before_request.insert(anomaly),
+            Role::Response if front_waits => {
+                if let Some(open) = self.queue.first_mut() {
+                    open.exchange.anomalies.insert(anomaly);
+                }
+            }
+            Role::Response => self.before_response.insert(anomaly),
+        }
+    }
+
+    /// The flow is over: so are all exchanges.
+    pub fn close(&mut self, end: FlowEnd, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        let why = match end {
+            FlowEnd::Closed => None,
+            FlowEnd::Reset => Some(Anomaly::Reset),
+            FlowEnd::Idle | FlowEnd::Reused | FlowEnd::Evicted | FlowEnd::CaptureEnded => Some(Anomaly::Truncated),
+        };
+        while !self.queue.is_empty() {
+            if let (Some(open), Some(why)) = (self.queue.first_mut(), why) {
+                open.exchange.anomalies.insert(why);
+            }
+            self.emit_at(0, flow, emit);
+        }
+    }
+
+    fn request(&mut self, head: Head, seen: Seen, flow: &Arc<FlowInfo>, limits: &Limits) {
+        let lost = std::mem::take(&mut self.lost_request);
+        self.unattached.merge(lost);
+        let too_deep = self.queue.len() >= limits.pipeline.max(1);
+        if self.untracked > 0 || too_deep || self.kept >= limits.memory {
+            self.untracked += 1;
+            let why = if too_deep || self.untracked > 1 { Anomaly::PipelineTooDeep } else { Anomaly::MemoryLimit };
+            self.unattached.insert(why);
+            return;
+        }
+        let mut open = Open::with_request(head, seen, self.number(), flow);
+        open.exchange.anomalies = std::mem::take(&mut self.before_request);
+        self.kept += open.kept;
+        self.queue.push(open);
+        self.request_open = true;
+    }
+
+    fn response(&mut self, head: Head, seen: Seen, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        if self.front_is_lost() {
+            self.emit_at(0, flow, emit);
+        }
+        let interim = head.status().is_some_and(|status| (100..200).contains(&status) && status != 101);
+        let unasked = self.queue.first().is_none_or(|open| open.response != Progress::Absent);
+        if unasked && interim {
+            return;
+        }
+        if unasked {
+            let open = self.without_request(flow);
+            self.queue.insert(0, open);
+        }
+        let before = std::mem::take(&mut self.before_response);
+        let Some(open) = self.queue.first_mut() else { return };
+        open.exchange.anomalies.merge(before);
+        if interim {
+            open.exchange.interim = open.exchange.interim.saturating_add(1);
+            return;
+        }
+        let had = open.kept;
+        open.start_response(head, seen);
+        self.kept += open.kept - had;
+        self.response_open = true;
+    }
+
+    /// An exchange for a response whose request we did not see.
+    fn without_request(&mut self, flow: &Arc<FlowInfo>) -> Open {
+        let mut open = Open::new(self.number(), flow);
+        open.exchange.anomalies = std::mem::take(&mut self.lost_request);
+        open.exchange.anomalies.insert(Anomaly::NoRequest);
+        if self.untracked > 0 {
+            self.untracked -= 1;
+            open.exchange.anomalies.insert(Anomaly::PipelineTooDeep);
+        } else if flow.joined && self.count == 1 {
+            open.exchange.anomalies.insert(Anomaly::MidStream);
+        }
+        open
+    }
+
+    fn body(&mut self, role: Role, piece: &[u8], seen: Seen, limits: &Limits) {
+        let room = limits.memory.saturating_sub(self.kept);
+        if let Some(open) = self.current(role) {
+            let had = open.kept;
+            open.body(role, piece, seen.last, limits.body, room);
+            let more = open.kept - had;
+            self.kept += more;
+        }
+    }
+
+    fn body_gap(&mut self, role: Role, missing: u64) {
+        if let Some(open) = self.current(role) {
+            open.exchange.anomalies.insert(Anomaly::Gap);
+            if let Some(part) = open.part(role) {
+                part.body_missing = part.body_missing.saturating_add(missing);
+            }
+        }
+    }
+
+    fn end(&mut self, role: Role, ended: bool, seen: Seen, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        let index = match role {
+            Role::Request => self.queue.len().saturating_sub(1),
+            Role::Response => 0,
+        };
+        let Some(open) = self.current(role) else { return };
+        open.end(role, ended, seen.last);
+        let over = open.is_over();
+        *self.is_open(role) = false;
+        if over {
+            self.emit_at(index, flow, emit);
+        }
+    }
+
+    /// A message ended otherwise than its framing says. Without a head, the message was lost altogether.
+    fn aborted(&mut self, role: Role, seen: Seen, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        if *self.is_open(role) {
+            self.end(role, false, seen, flow, emit);
+            return;
+        }
+        match role {
+            Role::Request => {
+                let lost = std::mem::take(&mut self.before_request);
+                self.lost_request.merge(lost);
+                // Others wait before it, so its response is not the next one: it needs a place in the queue.
+                let wait = self.queue.iter().any(|open| open.response != Progress::Done);
+                if wait && self.queue.last().is_some_and(|open| open.request != Progress::Absent) {
+                    let open = self.without_request(flow);
+                    self.queue.push(open);
+                }
+            }
+            Role::Response => {
+                if let Some(open) = self.queue.first_mut().filter(|open| open.response == Progress::Absent) {
+                    open.response_lost = true;
+                }
+                let lost = std::mem::take(&mut self.before_response);
+                self.unattached.merge(lost);
+            }
+        }
+    }
+
+    /// The first one's response was lost, and there is another request that the next response may answer. With none,
+    /// what was lost can only have been a part of what comes to the first one: an interim response.
+    fn front_is_lost(&self) -> bool {
+        self.queue.len() > 1 && self.queue.first().is_some_and(|open| open.response_lost)
+    }
+
+    /// The exchange whose message of this role is being received.
+    fn current(&mut self, role: Role) -> Option<&mut Open> {
+        match role {
+            Role::Request if self.request_open => self.queue.last_mut(),
+            Role::Response if self.response_open => self.queue.first_mut(),
+            _ => None,
+        }
+    }
+
+    const fn is_open(&mut self, role: Role) -> &mut bool {
+        match role {
+            Role::Request => &mut self.request_open,
+            Role::Response => &mut self.response_open,
+        }
+    }
+
+    const fn number(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn emit_at(&mut self, index: usize, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        if index >= self.queue.len() {
+            return;
+        }
+        if index == 0 {
+            self.response_open = false;
+        }
+        if index + 1 == self.queue.len() {
+            self.request_open = false;
+        }
+        let open = self.queue.remove(index);
+        self.kept = self.kept.saturating_sub(open.kept);
+        emit(Record::Exchange(open.close(flow)));
+    }
+}

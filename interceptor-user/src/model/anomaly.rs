@@ -109,6 +109,9 @@ impl Anomaly {
 pub struct Anomalies(u64);
 
 impl Anomalies {
+    /// Nothing odd.
+    pub const NONE: Self = Self(0);
+
     /// Adds one.
     pub const fn insert(&mut self, anomaly: Anomaly) {
         self.0 |= anomaly.bit();
@@ -127,6 +130,13 @@ impl Anomalies {
     /// Nothing odd.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Takes the first one out.
+    pub fn pop(&mut self) -> Option<Anomaly> {
+        let first = Anomaly::ALL.get(self.0.trailing_zeros() as usize).copied()?;
+        self.0 &= !first.bit();
+        Some(first)
     }
 
     /// Those in the set, in order.

@@ -1,4 +1,4 @@
-use smallvec::SmallVec;
+use std::fmt;
 
 /// HTTP version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +19,22 @@ impl Version {
     }
 }
 
-/// A range of bytes in the raw head. Heads are bounded well under 4 GiB.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A range of bytes in the text of [`Fields`]. Heads are bounded well under 4 GiB.
+#[derive(Clone, Copy, Debug, Default)]
 struct Span {
     start: u32,
-    end: u32,
+    len: u32,
+}
+
+impl Span {
+    /// Where `part`, a slice of `whole`, lies in it; an empty span if it is not one.
+    fn of(part: &[u8], whole: &[u8]) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(whole.as_ptr().addr());
+        match start.checked_add(part.len()) {
+            Some(end) if end <= whole.len() => Self { start: start as u32, len: part.len() as u32 },
+            _ => Self::default(),
+        }
+    }
 }
 
 /// What the first line says.
@@ -43,37 +54,55 @@ pub enum StartLine<'a> {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Line {
     Request { method: Span, target: Span },
     Response { status: u16 },
 }
 
+/// Where a field's name and value lie in the text.
+const PLACE: usize = 16;
+
 /// Field lines (headers or trailers), in the order and spelling they were sent.
 ///
-/// One allocation holds all text; the places of sixteen fields need none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One allocation holds everything: the text (for a parsed head: the head as sent), then for each field line where its
+/// name and value lie in it. So a head is kept with one copy, and is small to move.
+#[derive(Clone, Default)]
 pub struct Fields {
-    text: Vec<u8>,
-    places: SmallVec<[(Span, Span); 16]>,
+    bytes: Vec<u8>,
+    /// How many of `bytes` are text.
+    text: usize,
 }
 
 impl Fields {
+    /// No field line.
+    pub const EMPTY: Self = Self { bytes: Vec::new(), text: 0 };
+
     /// With room for `bytes` of text.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { text: Vec::with_capacity(bytes), places: SmallVec::new() }
+        Self { bytes: Vec::with_capacity(bytes), text: 0 }
+    }
+
+    /// Names and values that lie in `raw`, which is copied whole. A part that does not lie in it comes out empty.
+    pub fn from_raw<'r>(raw: &'r [u8], fields: impl ExactSizeIterator<Item = (&'r [u8], &'r [u8])>) -> Self {
+        let mut bytes = Vec::with_capacity(raw.len() + fields.len() * PLACE);
+        bytes.extend_from_slice(raw);
+        for (name, value) in fields {
+            bytes.extend_from_slice(&encode(Span::of(name, raw), Span::of(value, raw)));
+        }
+        Self { bytes, text: raw.len() }
     }
 
     /// Adds a field line.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
         let name = self.store(name);
         let value = self.store(value);
-        self.places.push((name, value));
+        self.bytes.extend_from_slice(&encode(name, value));
     }
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.places.iter().map(|(name, value)| (self.text_at(*name), self.at(*value)))
+        self.places().map(|(name, value)| (self.text_at(name), self.at(value)))
     }
 
     /// The first value of a field; names are case-insensitive (RFC 9110 section 5.1).
@@ -83,27 +112,44 @@ impl Fields {
 
     /// Every value of a field, in order.
     pub fn get_all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        self.iter().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.places()
+            .filter(move |(found, _)| self.at(*found).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| self.at(value))
     }
 
     /// How many field lines.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.encoded_places().len() / PLACE
     }
 
     /// No field line.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.encoded_places().is_empty()
+    }
+
+    /// Bytes of memory that it holds.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    fn encoded_places(&self) -> &[u8] {
+        self.bytes.get(self.text..).unwrap_or_default()
+    }
+
+    fn places(&self) -> impl Iterator<Item = (Span, Span)> {
+        self.encoded_places().as_chunks::<PLACE>().0.iter().map(decode)
     }
 
     fn store(&mut self, bytes: &[u8]) -> Span {
-        let start = self.text.len() as u32;
-        self.text.extend_from_slice(bytes);
-        Span { start, end: self.text.len() as u32 }
+        let span = Span { start: self.text as u32, len: bytes.len() as u32 };
+        self.bytes.splice(self.text..self.text, bytes.iter().copied());
+        self.text += bytes.len();
+        span
     }
 
     fn at(&self, span: Span) -> &[u8] {
-        self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
+        let start = span.start as usize;
+        self.bytes.get(start..start.saturating_add(span.len as usize)).unwrap_or_default()
     }
 
     fn text_at(&self, span: Span) -> &str {
@@ -111,8 +157,34 @@ impl Fields {
     }
 }
 
+fn encode(name: Span, value: Span) -> [u8; PLACE] {
+    let words = [name.start, name.len, value.start, value.len].map(u128::from);
+    words.into_iter().rfold(0, |place, word| place << 32 | word).to_le_bytes()
+}
+
+fn decode(place: &[u8; PLACE]) -> (Span, Span) {
+    let place = u128::from_le_bytes(*place);
+    let word = |index: u32| (place >> (32 * index)) as u32;
+    (Span { start: word(0), len: word(1) }, Span { start: word(2), len: word(3) })
+}
+
+/// The same names and values in the same order, wherever their text lies.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(name, value)| (name, value.escape_ascii().to_string()))).finish()
+    }
+}
+
 /// The head of a request or response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Head {
     line: Line,
     /// HTTP version.
@@ -127,6 +199,18 @@ impl Head {
         let method = fields.store(method.as_bytes());
         let target = fields.store(target.as_bytes());
         Self { line: Line::Request { method, target }, version, fields }
+    }
+
+    /// A request's head as parsed: `method`, `target`, names and values lie in `raw`, which is copied whole.
+    pub fn request_from_raw<'r>(
+        raw: &'r [u8],
+        method: &'r str,
+        target: &'r str,
+        version: Version,
+        fields: impl ExactSizeIterator<Item = (&'r [u8], &'r [u8])>,
+    ) -> Self {
+        let (method, target) = (Span::of(method.as_bytes(), raw), Span::of(target.as_bytes(), raw));
+        Self { line: Line::Request { method, target }, version, fields: Fields::from_raw(raw, fields) }
     }
 
     /// A response's head.
@@ -166,5 +250,38 @@ impl Head {
             Line::Response { status } => Some(status),
             Line::Request { .. } => None,
         }
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.version == other.version && self.start_line() == other.start_line() && self.fields == other.fields
+    }
+}
+
+impl Eq for Head {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_fields_are_equal_wherever_their_text_lies() {
+        let raw = b"GET /x HTTP/1.1\r\nA: 1\r\nB:  2 \r\nC:\r\n\r\n";
+        let at = |start: usize, len: usize| raw.get(start..start + len).unwrap();
+        let fields = [(at(17, 1), at(20, 1)), (at(23, 1), at(27, 1)), (at(31, 1), at(33, 0))];
+        let parsed = Head::request_from_raw(raw, "GET", "/x", Version::Http11, fields.into_iter());
+        assert_eq!((parsed.method(), parsed.target()), (Some(""), Some("")), "not parts of raw");
+        let text = str::from_utf8(raw).unwrap();
+        let parsed = Head::request_from_raw(raw, &text[..3], &text[4..6], Version::Http11, fields.into_iter());
+
+        let mut pushed = Fields::default();
+        for (name, value) in [("A", "1"), ("B", "2"), ("C", "")] {
+            pushed.push(name.as_bytes(), value.as_bytes());
+        }
+        assert_eq!(parsed.fields.len(), 3);
+        assert_eq!(parsed.fields.get("b"), Some(&b"2"[..]));
+        assert_eq!(parsed, Head::request("GET", "/x", Version::Http11, pushed.clone()));
+        assert_ne!(parsed, Head::request("GET", "/y", Version::Http11, pushed));
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Exchange, FlowEnd, FlowInfo, Ledger, Timestamp};
+use super::{Anomalies, Exchange, FlowEnd, FlowInfo, Ledger, Timestamp};
 
 /// What a flow speaks, as far as it was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +39,8 @@ pub struct FlowRecord {
     pub ledger: Ledger,
     /// How many exchanges it had.
     pub exchanges: u64,
+    /// What was odd about it and concerns no exchange.
+    pub anomalies: Anomalies,
 }
 
 /// What a sink receives.

@@ -1,1 +1,120 @@
 //! Chunks to messages.
+//!
+//! A [`Decoder`] reads what one side of a flow sent. It is pulled: [`Decoder::next`] takes what it can from the chunk
+//! and gives one message at a time, so nothing is queued and content is borrowed from the chunk.
+//!
+//! Decoding is total: any bytes give messages or anomalies. Any split of the same bytes gives the same messages, apart
+//! from where one piece of content ends and the next begins. Every byte is counted once, as parsed or as reported.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::string_slice)
+)]
+
+pub mod detect;
+pub mod http1;
+
+use crate::model::{Chunk, Message, Timestamp};
+
+/// What one side of a flow sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Requests.
+    Request,
+    /// Responses.
+    Response,
+}
+
+/// What a response's framing depends on and its own bytes do not say (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expects {
+    /// The request was an ordinary one, or is not known.
+    #[default]
+    Content,
+    /// The request was HEAD: no content, whatever the fields say.
+    NoContent,
+    /// The request was CONNECT: a 2xx answer makes the connection a tunnel.
+    Tunnel,
+}
+
+/// How one side's bytes came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The sender said so (FIN).
+    Fin,
+    /// The connection was reset.
+    Reset,
+    /// The capture, or our patience, ended first.
+    Cut,
+}
+
+/// What goes with each call of [`Decoder::next`].
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// When the chunk was captured.
+    pub time: Timestamp,
+    /// The largest head, trailer section or search window that is kept, in bytes.
+    pub head_limit: usize,
+    /// What the next response answers; not looked at for requests.
+    pub expects: Expects,
+}
+
+/// The decoder of one side of a flow, by protocol.
+#[derive(Debug)]
+pub enum Decoder {
+    /// HTTP/1.0 and 1.1.
+    Http1(http1::Decoder),
+}
+
+impl Decoder {
+    /// Takes from the front of `chunk` and gives the next message; `None` when the chunk is used up.
+    ///
+    /// Call it until it gives `None`, with an empty chunk after [`Decoder::finish`].
+    #[inline]
+    pub fn next<'a>(&mut self, chunk: &mut Chunk<'a>, context: &Context) -> Option<Message<'a>> {
+        match self {
+            Self::Http1(decoder) => decoder.next(chunk, context),
+        }
+    }
+
+    /// No more bytes will come.
+    pub fn finish(&mut self, how: Finish) {
+        match self {
+            Self::Http1(decoder) => decoder.finish(how),
+        }
+    }
+
+    /// The other side made the connection a tunnel: what follows the current message is not for us.
+    pub fn tunnel(&mut self) {
+        match self {
+            Self::Http1(decoder) => decoder.tunnel(),
+        }
+    }
+
+    /// The request now being read asked for `100 Continue` and got a final response instead: its content may not come.
+    pub fn content_may_not_come(&mut self) {
+        match self {
+            Self::Http1(decoder) => decoder.content_may_not_come(),
+        }
+    }
+
+    /// When the first byte of the latest head was captured.
+    pub fn started(&self) -> Timestamp {
+        match self {
+            Self::Http1(decoder) => decoder.started(),
+        }
+    }
+
+    /// Bytes that became part of a message.
+    pub fn parsed(&self) -> u64 {
+        match self {
+            Self::Http1(decoder) => decoder.parsed(),
+        }
+    }
+
+    /// Bytes that became part of none.
+    pub fn reported(&self) -> u64 {
+        match self {
+            Self::Http1(decoder) => decoder.reported(),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Seen;
+use crate::{
+    model::{Anomalies, Anomaly, Exchange, Fields, FlowInfo, Head, Part, Protocol, Timestamp},
+    protocol::{Expects, Role},
+};
+
+/// How far one message of an exchange is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// Nothing of it was seen.
+    #[default]
+    Absent,
+    Receiving,
+    Done,
+}
+
+/// An exchange that is not over.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) request: Progress,
+    pub(super) response: Progress,
+    /// What came where the response should begin was lost.
+    pub(super) response_lost: bool,
+    pub(super) expects: Expects,
+    /// Bytes of heads and content that it keeps.
+    pub(super) kept: usize,
+    request_body: Vec<u8>,
+    response_body: Vec<u8>,
+}
+
+impl Open {
+    pub(super) fn new(number: u64, flow: &Arc<FlowInfo>) -> Self {
+        let exchange = Exchange {
+            flow: Arc::clone(flow),
+            number,
+            protocol: Protocol::Http1,
+            request: None,
+            response: None,
+            interim: 0,
+            anomalies: Anomalies::NONE,
+        };
+        Self {
+            exchange: Box::new(exchange),
+            request: Progress::Absent,
+            response: Progress::Absent,
+            response_lost: false,
+            expects: Expects::Content,
+            kept: 0,
+            request_body: Vec::new(),
+            response_body: Vec::new(),
+        }
+    }
+
+    pub(super) fn with_request(head: Head, seen: Seen, number: u64, flow: &Arc<FlowInfo>) -> Self {
+        let mut open = Self::new(number, flow);
+        open.expects = match head.method() {
+            Some("HEAD") => Expects::NoContent,
+            Some("CONNECT") => Expects::Tunnel,
+            _ => Expects::Content,
+        };
+        open.kept = head.fields.memory();
+        open.exchange.request = Some(part(head, seen));
+        open.request = Progress::Receiving;
+        open
+    }
+
+    pub(super) fn start_response(&mut self, head: Head, seen: Seen) {
+        self.kept += head.fields.memory();
+        self.exchange.response = Some(part(head, seen));
+        self.response = Progress::Receiving;
+    }
+
+    pub(super) const fn part(&mut self, role: Role) -> Option<&mut Part> {
+        match role {
+            Role::Request => self.exchange.request.as_mut(),
+            Role::Response => self.exchange.response.as_mut(),
+        }
+    }
+
+    /// Keeps what `limit` allows for one body, and `room` for all.
+    pub(super) fn body(&mut self, role: Role, piece: &[u8], time: Timestamp, limit: usize, room: usize) {
+        let Some(part) = self.part(role) else { return };
+        part.body_size += piece.len() as u64;
+        part.last_byte = time;
+        let body = match role {
+            Role::Request => &mut self.request_body,
+            Role::Response => &mut self.response_body,
+        };
+        let wanted = piece.len().min(limit.saturating_sub(body.len()));
+        if wanted > room {
+            self.exchange.anomalies.insert(Anomaly::MemoryLimit);
+        }
+        let kept = piece.get(..wanted.min(room)).unwrap_or_default();
+        body.extend_from_slice(kept);
+        self.kept += kept.len();
+    }
+
+    pub(super) fn trailers(&mut self, role: Role, trailers: Fields, time: Timestamp) {
+        self.kept += trailers.memory();
+        if let Some(part) = self.part(role) {
+            part.trailers = trailers;
+            part.last_byte = time;
+        }
+    }
+
+    pub(super) fn end(&mut self, role: Role, ended: bool, time: Timestamp) {
+        if let Some(part) = self.part(role) {
+            part.ended = ended;
+            part.last_byte = part.last_byte.max(time);
+        }
+        match role {
+            Role::Request => self.request = Progress::Done,
+            Role::Response => self.response = Progress::Done,
+        }
+    }
+
+    /// Nothing of it will come any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.request != Progress::Receiving && self.response == Progress::Done
+    }
+
+    /// The request said `Expect: 100-continue`, and no content of it was seen and no interim response.
+    pub(super) fn waits_to_continue(&self) -> bool {
+        self.exchange.interim == 0
+            && self.exchange.request.as_ref().is_some_and(|part| {
+                let expect = part.head.fields.get("expect");
+                part.body_size == 0 && expect.is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"))
+            })
+    }
+
+    /// What is known by now is all.
+    pub(super) fn close(mut self, flow: &Arc<FlowInfo>) -> Box<Exchange> {
+        if self.response == Progress::Absent {
+            self.exchange.anomalies.insert(Anomaly::NoResponse);
+        }
+        if !Arc::ptr_eq(&self.exchange.flow, flow) {
+            self.exchange.flow = Arc::clone(flow); // More may be known of its ends by now.
+        }
+        for (part, body) in
+            [(&mut self.exchange.request, self.request_body), (&mut self.exchange.response, self.response_body)]
+        {
+            if let Some(part) = part
+                && !body.is_empty()
+            {
+                part.body = Bytes::from(body);
+            }
+        }
+        self.exchange
+    }
+}
+
+const fn part(head: Head, seen: Seen) -> Part {
+    Part {
+        head,
+        trailers: Fields::EMPTY,
+        body: Bytes::new(),
+        body_size: 0,
+        body_missing: 0,
+        first_byte: seen.first,
+        last_byte: seen.last,
+        ended: false,
+    }
+}

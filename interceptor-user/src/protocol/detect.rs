@@ -1,0 +1,119 @@
+//! What a flow speaks, by its first bytes and never by its port.
+
+use super::http1::line::{self, Fit};
+
+/// Connection preface of HTTP/2 (RFC 9113 section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// TLS record header (RFC 8446 section 5.1).
+const TLS_HEADER: usize = 5;
+/// Largest TLS record: 2^14 bytes and what TLS 1.2 ciphers may add.
+const TLS_RECORD_MAX: usize = (1 << 14) + 2048;
+
+/// Empty lines that may come before a request line.
+const EMPTY_LINES_MAX: usize = 8;
+
+/// What the first bytes of one side look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guess {
+    /// An HTTP/1 request.
+    Http1Request,
+    /// An HTTP/1 response.
+    Http1Response,
+    /// Another protocol that we recognise and do not decode.
+    Foreign,
+    /// Nothing that we know.
+    Nothing,
+    /// Too few bytes to say. Never for more than [`ENOUGH`] bytes.
+    More,
+}
+
+/// [`guess`] never looks further than this.
+pub const ENOUGH: usize = line::REQUEST_MAX + 2 * EMPTY_LINES_MAX;
+
+/// Looks at the first bytes that one side sent.
+pub fn guess(bytes: &[u8]) -> Guess {
+    let bytes = strip_empty_lines(bytes);
+    if bytes == b"\r" {
+        return Guess::More;
+    }
+    match http2(bytes).or(tls(bytes)) {
+        Fit::Yes => return Guess::Foreign,
+        Fit::More => return Guess::More,
+        Fit::No => {}
+    }
+    match (line::request(bytes), line::response(bytes)) {
+        (Fit::Yes, _) => Guess::Http1Request,
+        (_, Fit::Yes) => Guess::Http1Response,
+        (Fit::No, Fit::No) => Guess::Nothing,
+        _ => Guess::More,
+    }
+}
+
+/// Empty lines before a request are ignored (RFC 9112 section 2.2); a few, so that what is kept until we know is bounded.
+fn strip_empty_lines(mut bytes: &[u8]) -> &[u8] {
+    for _ in 0..EMPTY_LINES_MAX {
+        bytes = line::strip_empty_line(bytes).unwrap_or(bytes);
+    }
+    bytes
+}
+
+fn http2(bytes: &[u8]) -> Fit {
+    line::starts(bytes, HTTP2_PREFACE)
+}
+
+fn tls(bytes: &[u8]) -> Fit {
+    // Content types 20 to 23, any version from SSL 3.0 to TLS 1.3, and a length that the RFC allows.
+    let type_fits = bytes.first().is_none_or(|kind| (20..=23).contains(kind));
+    let version_fits =
+        bytes.get(1).is_none_or(|major| *major == 3) && bytes.get(2).is_none_or(|minor| (0..=4).contains(minor));
+    if !type_fits || !version_fits {
+        return Fit::No;
+    }
+    match bytes.first_chunk::<TLS_HEADER>() {
+        Some([.., high, low]) if usize::from(u16::from_be_bytes([*high, *low])) <= TLS_RECORD_MAX => Fit::Yes,
+        Some(_) => Fit::No,
+        None => Fit::More,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_bytes() {
+        let long = format!("GET /{}", "a".repeat(line::TARGET_MAX + 1));
+        let cases: &[(&[u8], Guess)] = &[
+            (b"", Guess::More),
+            (b"\r\n", Guess::More),
+            (b"\r\n\r", Guess::More),
+            (&[b'\n'; 100], Guess::Nothing),
+            (b"G", Guess::More),
+            (b"GET /index HTTP/1", Guess::More),
+            (b"GET /index HTTP/1.1", Guess::Http1Request),
+            (b"\r\nGET /index HTTP/1.1", Guess::Http1Request),
+            (b"M-SEARCH * HTTP/1.1\r\n", Guess::Http1Request),
+            (b"GET /index HTTP/2", Guess::Nothing),
+            (b"GET /index\r\n", Guess::Nothing),
+            (long.as_bytes(), Guess::Http1Request),
+            (b"HTTP/1.", Guess::More),
+            (b"HTTP/1.1 200", Guess::More),
+            (b"HTTP/1.1 200 OK\r\n", Guess::Http1Response),
+            (b"HTTP/1.0 404\r\n", Guess::Http1Response),
+            (b"HTTP/2 200\r\n", Guess::Nothing),
+            (b"PRI * HTTP/2.0\r\n\r\n", Guess::More),
+            (HTTP2_PREFACE, Guess::Foreign),
+            (b"\x16\x03\x01", Guess::More),
+            (b"\x16\x03\x01\x02\x00\x01", Guess::Foreign),
+            (b"\x17\x03\x03\x40\x11\x99", Guess::Foreign),
+            (b"\x17\x03\x03\xff\xff\x99", Guess::Nothing),
+            (b"220 mail.example ESMTP\r\n", Guess::Nothing),
+            (b"*1\r\n$4\r\nPING\r\n", Guess::Nothing),
+            (b"get key\r\n", Guess::Nothing),
+            (b"\0\0\0\0", Guess::Nothing),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(guess(bytes), *expected, "{}", bytes.escape_ascii());
+        }
+    }
+}
