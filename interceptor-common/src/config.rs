@@ -16,7 +16,7 @@ pub struct CaptureConfig {
 
 /// Only flows with a port (either end) in the port map.
 pub const FILTER_PORTS: u32 = 1;
-/// Only flows with an address (either end) in the CIDR tries.
+/// Only flows with an address (either end) in the CIDR trie.
 pub const FILTER_CIDRS: u32 = 2;
 /// Only sockets whose cgroup, or an ancestor of it, is in the cgroup map.
 pub const FILTER_CGROUPS: u32 = 4;
@@ -26,6 +26,17 @@ pub const FILTER_NO_EGRESS: u32 = 8;
 pub const FILTER_NO_INGRESS: u32 = 16;
 /// The cut-off map has entries.
 pub const FILTER_CUT_OFFS: u32 = 32;
+
+/// Ports in the port map at the most.
+pub const PORTS_MAX: u32 = 1024;
+/// Prefixes in the CIDR trie at the most.
+pub const CIDRS_MAX: u32 = 1024;
+/// Cgroups in the cgroup map at the most.
+pub const CGROUPS_MAX: u32 = 1024;
+/// Levels of ancestors at which a cgroup is looked for.
+pub const CGROUP_LEVELS: i32 = 10;
+/// Directions of flows that can be cut off at one time; the least recently used one is taken up again beyond.
+pub const CUT_OFFS_MAX: u32 = 16 * 1024;
 
 #[cfg(feature = "user")]
 mod pod {

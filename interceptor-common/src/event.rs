@@ -42,7 +42,7 @@ pub struct EventHeader {
 
 /// Addresses of a packet, or of a socket (then `source` is the local end).
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TupleKey {
     /// IPv6, or IPv4-mapped; network byte order.
     pub source: [u8; 16],
@@ -88,7 +88,7 @@ pub struct SegmentEvent {
     pub hook: u8,
     /// `OWNER_*`.
     pub owner: u8,
-    /// Why `captured` is less than what the skb holds from `offset` on: a [`crate::DropReason`] + 1, or 0.
+    /// On the last piece of a payload that was not taken whole, why: a [`crate::DropReason`] + 1; else 0.
     pub cut: u32,
     /// Explicit padding.
     pub pad: u32,
@@ -140,3 +140,13 @@ const _: () = {
     assert!(size_of::<SegmentEvent>() == 104 && align_of::<SegmentEvent>() == 8);
     assert!(size_of::<SocketEvent>() == 120 && align_of::<SocketEvent>() == 8);
 };
+
+#[cfg(feature = "user")]
+mod pod {
+    // SAFETY: `#[repr(C)]`, integers only, padding explicit (sizes asserted above).
+    #[expect(unsafe_code, reason = "aya reads and writes map keys and values as plain bytes")]
+    unsafe impl aya::Pod for super::TupleKey {}
+    // SAFETY: as above; aya only reads it.
+    #[expect(unsafe_code, reason = "aya reads map values as plain bytes")]
+    unsafe impl aya::Pod for super::SocketEvent {}
+}

@@ -7,10 +7,13 @@
 
 mod config;
 mod event;
+mod loss;
+mod read;
 mod reason;
 
 pub use config::*;
 pub use event::*;
+pub use loss::*;
 pub use reason::*;
 
 /// Version of everything in this crate; an object built for another one is refused at load.

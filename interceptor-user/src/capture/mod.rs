@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::model::{Event, Timestamp};
 
+pub mod ring;
+
 /// What a [`Source::poll`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Polled {

@@ -1,1 +1,17 @@
 //! Loading, attaching, feature detection, and the maps.
+//!
+//! One [`Capture`] is one load of the kernel object: one ring, one network namespace ("zone"). Dropping it detaches
+//! everything and leaves nothing in the kernel.
+
+mod attach;
+mod capture;
+mod maps;
+mod netlink;
+mod netns;
+mod object;
+mod options;
+
+pub use attach::{Attachment, Hook};
+pub use capture::Capture;
+pub use maps::{Drops, Sweep};
+pub use options::{CaptureOptions, Cidr, Filters};

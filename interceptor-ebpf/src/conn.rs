@@ -1,0 +1,98 @@
+//! Context to flow key, and the one way that both packet hooks take.
+
+use interceptor_common::{
+    CaptureConfig, DIRECTION_EGRESS, DIRECTION_INGRESS, DropReason, HOOK_CGROUP_SKB, HOOK_TC, OWNER_DESTINATION,
+    OWNER_SOURCE, SegmentEvent,
+};
+
+use crate::{
+    emit, filter,
+    packet::{Link, Skb, Skip},
+};
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+/// Which hook sees the packet, and which way it goes.
+#[derive(Clone, Copy)]
+pub struct Hook {
+    pub hook: u8,
+    pub direction: u8,
+    pub link: Link,
+}
+
+/// Captures a packet, or counts why not. The packet passes in any case.
+#[inline(always)]
+pub fn capture(skb: Skb, hook: Hook) {
+    match try_capture(skb, hook) {
+        Ok(()) | Err(Skip::NotTcp) => {}
+        Err(Skip::Drop(reason)) => emit::count_drop(reason, 0),
+    }
+}
+
+#[inline(always)]
+fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
+    let config = filter::config()?;
+    filter::direction(config, hook.direction)?;
+    let mut event = SegmentEvent::default();
+    let payload_at = skb.parse(hook.link, &mut event)?;
+    // A bare acknowledgement carries nothing for us.
+    if event.payload_len == 0 && event.flags & (SYN | FIN | RST) == 0 {
+        return Ok(());
+    }
+    filter::flow(config, &event.key)?;
+    filter::cgroup(config, skb)?;
+    let wanted = wanted(config, &mut event);
+    own(skb, hook, &mut event);
+    event.time_ns = emit::now();
+    event.direction = hook.direction;
+    event.hook = hook.hook;
+    if hook.hook == HOOK_TC {
+        event.ifindex = skb.ifindex();
+    }
+    emit::segment(skb, config, &mut event, payload_at, wanted);
+    Ok(())
+}
+
+/// How much of the payload is wanted; counts the rest.
+#[inline(always)]
+fn wanted(config: &CaptureConfig, event: &mut SegmentEvent) -> u32 {
+    let payload_len = event.payload_len;
+    let (wanted, reason) = if payload_len != 0 && filter::cut_off(config, &event.key) {
+        (0, DropReason::CutOff)
+    } else if config.payload_limit != 0 && payload_len > config.payload_limit {
+        (config.payload_limit, DropReason::PayloadLimit)
+    } else {
+        return payload_len;
+    };
+    event.cut = reason as u32 + 1;
+    emit::count_drop(reason, payload_len - wanted);
+    wanted
+}
+
+/// Writes down whose socket the kernel ties to this packet.
+#[inline(always)]
+fn own(skb: Skb, hook: Hook, event: &mut SegmentEvent) {
+    // The kernel answers for sockets that are gone (RST) through a socket of its own.
+    if event.flags & RST != 0 {
+        return;
+    }
+    let incoming = hook.hook == HOOK_CGROUP_SKB && hook.direction == DIRECTION_INGRESS;
+    // An incoming SYN, and sometimes the first data, still belong to the listener.
+    if incoming && (event.flags & (SYN | ACK) == SYN || skb.socket_listens()) {
+        return;
+    }
+    event.cookie = skb.cookie();
+    if event.cookie != 0 {
+        // TC sees the sender's socket in both directions: a packet that comes out of a pod's veth still has it.
+        event.owner = if incoming { OWNER_DESTINATION } else { OWNER_SOURCE };
+        event.cgroup_id = skb.cgroup_id();
+    }
+}
+
+/// Out of the host, or of the namespace.
+pub const EGRESS: u8 = DIRECTION_EGRESS;
+/// Into it.
+pub const INGRESS: u8 = DIRECTION_INGRESS;

@@ -1,0 +1,230 @@
+//! Ring output: size classes, pieces, wake-ups, and the counting of what found no room.
+
+use core::{arch::asm, ptr};
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::bpf_ktime_get_ns,
+};
+use interceptor_common::{
+    ABI_VERSION, CaptureConfig, DropReason, EVENT_SEGMENT, EventHeader, LostKey, MissedKey, PIECE_MAX, PIECES_MAX,
+    SegmentEvent, SocketEvent,
+};
+
+use crate::{
+    maps::{DROPS, EVENTS, LOST, MISSED_SOCKETS, TAKEN},
+    packet::Skb,
+};
+
+const HEADER: usize = size_of::<SegmentEvent>();
+/// A full piece with its header.
+const FULL: usize = HEADER + PIECE_MAX;
+/// Segments on one CPU between two looks at the ring's fill; a power of two.
+const WAKE_EVERY: u64 = 64;
+/// Payload from which the ring's fill is always looked at.
+const BULK: u32 = 16 * 1024;
+
+/// Counts one packet that is not handed over, or not whole.
+#[inline(always)]
+pub fn count_drop(reason: DropReason, bytes: u32) {
+    if let Some(count) = DROPS.get_ptr_mut(reason as u32) {
+        // SAFETY: a map value.
+        unsafe {
+            add(&raw mut (*count).packets, 1);
+            add(&raw mut (*count).bytes, u64::from(bytes));
+        }
+    }
+}
+
+/// Adds atomically: a softirq may interrupt a cgroup_skb program and run it again on the same CPU, and values that are
+/// not per CPU are shared anyway. `core` has no 64-bit atomics for this target.
+///
+/// # Safety
+/// `to` must point at eight bytes of a map value, aligned to eight.
+#[inline(always)]
+unsafe fn add(to: *mut u64, value: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { asm!("lock *(u64 *)({to} + 0) += {value}", to = in(reg) to, value = in(reg) value) };
+}
+
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// Hands over the first `wanted` bytes of a segment's payload, in pieces where it is long. `event` is complete but for
+/// `offset`, `captured` and the header.
+#[inline(always)]
+pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, payload_at: u32, wanted: u32) {
+    let wake = wake_flag(config, wanted);
+    let cut = event.cut;
+    let mut done = 0;
+    let mut failed = None;
+    if wanted >= PIECE_MAX as u32 {
+        // The offset is a constant in each round, not a sum carried along: else the verifier explores every sum.
+        for piece in 0..PIECES_MAX as u32 {
+            let offset = piece * PIECE_MAX as u32;
+            if wanted - offset < PIECE_MAX as u32 {
+                break;
+            }
+            event.offset = offset;
+            event.captured = PIECE_MAX as u32;
+            // The last piece of a cut payload says why nothing follows.
+            event.cut = if offset + PIECE_MAX as u32 == wanted { cut } else { 0 };
+            if let Err(reason) = full_piece(skb, event, payload_at + offset, wake) {
+                failed = Some(reason);
+                break;
+            }
+            done = offset + PIECE_MAX as u32;
+        }
+        if failed.is_none() && wanted - done >= PIECE_MAX as u32 {
+            failed = Some(DropReason::Oversized);
+        }
+    }
+    // A segment without payload (SYN, FIN, RST, or a cut one) is a record too; an exact multiple of pieces is not.
+    if failed.is_none() && (done < wanted || wanted == 0) {
+        event.offset = done;
+        event.captured = wanted - done;
+        event.cut = cut;
+        match last_piece(skb, event, payload_at + done, wake) {
+            Ok(()) => done = wanted,
+            Err(reason) => failed = Some(reason),
+        }
+    }
+    if let Some(reason) = failed {
+        count_drop(reason, wanted - done);
+        lost(event, reason, wanted - done);
+    }
+    if let Some(taken) = TAKEN.get_ptr_mut(0) {
+        // SAFETY: a map value.
+        unsafe { add(&raw mut (*taken).bytes, u64::from(done)) };
+    }
+}
+
+/// Looks at the ring's fill now and then: a wake-up costs more than a record, so the reader polls, and is woken only
+/// if more than `wake_bytes` are waiting.
+#[inline(always)]
+fn wake_flag(config: &CaptureConfig, wanted: u32) -> u64 {
+    let Some(taken) = TAKEN.get_ptr_mut(0) else { return u64::from(BPF_RB_NO_WAKEUP) };
+    // SAFETY: a map value.
+    let packets = unsafe {
+        add(&raw mut (*taken).packets, 1);
+        (*taken).packets
+    };
+    let look = packets % WAKE_EVERY == 0 || wanted >= BULK;
+    if look && EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > u64::from(config.wake_bytes) {
+        u64::from(BPF_RB_FORCE_WAKEUP)
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+#[inline(always)]
+fn full_piece(skb: Skb, event: &mut SegmentEvent, at: u32, wake: u64) -> Result<(), DropReason> {
+    // SAFETY: the record has room for the header and a whole piece.
+    reserve_and_fill::<FULL>(event, wake, |to| unsafe { skb.copy(at, to, PIECE_MAX as u64) })
+}
+
+/// The piece that is shorter than [`PIECE_MAX`], in the smallest size class that holds it: the verifier wants record
+/// sizes to be constants, and this way the payload is copied once, into the ring.
+#[inline(always)]
+fn last_piece(skb: Skb, event: &mut SegmentEvent, at: u32, wake: u64) -> Result<(), DropReason> {
+    let len = event.captured;
+    macro_rules! class {
+        ($($size:literal)*) => {
+            $(if len <= ($size - HEADER) as u32 {
+                return partial_piece::<$size, { $size - HEADER }>(skb, event, at, wake);
+            })*
+        };
+    }
+    if len == 0 {
+        return reserve_and_fill::<HEADER>(event, wake, |_| true);
+    }
+    class!(256 512 1024 2048 4096 8192 16384);
+    partial_piece::<FULL, PIECE_MAX>(skb, event, at, wake)
+}
+
+#[inline(always)]
+fn partial_piece<const RECORD: usize, const ROOM: usize>(
+    skb: Skb,
+    event: &mut SegmentEvent,
+    at: u32,
+    wake: u64,
+) -> Result<(), DropReason> {
+    let len = clamp::<ROOM>(event.captured);
+    // SAFETY: `clamp` keeps the length within the record's room.
+    reserve_and_fill::<RECORD>(event, wake, |to| unsafe { skb.copy(at, to, len) })
+}
+
+/// Makes the verifier see `1 <= len <= ROOM`. It is true already, but older kernels (to 6.1) do not learn it from what
+/// the compiler makes of comparisons, and the compiler must not remove this one.
+#[inline(always)]
+fn clamp<const ROOM: usize>(len: u32) -> u64 {
+    let mut len = u64::from(len);
+    // SAFETY: registers only.
+    unsafe {
+        asm!(
+            "if {len} > 0 goto +1",
+            "{len} = 1",
+            "if {len} < {over} goto +1",
+            "{len} = {room}",
+            len = inout(reg) len,
+            over = const ROOM + 1,
+            room = const ROOM,
+        );
+    }
+    len
+}
+
+#[inline(always)]
+fn reserve_and_fill<const RECORD: usize>(
+    event: &mut SegmentEvent,
+    wake: u64,
+    fill: impl FnOnce(*mut u8) -> bool,
+) -> Result<(), DropReason> {
+    let Some(mut record) = EVENTS.reserve::<[u8; RECORD]>(0) else { return Err(DropReason::RingFull) };
+    event.header = EventHeader { version: ABI_VERSION, kind: EVENT_SEGMENT, len: (HEADER as u32) + event.captured };
+    let start = record.as_mut_ptr().cast::<u8>();
+    // SAFETY: every record is at least HEADER bytes long, and aligned to 8.
+    let filled = unsafe {
+        ptr::copy_nonoverlapping(event, start.cast::<SegmentEvent>(), 1);
+        fill(start.add(HEADER))
+    };
+    if filled {
+        record.submit(wake);
+        Ok(())
+    } else {
+        record.discard(u64::from(BPF_RB_NO_WAKEUP));
+        Err(DropReason::HelperFailed)
+    }
+}
+
+/// Remembers whose bytes were lost, for the ledger.
+#[inline(always)]
+fn lost(event: &SegmentEvent, reason: DropReason, bytes: u32) {
+    if bytes == 0 {
+        return;
+    }
+    let key = LostKey { key: event.key, reason: reason as u32 };
+    if let Some(sum) = LOST.get_ptr_mut(key) {
+        // SAFETY: a map value.
+        unsafe { add(sum, u64::from(bytes)) };
+    } else if LOST.insert(key, u64::from(bytes), 0).is_err() {
+        count_drop(DropReason::MapFull, bytes);
+    }
+}
+
+/// Hands over a socket event. One that finds no room is kept for userspace to sweep: counters of a closed socket come
+/// only once.
+#[inline(always)]
+pub fn socket(event: &SocketEvent) {
+    if EVENTS.output::<SocketEvent>(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
+        return;
+    }
+    count_drop(DropReason::RingFull, 0);
+    let key = MissedKey { cookie: event.cookie, op: u64::from(event.op) };
+    if MISSED_SOCKETS.insert(key, event, 0).is_err() {
+        count_drop(DropReason::MapFull, 0);
+    }
+}

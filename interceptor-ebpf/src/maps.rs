@@ -1,0 +1,87 @@
+//! Every map. "Owner" is who writes it.
+
+use aya_ebpf::{
+    Global,
+    btf_maps::SkStorage,
+    macros::{btf_map, map},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+};
+use interceptor_common::{
+    CGROUPS_MAX, CIDRS_MAX, CUT_OFFS_MAX, CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX,
+    MissedKey, PORTS_MAX, SocketEvent, TupleKey,
+};
+
+/// Events to userspace. The loader sets its size.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// What to capture. Owner: userspace. One value.
+#[map]
+pub static CONFIG: Array<CaptureConfig> = Array::with_max_entries(1, 0);
+
+/// What was not handed over, by [`DropReason`]. Owner: kernel.
+#[map]
+pub static DROPS: PerCpuArray<DropCount> = PerCpuArray::with_max_entries(DropReason::COUNT as u32, 0);
+
+/// What was handed over: skbs and payload bytes. Owner: kernel. One value.
+#[map]
+pub static TAKEN: PerCpuArray<DropCount> = PerCpuArray::with_max_entries(1, 0);
+
+/// Ports to capture, host byte order. Owner: userspace.
+#[map]
+pub static PORTS: HashMap<u16, u8> = HashMap::with_max_entries(PORTS_MAX, 0);
+
+/// Prefixes to capture; IPv4 is mapped. Owner: userspace.
+#[map]
+pub static CIDRS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(CIDRS_MAX, 0);
+
+/// Cgroups to capture, by id. Owner: userspace.
+#[map]
+pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(CGROUPS_MAX, 0);
+
+/// Directions of flows whose payload is not wanted any more. Owner: userspace.
+#[map]
+pub static CUT_OFFS: LruHashMap<TupleKey, u32> = LruHashMap::with_max_entries(CUT_OFFS_MAX, 0);
+
+/// Payload bytes that found no room, by direction of flow. Owner: kernel; userspace takes entries out.
+#[map]
+pub static LOST: LruHashMap<LostKey, u64> = LruHashMap::with_max_entries(LOST_MAX, 0);
+
+/// Socket events that found no room. Owner: kernel; userspace takes entries out.
+#[map]
+pub static MISSED_SOCKETS: HashMap<MissedKey, SocketEvent> = HashMap::with_max_entries(MISSED_SOCKETS_MAX, 0);
+
+/// Who called connect, by socket cookie, until the connection stands. Owner: kernel.
+#[map]
+pub static CONNECTING: LruHashMap<u64, Connecting> = LruHashMap::with_max_entries(16 * 1024, 0);
+
+/// What sock_ops remembers of a socket; freed with it. Owner: kernel.
+#[btf_map]
+pub static SOCKETS: SkStorage<SocketState> = SkStorage::new();
+
+/// Cookie of the network namespace that is captured, 0 where the kernel has no such helper. Set at load.
+#[unsafe(no_mangle)]
+pub static NETNS_COOKIE: Global<u64> = Global::new(0);
+
+/// Who called connect.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Connecting {
+    pub cgroup_id: u64,
+    pub command: [u8; 16],
+    pub pid: u32,
+    pub pad: u32,
+}
+
+/// What sock_ops remembers of a socket.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SocketState {
+    /// `rcv_nxt` when our FIN was acknowledged (entry to FIN_WAIT2).
+    pub fin_wait2_rcv_nxt: u32,
+    /// The SYN is among its `bytes_acked`.
+    pub syn_acked: u8,
+    /// The application closed it while in FIN_WAIT2: the peer's FIN had not come.
+    pub orphaned: u8,
+    pub pad: u16,
+}

@@ -1,0 +1,310 @@
+//! Bounds-checked reads of a packet: IP and TCP headers, and where the payload lies.
+
+use core::{mem::MaybeUninit, ptr};
+
+use aya_ebpf::{
+    bindings::__sk_buff,
+    helpers::generated::{
+        bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id, bpf_skb_cgroup_id, bpf_skb_load_bytes,
+    },
+};
+use interceptor_common::{DropReason, SegmentEvent, TupleKey};
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_VLAN: u16 = 0x8100;
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+
+const PROTOCOL_TCP: u8 = 6;
+const PROTOCOL_HOP_BY_HOP: u8 = 0;
+const PROTOCOL_ROUTING: u8 = 43;
+const PROTOCOL_FRAGMENT: u8 = 44;
+const PROTOCOL_AUTHENTICATION: u8 = 51;
+const PROTOCOL_DESTINATION: u8 = 60;
+const PROTOCOL_MOBILITY: u8 = 135;
+
+/// VLAN tags inside the packet that are looked through (the accelerated tag is not inside).
+const VLAN_TAGS_MAX: u32 = 2;
+/// IPv6 extension headers that are looked through.
+const EXTENSIONS_MAX: u32 = 6;
+/// No header begins beyond this; tells the verifier that offsets are small.
+const OFFSET_MASK: u32 = 0x1fff;
+/// `TCP_LISTEN`, as in `bpf_sock::state`.
+const STATE_LISTEN: u32 = 10;
+
+/// What lies at the beginning of a packet's data.
+#[derive(Clone, Copy)]
+pub enum Link {
+    Ethernet,
+    /// Nothing: the IP header is first.
+    Raw,
+}
+
+/// A packet of no interest (not TCP), or one that is dropped from the capture.
+pub enum Skip {
+    NotTcp,
+    Drop(DropReason),
+}
+
+impl From<DropReason> for Skip {
+    #[inline(always)]
+    fn from(reason: DropReason) -> Self {
+        Self::Drop(reason)
+    }
+}
+
+/// Where a TCP segment lies in the skb.
+struct Span {
+    tcp_at: u32,
+    end: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Ipv4Header {
+    version_and_length: u8,
+    service: u8,
+    total_length: u16,
+    id: u16,
+    fragment: u16,
+    ttl: u8,
+    protocol: u8,
+    checksum: u16,
+    source: [u8; 4],
+    destination: [u8; 4],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Ipv6Header {
+    version: u32,
+    payload_length: u16,
+    next_header: u8,
+    hop_limit: u8,
+    source: [u8; 16],
+    destination: [u8; 16],
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct TcpHeader {
+    source: u16,
+    destination: u16,
+    seq: u32,
+    ack: u32,
+    data_offset: u8,
+    flags: u8,
+    window: u16,
+    checksum: u16,
+    urgent: u16,
+}
+
+/// The context of TC and cgroup_skb programs.
+#[derive(Clone, Copy)]
+pub struct Skb(*mut __sk_buff);
+
+impl Skb {
+    #[inline(always)]
+    pub fn new(context: *mut core::ffi::c_void) -> Self {
+        Self(context.cast())
+    }
+
+    #[inline(always)]
+    pub fn ifindex(self) -> u32 {
+        // SAFETY: the context is valid for the run of the program; so below.
+        unsafe { (*self.0).ifindex }
+    }
+
+    #[inline(always)]
+    pub fn cookie(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { bpf_get_socket_cookie(self.0.cast()) }
+    }
+
+    #[inline(always)]
+    pub fn cgroup_id(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { bpf_skb_cgroup_id(self.0) }
+    }
+
+    #[inline(always)]
+    pub fn ancestor_cgroup_id(self, level: i32) -> u64 {
+        // SAFETY: as above.
+        unsafe { bpf_skb_ancestor_cgroup_id(self.0, level) }
+    }
+
+    /// Is its socket a listener? (Then the cookie says nothing of the connection.)
+    #[inline(always)]
+    pub fn socket_listens(self) -> bool {
+        // SAFETY: the verifier proves both null checks.
+        unsafe {
+            let socket = (*self.0).__bindgen_anon_2.sk;
+            if socket.is_null() {
+                return false;
+            }
+            let full = bpf_sk_fullsock(socket);
+            !full.is_null() && (*full).state == STATE_LISTEN
+        }
+    }
+
+    /// Copies payload to `to`.
+    ///
+    /// # Safety
+    /// `to` must have room for `len` bytes, and the verifier must see that it has.
+    #[inline(always)]
+    pub unsafe fn copy(self, at: u32, to: *mut u8, len: u64) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), at, to.cast(), len as u32) == 0 }
+    }
+
+    #[inline(always)]
+    fn len(self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.0).len }
+    }
+
+    /// Reads `T` at `at`: directly where it is in the linear part of the skb, as headers usually are, else by helper.
+    /// `T` is plain integers in every use.
+    #[inline(always)]
+    fn read<T: Copy>(self, at: u32) -> Result<T, DropReason> {
+        // SAFETY: the comparison with `data_end` is the bounds check, which the verifier insists on.
+        unsafe {
+            let data = (*self.0).data as usize;
+            let end = (*self.0).data_end as usize;
+            let from = data + (at & OFFSET_MASK) as usize;
+            if from + size_of::<T>() <= end {
+                return Ok(ptr::read_unaligned(from as *const T));
+            }
+            let mut value = MaybeUninit::<T>::uninit();
+            if bpf_skb_load_bytes(self.0.cast(), at, value.as_mut_ptr().cast(), size_of::<T>() as u32) == 0 {
+                Ok(value.assume_init())
+            } else {
+                Err(DropReason::Unparseable)
+            }
+        }
+    }
+
+    /// Finds the network header: its ethertype and its place.
+    #[inline(always)]
+    fn network(self, link: Link) -> Result<(u16, u32), Skip> {
+        // SAFETY: as above.
+        let mut ethertype = u16::from_be(unsafe { (*self.0).protocol } as u16);
+        let mut at = match link {
+            Link::Ethernet => 14,
+            Link::Raw => 0,
+        };
+        for _ in 0..VLAN_TAGS_MAX {
+            if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
+                break;
+            }
+            ethertype = u16::from_be(self.read::<u16>(at + 2)?);
+            at += 4;
+        }
+        Ok((ethertype, at))
+    }
+
+    /// Reads the headers of a TCP packet into `event` (key, numbers, flags, payload length) and says where its payload
+    /// begins.
+    #[inline(always)]
+    pub fn parse(self, link: Link, event: &mut SegmentEvent) -> Result<u32, Skip> {
+        let (ethertype, at) = self.network(link)?;
+        let span = match ethertype {
+            ETHERTYPE_IPV4 => self.ipv4(at, &mut event.key)?,
+            ETHERTYPE_IPV6 => self.ipv6(at, &mut event.key)?,
+            _ => return Err(Skip::NotTcp),
+        };
+        let header: TcpHeader = self.read(span.tcp_at)?;
+        let header_len = u32::from(header.data_offset >> 4) * 4;
+        let payload_at = span.tcp_at + header_len;
+        if header_len < 20 || payload_at > span.end {
+            return Err(DropReason::Unparseable.into());
+        }
+        event.key.source_port = u16::from_be(header.source);
+        event.key.destination_port = u16::from_be(header.destination);
+        event.seq = u32::from_be(header.seq);
+        event.ack = u32::from_be(header.ack);
+        event.flags = header.flags;
+        event.payload_len = span.end - payload_at;
+        Ok(payload_at)
+    }
+
+    #[inline(always)]
+    fn ipv4(self, at: u32, key: &mut TupleKey) -> Result<Span, Skip> {
+        let header: Ipv4Header = self.read(at)?;
+        if header.protocol != PROTOCOL_TCP {
+            return Err(Skip::NotTcp);
+        }
+        // "More fragments" or an offset (RFC 791 section 3.1).
+        if u16::from_be(header.fragment) & 0x3fff != 0 {
+            return Err(DropReason::Fragment.into());
+        }
+        let header_len = u32::from(header.version_and_length & 0xf) * 4;
+        if header_len < 20 {
+            return Err(DropReason::Unparseable.into());
+        }
+        map_ipv4(&mut key.source, header.source);
+        map_ipv4(&mut key.destination, header.destination);
+        let end = self.packet_end(at, u32::from(u16::from_be(header.total_length)))?;
+        Ok(Span { tcp_at: at + header_len, end })
+    }
+
+    #[inline(always)]
+    fn ipv6(self, at: u32, key: &mut TupleKey) -> Result<Span, Skip> {
+        let header: Ipv6Header = self.read(at)?;
+        let tcp_at = self.skip_extensions(header.next_header, at + size_of::<Ipv6Header>() as u32)?;
+        key.source = header.source;
+        key.destination = header.destination;
+        let payload_length = u32::from(u16::from_be(header.payload_length));
+        let total = if payload_length == 0 { 0 } else { payload_length + size_of::<Ipv6Header>() as u32 };
+        let end = self.packet_end(at, total)?;
+        Ok(Span { tcp_at, end })
+    }
+
+    /// Walks IPv6 extension headers (RFC 8200 section 4) to the TCP header.
+    #[inline(always)]
+    fn skip_extensions(self, first: u8, first_at: u32) -> Result<u32, Skip> {
+        let (mut next, mut at) = (first, first_at);
+        for _ in 0..EXTENSIONS_MAX {
+            let length = match next {
+                PROTOCOL_TCP => return Ok(at),
+                PROTOCOL_HOP_BY_HOP | PROTOCOL_ROUTING | PROTOCOL_DESTINATION | PROTOCOL_MOBILITY => {
+                    (u32::from(self.read::<[u8; 2]>(at)?[1]) + 1) * 8
+                }
+                // Counted in units of four bytes, minus two (RFC 4302 section 2.2).
+                PROTOCOL_AUTHENTICATION => (u32::from(self.read::<[u8; 2]>(at)?[1]) + 2) * 4,
+                PROTOCOL_FRAGMENT => {
+                    let [following, _, high, low] = self.read::<[u8; 4]>(at)?;
+                    // An "atomic" fragment is whole (RFC 6946).
+                    if high != 0 || low & 0xf9 != 0 {
+                        let tcp = following == PROTOCOL_TCP;
+                        return Err(if tcp { DropReason::Fragment.into() } else { Skip::NotTcp });
+                    }
+                    8
+                }
+                _ => return Err(Skip::NotTcp),
+            };
+            next = self.read::<[u8; 2]>(at)?[0];
+            at = (at + length) & OFFSET_MASK;
+        }
+        if next == PROTOCOL_TCP { Ok(at) } else { Err(Skip::NotTcp) }
+    }
+
+    /// Where the IP packet ends in the skb. A total length of 0 is big TCP: longer than the field can say.
+    #[inline(always)]
+    fn packet_end(self, at: u32, total: u32) -> Result<u32, DropReason> {
+        let end = self.len();
+        if total == 0 {
+            Ok(end)
+        } else if at + total <= end {
+            Ok(at + total)
+        } else {
+            Err(DropReason::Unparseable)
+        }
+    }
+}
+
+/// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
+#[inline(always)]
+pub fn map_ipv4(to: &mut [u8; 16], address: [u8; 4]) {
+    *to = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, address[0], address[1], address[2], address[3]];
+}

@@ -1,0 +1,244 @@
+//! The live source: the kernel's ring.
+
+use std::{
+    os::fd::AsFd as _,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, ensure};
+use aya::maps::{MapData, RingBuf};
+use interceptor_common::{
+    ABI_VERSION, DropReason, EVENT_SEGMENT, EVENT_SOCKET, EventHeader, LostKey, OWNER_DESTINATION, OWNER_SOURCE,
+    SOCKET_OPENED_ACTIVE, SOCKET_OPENED_PASSIVE, SegmentEvent, SocketEvent, TupleKey,
+};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{Polled, Source};
+use crate::{
+    kernel::Sweep,
+    model::{
+        Endpoint, Event, LossReason, LossReport, Owner, Process, Segment, SocketChange, SocketReport, TcpFlags,
+        Timestamp,
+    },
+};
+
+/// Records handed over in one [`Source::poll`] at the most.
+const BATCH: usize = 1024;
+/// How long records wait at the most. The kernel does not wake us for each one: a wake-up costs more than a record.
+const TICK: Duration = Duration::from_millis(10);
+/// How often the maps are swept in which the kernel keeps what found no room in the ring.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// A step of the wall clock (or a suspend) that is followed; less is adjustment, and following it would make time
+/// between events jitter.
+const CLOCK_STEP: u64 = 500_000_000;
+
+/// Reads events out of the ring of one [`crate::kernel::Capture`].
+pub struct RingSource {
+    ring: RingBuf<MapData>,
+    sweep: Sweep,
+    zone: u32,
+    clock: Clock,
+    swept: u64,
+}
+
+impl RingSource {
+    pub(crate) fn new(ring: RingBuf<MapData>, sweep: Sweep, zone: u32) -> anyhow::Result<Self> {
+        Ok(Self { ring, sweep, zone, clock: Clock::new()?, swept: 0 })
+    }
+
+    /// Hands over what is in the ring, up to a batch. Segments are borrowed: their payload lies in the ring.
+    fn drain(&mut self, take: &mut impl FnMut(Event<'_>)) -> anyhow::Result<usize> {
+        let mut count = 0;
+        while count < BATCH {
+            let Some(record) = self.ring.next() else { break };
+            take(event(&record, self.zone, &self.clock)?);
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn wait(&self, timeout: Duration) -> anyhow::Result<()> {
+        let timeout = PollTimeout::try_from(timeout.min(TICK)).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(self.ring.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error).context("cannot wait for the ring"),
+        }
+    }
+
+    /// Hands over what found no room in the ring, if it is time to look.
+    fn sweep(&mut self, now: u64, take: &mut impl FnMut(Event<'_>)) -> anyhow::Result<usize> {
+        if now < self.swept + SWEEP_EVERY.as_nanos() as u64 {
+            return Ok(0);
+        }
+        self.swept = now;
+        self.clock.follow()?;
+        let Self { zone, clock, .. } = *self;
+        let mut losses = Vec::new();
+        let mut sockets = Vec::new();
+        self.sweep.run(|key, bytes| losses.extend(loss(key, bytes, zone)), |event| sockets.push(*event))?;
+        let count = losses.len() + sockets.len();
+        losses.into_iter().for_each(|report| take(Event::Loss(report)));
+        sockets.iter().for_each(|event| take(Event::Socket(report(event, zone, &clock))));
+        Ok(count)
+    }
+}
+
+impl Source for RingSource {
+    fn poll<F: FnMut(Event<'_>)>(&mut self, timeout: Duration, mut take: F) -> anyhow::Result<Polled> {
+        let mut count = self.drain(&mut take)?;
+        if count == 0 {
+            self.wait(timeout)?;
+            count = self.drain(&mut take)?;
+        }
+        let now = monotonic()?;
+        count += self.sweep(now, &mut take)?;
+        let now = self.clock.wall(now);
+        Ok(if count == 0 { Polled::Idle { now } } else { Polled::Events { now } })
+    }
+}
+
+/// `CLOCK_MONOTONIC`, in which the kernel stamps events, to wall-clock time.
+#[derive(Clone, Copy)]
+struct Clock {
+    offset: u64,
+}
+
+impl Clock {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { offset: Self::measure()? })
+    }
+
+    fn measure() -> anyhow::Result<u64> {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+        Ok((wall.as_nanos() as u64).saturating_sub(monotonic()?))
+    }
+
+    fn follow(&mut self) -> anyhow::Result<()> {
+        let offset = Self::measure()?;
+        if offset.abs_diff(self.offset) > CLOCK_STEP {
+            self.offset = offset;
+        }
+        Ok(())
+    }
+
+    const fn wall(&self, monotonic: u64) -> Timestamp {
+        Timestamp::from_nanos(self.offset.saturating_add(monotonic))
+    }
+}
+
+fn monotonic() -> anyhow::Result<u64> {
+    let now: Duration = clock_gettime(ClockId::CLOCK_MONOTONIC).context("no monotonic clock")?.into();
+    Ok(now.as_nanos() as u64)
+}
+
+/// A record of the ring.
+fn event<'a>(record: &'a [u8], zone: u32, clock: &Clock) -> anyhow::Result<Event<'a>> {
+    let header = EventHeader::read(record).context("a ring record is too short")?;
+    ensure!(
+        header.version == ABI_VERSION,
+        "the kernel object speaks version {} and this program {ABI_VERSION}: build both with `cargo xtask build`",
+        header.version
+    );
+    let short = || format!("a ring record of kind {} is too short ({} bytes)", header.kind, record.len());
+    match header.kind {
+        EVENT_SEGMENT => {
+            let (event, payload) = SegmentEvent::read(record).with_context(short)?;
+            Ok(Event::Segment(segment(&event, payload, zone, clock)))
+        }
+        EVENT_SOCKET => {
+            let event = SocketEvent::read(record).with_context(short)?;
+            Ok(Event::Socket(report(&event, zone, clock)))
+        }
+        kind => anyhow::bail!("a ring record of unknown kind {kind}"),
+    }
+}
+
+const fn source(key: &TupleKey) -> Endpoint {
+    Endpoint::from_mapped(key.source, key.source_port)
+}
+
+const fn destination(key: &TupleKey) -> Endpoint {
+    Endpoint::from_mapped(key.destination, key.destination_port)
+}
+
+fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], zone: u32, clock: &Clock) -> Segment<'a> {
+    let mut flags = event.flags;
+    let mut seq = event.seq.wrapping_add(event.offset);
+    // The SYN takes the first sequence number (RFC 9293 section 3.4), and belongs to the first piece.
+    if event.offset != 0 && TcpFlags(flags).has(TcpFlags::SYN) {
+        seq = seq.wrapping_add(1);
+        flags &= !TcpFlags::SYN.0;
+    }
+    let cut = event.cut.checked_sub(1).and_then(|reason| loss_reason(reason));
+    let rest = event.payload_len.saturating_sub(event.offset);
+    let last = cut.is_some() || event.captured == rest;
+    if !last {
+        flags &= !(TcpFlags::FIN.0 | TcpFlags::RST.0);
+    }
+    let owner = match event.owner {
+        OWNER_SOURCE => Some(Owner::Source),
+        OWNER_DESTINATION => Some(Owner::Destination),
+        _ => None,
+    };
+    Segment {
+        time: clock.wall(event.time_ns),
+        zone,
+        source: source(&event.key),
+        destination: destination(&event.key),
+        seq,
+        ack: event.ack,
+        flags: TcpFlags(flags),
+        payload,
+        // Of a cut skb, the last piece stands for all that follows it.
+        wire_len: if cut.is_some() { rest } else { event.captured },
+        cut,
+        socket: owner.map(|owner| (owner, event.cookie, event.cgroup_id)),
+        interface: event.ifindex,
+    }
+}
+
+fn report(event: &SocketEvent, zone: u32, clock: &Clock) -> SocketReport {
+    let command = event.command.split(|byte| *byte == 0).next().unwrap_or_default();
+    SocketReport {
+        time: clock.wall(event.time_ns),
+        zone,
+        change: match event.op {
+            SOCKET_OPENED_ACTIVE => SocketChange::OpenedActive,
+            SOCKET_OPENED_PASSIVE => SocketChange::OpenedPassive,
+            _ => SocketChange::Closed,
+        },
+        local: source(&event.key),
+        remote: destination(&event.key),
+        cookie: event.cookie,
+        cgroup: (event.cgroup_id != 0).then_some(event.cgroup_id),
+        process: (event.pid != 0)
+            .then(|| Process { pid: event.pid, command: Arc::from(String::from_utf8_lossy(command)) }),
+        srtt: Duration::from_micros(u64::from(event.srtt_us)),
+        retransmits: event.retransmits,
+        bytes_acked: event.bytes_acked,
+        bytes_received: event.bytes_received,
+    }
+}
+
+fn loss(key: &LostKey, bytes: u64, zone: u32) -> Option<LossReport> {
+    let reason = loss_reason(key.reason)?;
+    Some(LossReport { zone, source: source(&key.key), destination: destination(&key.key), bytes, reason })
+}
+
+/// What a kernel-side reason is in the ledger; `None` where it is no loss.
+fn loss_reason(reason: u32) -> Option<LossReason> {
+    match DropReason::ALL.get(reason as usize)? {
+        DropReason::RingFull => Some(LossReason::RingFull),
+        DropReason::CutOff => Some(LossReason::CutOff),
+        DropReason::PayloadLimit => Some(LossReason::PayloadLimit),
+        DropReason::Unparseable | DropReason::Fragment | DropReason::Oversized | DropReason::HelperFailed => {
+            Some(LossReason::Unreadable)
+        }
+        DropReason::Sampled | DropReason::Filtered | DropReason::MapFull => None,
+    }
+}

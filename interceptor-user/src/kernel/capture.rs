@@ -1,0 +1,103 @@
+use interceptor_common::TupleKey;
+
+use aya::Ebpf;
+
+use super::{
+    attach::{self, Attachment, Hook},
+    maps::{self, Drops, Feedback, Sweep},
+    netns::{self, Netns},
+    object,
+    options::CaptureOptions,
+};
+use crate::{capture::ring::RingSource, model::Endpoint};
+
+/// One load of the kernel object and everything it is attached to. Dropping it detaches.
+pub struct Capture {
+    ebpf: Option<Ebpf>,
+    netns: Netns,
+    feedback: Feedback,
+    attached: Vec<Attachment>,
+    zone: u32,
+}
+
+impl Capture {
+    /// Loads and attaches. `zone` goes into every event: it tells namespaces apart that may use the same addresses.
+    pub fn start(options: &CaptureOptions, zone: u32) -> anyhow::Result<Self> {
+        let netns = Netns::open(options.netns.as_deref())?;
+        let cookie = netns.run(|| Ok(netns::cookie()))?;
+        let mut ebpf = object::load(options, cookie)?;
+        let feedback = Feedback::new(&mut ebpf)?;
+        let mut capture = Self { ebpf: Some(ebpf), netns, feedback, attached: Vec::new(), zone };
+        capture.attach(options)?;
+        Ok(capture)
+    }
+
+    fn attach(&mut self, options: &CaptureOptions) -> anyhow::Result<()> {
+        let Self { ebpf: Some(ebpf), netns, attached, .. } = self else { return Ok(()) };
+        for path in &options.cgroups {
+            attach::cgroup(ebpf, path)?;
+            attached.push(Attachment { hook: Hook::CgroupSkb, place: path.display().to_string() });
+        }
+        if !options.interfaces.is_empty() || options.cgroups.is_empty() {
+            netns.run(|| {
+                for interface in attach::choose(&options.interfaces)? {
+                    let hook = attach::interface(ebpf, &interface, options.clsact)?;
+                    attached.push(Attachment { hook, place: interface.name });
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The reading end. There is one.
+    pub fn source(&mut self) -> anyhow::Result<RingSource> {
+        let ebpf = self.ebpf.as_mut().ok_or_else(|| anyhow::anyhow!("the capture is over"))?;
+        RingSource::new(maps::ring(ebpf)?, Sweep::new(ebpf, &self.feedback)?, self.zone)
+    }
+
+    /// What the kernel did not hand over, and what it did.
+    pub fn drops(&self) -> anyhow::Result<Drops> {
+        self.feedback.drops()
+    }
+
+    /// Where programs are attached.
+    pub fn attached(&self) -> &[Attachment] {
+        &self.attached
+    }
+
+    /// Number that this capture's events carry.
+    pub const fn zone(&self) -> u32 {
+        self.zone
+    }
+
+    /// Asks for no more payload of what `source` sends to `destination` (`cut`), or for payload again. The kernel
+    /// forgets the least recently used cut-off when there are too many.
+    pub fn cut_off(&mut self, source: Endpoint, destination: Endpoint, cut: bool) -> anyhow::Result<()> {
+        let mapped = |endpoint: Endpoint| match endpoint.ip() {
+            std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            std::net::IpAddr::V6(v6) => v6.octets(),
+        };
+        let key = TupleKey {
+            source: mapped(source),
+            destination: mapped(destination),
+            source_port: source.port(),
+            destination_port: destination.port(),
+        };
+        self.feedback.cut_off(&key, cut)
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // A clsact filter is removed by a message to the namespace that it is in.
+        let ebpf = self.ebpf.take();
+        let detached = self.netns.run(move || {
+            drop(ebpf);
+            Ok(())
+        });
+        if let Err(error) = detached {
+            tracing::warn!(%error, "could not detach");
+        }
+    }
+}

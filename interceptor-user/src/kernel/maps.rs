@@ -1,0 +1,187 @@
+//! The maps: configuration and feedback to the kernel, counters and sweeps from it.
+
+use std::{collections::HashMap as Seen, sync::Arc};
+
+use anyhow::Context as _;
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, lpm_trie::Key},
+};
+use interceptor_common::{
+    CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey, SocketEvent, TupleKey,
+};
+
+use super::options::Filters;
+
+/// Writes filters and configuration. Called before anything is attached.
+pub(super) fn configure(ebpf: &mut Ebpf, config: CaptureConfig, filters: &Filters) -> anyhow::Result<()> {
+    let mut ports: HashMap<_, u16, u8> = HashMap::try_from(map(ebpf, "PORTS")?)?;
+    for port in &filters.ports {
+        ports.insert(port, 1, 0).with_context(|| format!("cannot filter by port {port}"))?;
+    }
+    let mut cidrs: LpmTrie<_, [u8; 16], u8> = LpmTrie::try_from(map(ebpf, "CIDRS")?)?;
+    for cidr in &filters.cidrs {
+        let (prefix, address) = cidr.parts();
+        cidrs.insert(&Key::new(prefix, address), 1, 0).with_context(|| format!("cannot filter by network {cidr:?}"))?;
+    }
+    let mut cgroups: HashMap<_, u64, u8> = HashMap::try_from(map(ebpf, "CGROUPS")?)?;
+    for id in &filters.cgroups {
+        cgroups.insert(id, 1, 0).with_context(|| format!("cannot filter by cgroup {id}"))?;
+    }
+    let mut value: Array<_, CaptureConfig> = Array::try_from(map(ebpf, "CONFIG")?)?;
+    value.set(0, config, 0).context("cannot write the capture configuration")
+}
+
+fn map<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Map> {
+    ebpf.map_mut(name).with_context(|| format!("the kernel object has no map {name}"))
+}
+
+fn take<T: TryFrom<Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<T> {
+    let map = ebpf.take_map(name).with_context(|| format!("the kernel object has no map {name}, or it is taken"))?;
+    T::try_from(map).with_context(|| format!("map {name}"))
+}
+
+/// What the kernel did not hand over, by reason and CPU, and what it did.
+#[derive(Clone, Debug, Default)]
+pub struct Drops {
+    /// In the order of [`DropReason::ALL`], one count a CPU.
+    pub by_reason: Vec<(DropReason, Vec<DropCount>)>,
+    /// Handed over: skbs with their payload bytes, one count a CPU.
+    pub taken: Vec<DropCount>,
+}
+
+impl Drops {
+    /// Sum over CPUs of one reason.
+    pub fn total(&self, reason: DropReason) -> DropCount {
+        self.by_reason.iter().filter(|(found, _)| *found == reason).map(|(_, cpus)| sum(cpus)).fold(
+            DropCount::default(),
+            |all, one| DropCount { packets: all.packets + one.packets, bytes: all.bytes + one.bytes },
+        )
+    }
+
+    /// Sum over CPUs of what was handed over.
+    pub fn taken_total(&self) -> DropCount {
+        sum(&self.taken)
+    }
+}
+
+fn sum(cpus: &[DropCount]) -> DropCount {
+    cpus.iter().fold(DropCount::default(), |all, one| DropCount {
+        packets: all.packets + one.packets,
+        bytes: all.bytes + one.bytes,
+    })
+}
+
+/// The maps that stay with a capture: counters, cut-offs, configuration.
+pub(super) struct Feedback {
+    drops: Arc<PerCpuArray<MapData, DropCount>>,
+    taken: PerCpuArray<MapData, DropCount>,
+    cut_offs: HashMap<MapData, TupleKey, u32>,
+    config: Array<MapData, CaptureConfig>,
+}
+
+impl Feedback {
+    pub(super) fn new(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
+        Ok(Self {
+            drops: Arc::new(take(ebpf, "DROPS")?),
+            taken: take(ebpf, "TAKEN")?,
+            cut_offs: take(ebpf, "CUT_OFFS")?,
+            config: take(ebpf, "CONFIG")?,
+        })
+    }
+
+    pub(super) fn drops(&self) -> anyhow::Result<Drops> {
+        let by_reason = DropReason::ALL
+            .into_iter()
+            .map(|reason| Ok((reason, per_cpu(&self.drops, reason as u32)?)))
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Drops { by_reason, taken: per_cpu(&self.taken, 0)? })
+    }
+
+    pub(super) fn cut_off(&mut self, key: &TupleKey, cut: bool) -> anyhow::Result<()> {
+        if !cut {
+            // Not there: it was the least recently used, or never cut.
+            drop(self.cut_offs.remove(key));
+            return Ok(());
+        }
+        self.cut_offs.insert(key, 1, 0).context("cannot cut off a flow")?;
+        let mut config = self.config.get(&0, 0)?;
+        if config.filters & interceptor_common::FILTER_CUT_OFFS == 0 {
+            config.filters |= interceptor_common::FILTER_CUT_OFFS;
+            self.config.set(0, config, 0)?;
+        }
+        Ok(())
+    }
+}
+
+fn per_cpu(counts: &PerCpuArray<MapData, DropCount>, index: u32) -> anyhow::Result<Vec<DropCount>> {
+    Ok(counts.get(&index, 0).context("cannot read the drop counters")?.to_vec())
+}
+
+/// What found no room in the ring and waits in maps for the ring's reader.
+pub struct Sweep {
+    drops: Arc<PerCpuArray<MapData, DropCount>>,
+    lost: HashMap<MapData, LostKey, u64>,
+    missed: HashMap<MapData, MissedKey, SocketEvent>,
+    /// Drops at the last sweep: if there are no more, there is nothing to sweep.
+    dropped: u64,
+    /// What was reported of each entry. Entries are never taken out of `lost` (older kernels cannot read and remove in
+    /// one step, and bytes added between the two would be gone): the difference is what is new.
+    reported: Seen<LostKey, u64>,
+}
+
+impl Sweep {
+    /// The reasons for which bytes or socket events wait in these maps.
+    const REASONS: [DropReason; 3] = [DropReason::RingFull, DropReason::Oversized, DropReason::HelperFailed];
+
+    pub(super) fn new(ebpf: &mut Ebpf, feedback: &Feedback) -> anyhow::Result<Self> {
+        Ok(Self {
+            drops: Arc::clone(&feedback.drops),
+            lost: take(ebpf, "LOST")?,
+            missed: take(ebpf, "MISSED_SOCKETS")?,
+            dropped: 0,
+            reported: Seen::new(),
+        })
+    }
+
+    /// Hands over what has come since the last sweep. Costs three system calls if nothing has.
+    pub fn run(
+        &mut self,
+        mut lost: impl FnMut(&LostKey, u64),
+        mut missed: impl FnMut(&SocketEvent),
+    ) -> anyhow::Result<()> {
+        let mut dropped = 0;
+        for reason in Self::REASONS {
+            dropped += sum(&per_cpu(&self.drops, reason as u32)?).packets;
+        }
+        if dropped == self.dropped {
+            return Ok(());
+        }
+        self.dropped = dropped;
+        // The kernel may evict entries while we walk, which can make the walk start anew: hence the bounds.
+        let mut seen = Seen::with_capacity(self.reported.len());
+        for entry in self.lost.iter().take(2 * LOST_MAX as usize) {
+            let Ok((key, total)) = entry else { continue };
+            let before = seen.insert(key, total).or_else(|| self.reported.get(&key).copied()).unwrap_or(0);
+            // Less than before: the entry was evicted and began anew.
+            let new = if total >= before { total - before } else { total };
+            if new != 0 {
+                lost(&key, new);
+            }
+        }
+        self.reported = seen;
+        let keys: Vec<_> = self.missed.keys().take(2 * MISSED_SOCKETS_MAX as usize).filter_map(Result::ok).collect();
+        for key in keys {
+            if let Ok(event) = self.missed.get(&key, 0) {
+                missed(&event);
+                drop(self.missed.remove(&key));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The ring itself.
+pub(super) fn ring(ebpf: &mut Ebpf) -> anyhow::Result<RingBuf<MapData>> {
+    take(ebpf, "EVENTS")
+}

@@ -1,0 +1,85 @@
+//! The embedded object, and its load.
+
+use anyhow::Context as _;
+use aya::{Ebpf, EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
+use interceptor_common::{CGROUPS_MAX, CIDRS_MAX, PORTS_MAX};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+
+use super::options::{CaptureOptions, Filters};
+
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/interceptor-ebpf"));
+
+/// Creates the maps, sized and configured. Programs are loaded one by one when they are attached, so that one that
+/// this kernel refuses takes nothing else with it.
+pub(super) fn load(options: &CaptureOptions, netns_cookie: u64) -> anyhow::Result<Ebpf> {
+    let config = options.config()?;
+    check_counts(&options.filters)?;
+    // Before 5.11 maps count against RLIMIT_MEMLOCK. If it cannot be raised, the load says so.
+    drop(setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY));
+    let mut ebpf = EbpfLoader::new()
+        .btf(None)
+        .map_max_entries("EVENTS", options.ring_size())
+        .override_global("NETNS_COOKIE", &netns_cookie, true)
+        .load(OBJECT)
+        .map_err(explain_load)?;
+    super::maps::configure(&mut ebpf, config, &options.filters)?;
+    Ok(ebpf)
+}
+
+fn check_counts(filters: &Filters) -> anyhow::Result<()> {
+    let lists = [
+        ("ports", filters.ports.len(), PORTS_MAX),
+        ("networks", filters.cidrs.len(), CIDRS_MAX),
+        ("cgroups", filters.cgroups.len(), CGROUPS_MAX),
+    ];
+    for (what, count, max) in lists {
+        anyhow::ensure!(count <= max as usize, "{count} {what} to filter by are more than {max}");
+    }
+    Ok(())
+}
+
+fn explain_load(error: EbpfError) -> anyhow::Error {
+    let denied = match &error {
+        EbpfError::MapError(MapError::CreateError { io_error, .. }) => is_denied(io_error),
+        _ => false,
+    };
+    if denied {
+        anyhow::anyhow!(
+            "the kernel does not let us create BPF maps: run as root (sudo), or give the binary CAP_BPF, \
+             CAP_NET_ADMIN and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8); `interceptor doctor` says more"
+        )
+    } else {
+        anyhow::Error::new(error).context("cannot load the kernel object; `interceptor doctor` says what is missing")
+    }
+}
+
+fn is_denied(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
+}
+
+/// One line about a program that did not load; the verifier's own words go to the debug log.
+pub(super) fn explain_program(name: &str, error: &ProgramError) -> anyhow::Error {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            tracing::debug!(program = name, %verifier_log, "verifier");
+            if is_denied(io_error) {
+                anyhow::anyhow!(
+                    "the kernel does not let us load the program {name} ({io_error}): run as root (sudo), or give the \
+                     binary CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
+                )
+            } else {
+                anyhow::anyhow!("the kernel refused the program {name}: {io_error}")
+            }
+        }
+        other => anyhow::anyhow!("program {name}: {other}"),
+    }
+}
+
+/// Loads a program and gives it as its type.
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut P>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    let program = ebpf.program_mut(name).with_context(|| format!("the kernel object has no program {name}"))?;
+    program.try_into().map_err(|error| explain_program(name, &error))
+}

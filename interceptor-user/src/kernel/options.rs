@@ -1,0 +1,180 @@
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+    str::FromStr,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use interceptor_common::{
+    CaptureConfig, FILTER_CGROUPS, FILTER_CIDRS, FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS,
+};
+
+/// What to capture, and how.
+#[derive(Clone, Debug)]
+pub struct CaptureOptions {
+    /// Interfaces to attach TC programs to. None, and no `cgroups` either: all that are up, `lo` included.
+    pub interfaces: Vec<String>,
+    /// Network namespace of the interfaces (a file such as `/run/netns/NAME` or `/proc/PID/ns/net`); none: our own.
+    pub netns: Option<PathBuf>,
+    /// Cgroup directories whose sockets are captured by cgroup_skb programs.
+    pub cgroups: Vec<PathBuf>,
+    /// Cgroup directory below which connections are reported (sock_ops, connect); none: the root of the v2 mount.
+    pub sock_ops_cgroup: Option<PathBuf>,
+    /// Which packets.
+    pub filters: Filters,
+    /// Share of flows to capture, 0 to 1; a flow is taken whole or not at all.
+    pub sample: f64,
+    /// Payload bytes to take of each packet at the most; 0 is no limit.
+    pub payload_limit: u32,
+    /// Size of the ring; rounded up to a power of two.
+    pub ring_bytes: u32,
+    /// Ring fill above which the reader is woken; 0: a quarter of the ring.
+    pub wake_bytes: u32,
+    /// Attach by clsact even where the kernel has TCX.
+    pub clsact: bool,
+    /// Let the programs log what they cannot parse (to `tracing`, at level debug).
+    pub kernel_log: bool,
+}
+
+impl Default for CaptureOptions {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            netns: None,
+            cgroups: Vec::new(),
+            sock_ops_cgroup: None,
+            filters: Filters::default(),
+            sample: 1.0,
+            payload_limit: 0,
+            ring_bytes: 8 << 20,
+            wake_bytes: 0,
+            clsact: false,
+            kernel_log: false,
+        }
+    }
+}
+
+/// Which packets to capture. Each list that is not empty must match; within a list, one match is enough.
+#[derive(Clone, Debug, Default)]
+pub struct Filters {
+    /// Either end has one of these ports.
+    pub ports: Vec<u16>,
+    /// Either end is in one of these networks.
+    pub cidrs: Vec<Cidr>,
+    /// The sender's socket is in one of these cgroups (ids), or below. TC knows the cgroup of local senders only:
+    /// to capture all of a pod use [`CaptureOptions::cgroups`].
+    pub cgroups: Vec<u64>,
+    /// Leave out what goes out of the host or namespace.
+    pub no_egress: bool,
+    /// Leave out what comes in.
+    pub no_ingress: bool,
+}
+
+/// A network: an address and the length of its prefix. IPv4 is kept mapped into IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    address: [u8; 16],
+    prefix: u32,
+}
+
+impl Cidr {
+    /// From an address (IPv4 or IPv6) and the length of its prefix in bits.
+    pub fn new(address: IpAddr, prefix: u32) -> anyhow::Result<Self> {
+        let (mapped, bits) = match address {
+            IpAddr::V4(v4) => (v4.to_ipv6_mapped(), 32),
+            IpAddr::V6(v6) => (v6, 128),
+        };
+        ensure!(prefix <= bits, "prefix /{prefix} of {address} is longer than its {bits} bits");
+        let prefix = prefix + 128 - bits;
+        let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+        Ok(Self { address: Ipv6Addr::from_bits(mapped.to_bits() & mask).octets(), prefix })
+    }
+
+    pub(super) const fn parts(self) -> (u32, [u8; 16]) {
+        (self.prefix, self.address)
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = anyhow::Error;
+
+    /// `10.0.0.0/8`, `fd00::/8`, or an address alone.
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => {
+                (address, Some(prefix.parse().with_context(|| format!("{text:?}: prefix {prefix:?} is no number"))?))
+            }
+            None => (text, None),
+        };
+        let address: IpAddr =
+            address.parse().with_context(|| format!("{text:?}: {address:?} is no IPv4 or IPv6 address"))?;
+        Self::new(address, prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 }))
+    }
+}
+
+impl CaptureOptions {
+    /// Refuses what makes no sense, and makes the kernel's configuration of the rest.
+    pub(super) fn config(&self) -> anyhow::Result<CaptureConfig> {
+        let Self { filters, sample, .. } = self;
+        if !(*sample > 0.0 && *sample <= 1.0) {
+            bail!("sample {sample} is not above 0 and at most 1");
+        }
+        ensure!(!(filters.no_egress && filters.no_ingress), "with neither egress nor ingress nothing is left");
+        // 0 means "all": a sample too small to be told from none is rounded up to one in 2^32.
+        #[expect(clippy::cast_sign_loss, reason = "checked above")]
+        let sample_below = if *sample < 1.0 { ((sample * 4_294_967_296.0) as u32).max(1) } else { 0 };
+        let bits = [
+            (!filters.ports.is_empty(), FILTER_PORTS),
+            (!filters.cidrs.is_empty(), FILTER_CIDRS),
+            (!filters.cgroups.is_empty(), FILTER_CGROUPS),
+            (filters.no_egress, FILTER_NO_EGRESS),
+            (filters.no_ingress, FILTER_NO_INGRESS),
+        ];
+        Ok(CaptureConfig {
+            payload_limit: self.payload_limit,
+            sample_below,
+            wake_bytes: if self.wake_bytes == 0 { self.ring_size() / 4 } else { self.wake_bytes },
+            filters: bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit),
+        })
+    }
+
+    /// The ring's size as the kernel wants it: a power of two, of at least one (64 KiB) page.
+    pub(super) fn ring_size(&self) -> u32 {
+        self.ring_bytes.clamp(64 << 10, 1 << 30).next_power_of_two()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_mapped_and_masked() {
+        let v4: Cidr = "10.1.2.3/8".parse().unwrap();
+        assert_eq!(v4.parts(), (104, "::ffff:10.0.0.0".parse::<Ipv6Addr>().unwrap().octets()));
+        let all: Cidr = "::/0".parse().unwrap();
+        assert_eq!(all.parts(), (0, [0; 16]));
+        let one: Cidr = "fd00::1".parse().unwrap();
+        assert_eq!(one.parts().0, 128);
+        for bad in ["10.0.0.0/33", "10.0.0.0/x", "10.0.0/8", "", "/8", "fd00::/129"] {
+            assert!(bad.parse::<Cidr>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_sample_is_never_rounded_to_everything() {
+        let config = |sample| CaptureOptions { sample, ..CaptureOptions::default() }.config();
+        assert_eq!(config(1.0).unwrap().sample_below, 0);
+        assert_eq!(config(0.5).unwrap().sample_below, 1 << 31);
+        assert_eq!(config(1e-30).unwrap().sample_below, 1);
+        for bad in [0.0, -1.0, 1.1, f64::NAN] {
+            assert!(config(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_left_to_capture_is_refused() {
+        let filters = Filters { no_egress: true, no_ingress: true, ..Filters::default() };
+        assert!(CaptureOptions { filters, ..CaptureOptions::default() }.config().is_err());
+    }
+}
