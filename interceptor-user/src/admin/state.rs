@@ -141,7 +141,8 @@ fn status(worker: &Worker) -> Value {
         "flows_opened": worker.counts.flows_opened.load(Relaxed),
         "exchanges_open": worker.counts.open_exchanges.load(Relaxed),
         "polls": worker.counts.polls.load(Relaxed),
-        "ring": { "size": kernel.ring_size, "waiting": kernel.ring_waiting },
+        "ring_size": kernel.ring_size,
+        "taken": { "packets": kernel.taken.packets, "bytes": kernel.taken.bytes },
         "dropped": dropped,
     })
 }

@@ -50,7 +50,7 @@ pub struct Capture {
     pub netns: Vec<Netns>,
     /// Pods to capture by their cgroup: directories below the cgroup v2 mount, relative to it or absolute.
     pub cgroups: Vec<Cgroup>,
-    /// Where to ask the kernel for its own account of every socket: `root`, a cgroup's directory, or `off`.
+    /// Where to ask the kernel for its own account of every socket: `root`, or a cgroup's directory.
     pub sock_ops: SockOps,
     /// Only connections with one of these ports (either end): `8080`, `9000-9010`.
     pub ports: Vec<Ports>,

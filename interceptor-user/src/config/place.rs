@@ -173,8 +173,6 @@ scalar!(Cgroup, "cgroup", { "type": "string", "minLength": 1 });
 pub enum SockOps {
     /// At the root of the cgroup v2 mount: every socket.
     Root,
-    /// Nowhere.
-    Off,
     /// At this cgroup.
     Cgroup(Cgroup),
 }
@@ -185,8 +183,7 @@ impl FromStr for SockOps {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "root" => Ok(Self::Root),
-            "off" | "false" => Ok(Self::Off),
-            path => path.parse().map(Self::Cgroup).map_err(|_| "expected root, off or a cgroup's directory".to_owned()),
+            path => path.parse().map(Self::Cgroup).map_err(|_| "expected root or a cgroup's directory".to_owned()),
         }
     }
 }
@@ -195,13 +192,12 @@ impl fmt::Display for SockOps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => f.write_str("root"),
-            Self::Off => f.write_str("off"),
             Self::Cgroup(cgroup) => cgroup.fmt(f),
         }
     }
 }
 
-scalar!(SockOps, "root|off|cgroup", { "type": "string", "minLength": 1 });
+scalar!(SockOps, "root|cgroup", { "type": "string", "minLength": 1 });
 
 /// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,14 +76,14 @@ fn a_file_sets_what_it_names_and_leaves_the_rest() {
     let config = Config::parse(
         "test",
         "capture:\n  interfaces: [eth0, lo]\n  ports: [80, 9000-9010]\n  cidrs: [10.0.0.0/8, '::1']\n  sample: 0.5\n  \
-         sock_ops: off\n  netns: [pod1, /proc/1/ns/net]\nflow:\n  gap_timeout: 1m 30s\n  max_flows: 10\n  gap_bytes: 64 KiB\n",
+         sock_ops: pods\n  netns: [pod1, /proc/1/ns/net]\nflow:\n  gap_timeout: 1m 30s\n  max_flows: 10\n  gap_bytes: 64 KiB\n",
     )
     .expect("is valid");
     assert_eq!(config.capture.interfaces, [Interface("eth0".into()), Interface("lo".into())]);
     assert_eq!(config.capture.ports, [Ports { first: 80, last: 80 }, Ports { first: 9000, last: 9010 }]);
     assert_eq!(config.capture.cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
     assert_eq!(config.capture.sample, Fraction(0.5));
-    assert_eq!(config.capture.sock_ops, SockOps::Off);
+    assert_eq!(config.capture.sock_ops, SockOps::Cgroup(Cgroup("pods".into())));
     assert_eq!(config.capture.netns, [Netns("/run/netns/pod1".into()), Netns("/proc/1/ns/net".into())]);
     assert_eq!(config.flow.gap_timeout, Period(Duration::from_secs(90)));
     assert_eq!(config.flow.max_flows, Count(10));
@@ -185,7 +185,7 @@ fn the_schema_accepts_what_we_accept_and_refuses_unknown_keys() {
     let valid = |text: &str| validator.is_valid(&serde_json::from_str(text).expect("is JSON"));
     assert!(valid(&serde_json::to_string(&Config::default()).expect("serialises")));
     assert!(valid(
-        r#"{"capture": {"ports": [80, "9000-9010"], "sample": 0.5, "payload_limit": 4096, "sock_ops": "off"}}"#
+        r#"{"capture": {"ports": [80, "9000-9010"], "sample": 0.5, "payload_limit": 4096, "sock_ops": "root"}}"#
     ));
     assert!(!valid(r#"{"capture": {"port": [80]}}"#));
     assert!(!valid(r#"{"metrics": {"paths": "templated"}}"#));

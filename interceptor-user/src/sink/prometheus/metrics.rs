@@ -21,8 +21,8 @@ use crate::{
 pub struct KernelTotals {
     /// What was not handed over, by [`DropReason`].
     pub dropped: [DropCount; DropReason::COUNT],
-    /// Bytes that wait in the ring.
-    pub ring_waiting: u64,
+    /// What was handed over.
+    pub taken: DropCount,
     /// Size of the ring.
     pub ring_size: u64,
 }
@@ -62,7 +62,8 @@ struct Sampled {
     label_sets: IntGauge,
     dropped_packets: IntCounterVec,
     dropped_bytes: IntCounterVec,
-    ring_waiting: IntGauge,
+    taken_packets: IntCounter,
+    taken_bytes: IntCounter,
     ring_size: IntGauge,
     resident: IntGauge,
     cpu: Counter,
@@ -253,7 +254,14 @@ impl Sampled {
                 "interceptor_kernel_dropped_bytes_total",
                 "TCP payload bytes that the kernel programs did not hand over, by why, where known.",
             )?,
-            ring_waiting: gauge("interceptor_ring_waiting_bytes", "Bytes that wait in the rings.")?,
+            taken_packets: counter(
+                "interceptor_kernel_taken_packets_total",
+                "Packets that the kernel programs handed over.",
+            )?,
+            taken_bytes: counter(
+                "interceptor_kernel_taken_bytes_total",
+                "TCP payload bytes that the kernel programs handed over.",
+            )?,
             ring_size: gauge("interceptor_ring_size_bytes", "Size of the rings.")?,
             resident: gauge("process_resident_memory_bytes", "Resident memory of this process.")?,
             cpu: register(
@@ -279,7 +287,8 @@ impl Sampled {
             raise(&counter(&self.dropped_packets), sum(|count| count.packets));
             raise(&counter(&self.dropped_bytes), sum(|count| count.bytes));
         }
-        self.ring_waiting.set(signed(kernel.iter().map(|totals| totals.ring_waiting).sum()));
+        raise(&self.taken_packets, kernel.iter().map(|totals| totals.taken.packets).sum());
+        raise(&self.taken_bytes, kernel.iter().map(|totals| totals.taken.bytes).sum());
         self.ring_size.set(signed(kernel.iter().map(|totals| totals.ring_size).sum()));
         self.resident.set(signed(process::resident_bytes()));
         let cpu = process::cpu_time().as_secs_f64() - self.cpu.get();

@@ -283,7 +283,8 @@ fn scrapes_read_the_workers() {
         counts.open_flows.store(10 * number, Relaxed);
         counts.flows_opened.store(100 * number, Relaxed);
         let kernel = move || {
-            let mut totals = KernelTotals { ring_waiting: 5, ring_size: 8192, ..KernelTotals::default() };
+            let mut totals = KernelTotals { ring_size: 8192, ..KernelTotals::default() };
+            totals.taken = DropCount { packets: 5, bytes: 50 };
             totals.dropped[DropReason::Oversized as usize] = DropCount { packets: number, bytes: 1000 * number };
             totals
         };
@@ -297,7 +298,8 @@ fn scrapes_read_the_workers() {
         assert_eq!(samples["interceptor_flows_opened_total"], 300.0, "a second scrape must not count twice");
         assert_eq!(samples["interceptor_kernel_dropped_packets_total{reason=\"oversized\"}"], 3.0);
         assert_eq!(samples["interceptor_kernel_dropped_bytes_total{reason=\"oversized\"}"], 3000.0);
-        assert_eq!(samples["interceptor_ring_waiting_bytes"], 10.0);
+        assert_eq!(samples["interceptor_kernel_taken_packets_total"], 10.0);
+        assert_eq!(samples["interceptor_kernel_taken_bytes_total"], 100.0);
         assert_eq!(samples["interceptor_ring_size_bytes"], 16384.0);
         assert!(samples["process_resident_memory_bytes"] > 1e6);
         assert!(samples["process_cpu_seconds_total"] > 0.0);

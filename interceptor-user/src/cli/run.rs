@@ -1,0 +1,110 @@
+//! `interceptor run`: the composition root of the daemon.
+
+mod drain;
+mod logging;
+mod plan;
+mod worker;
+
+use std::{
+    env,
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use super::signal;
+use crate::{
+    admin::{Phase, Server, State},
+    config::{self, Config, Overrides},
+    sink::prometheus::Metrics,
+};
+
+/// How soon a request to stop, or the end of a worker, is noticed.
+const WATCH: Duration = Duration::from_millis(50);
+
+const AFTER_HELP: &str = "\
+A flag wins over its environment variable, a variable over the file, the file over the default. Lists are given by
+repeating a flag or with commas; in the file, `metrics.address` is the key `address` in the section `metrics`.
+
+Examples:
+  interceptor run
+  interceptor run --config /etc/interceptor/config.yaml
+  interceptor run --capture-interfaces eth0 --metrics-address '[::]:9464' --log-format json
+  interceptor run --config config.yaml --check
+
+Exit codes: 0 asked to end by SIGTERM or Ctrl-C, and drained (a second one ends it at once); 1 it cannot capture or
+serve; 2 the command line or the configuration is wrong.";
+
+/// Arguments of `interceptor run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Args {
+    /// YAML file with the configuration
+    #[arg(long, value_name = "FILE", env = "INTERCEPTOR_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// Check the configuration, print it as it takes effect, and exit
+    #[arg(long)]
+    check: bool,
+    /// Print the JSON Schema of the configuration file, and exit
+    #[arg(long)]
+    print_config_schema: bool,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Captures and serves metrics until it is told to stop.
+pub fn execute(args: &Args) -> anyhow::Result<()> {
+    if args.print_config_schema {
+        return Ok(io::stdout().lock().write_all(config::schema_text().as_bytes())?);
+    }
+    let config = Config::load(args.config.as_deref(), &args.overrides)?;
+    if args.check {
+        let text = serde_saphyr::to_string(&config).context("cannot print the configuration")?;
+        return Ok(io::stdout().lock().write_all(text.as_bytes())?);
+    }
+    logging::start(&config.log);
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for (name, meant) in config::unknown_variables(names) {
+        tracing::warn!("the environment variable {name} is not known and was ignored; did you mean {meant}?");
+    }
+    // Before any thread is started, so that all threads leave signals to the one that waits for them.
+    let stop = signal::stop_flag()?;
+    run(&config, &stop)
+}
+
+fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new(config.metrics.max_label_sets.0 as usize)?);
+    let state = Arc::new(State::new(Arc::clone(&metrics)));
+    // First, so that an address in use is noticed before anything is attached, and probes see the start.
+    let server = Server::start(config.metrics.address.0, Arc::clone(&state))?;
+    tracing::info!(address = %server.address(), "serving /metrics, /healthz, /readyz and /status");
+
+    let mut workers = Vec::new();
+    for (zone, plan) in plan::plans(&config.capture).into_iter().enumerate() {
+        if stop.load(Relaxed) {
+            break;
+        }
+        workers.push(worker::start(&plan, zone as u32, config, &metrics, &state, stop)?);
+    }
+    state.enter(Phase::Running);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "capturing");
+
+    while !stop.load(Relaxed) && !workers.iter().any(worker::Running::is_over) {
+        thread::sleep(WATCH);
+    }
+    state.enter(Phase::Draining);
+    tracing::info!("draining");
+    // One worker's end is that of all: metrics that lack a namespace would mislead.
+    stop.store(true, Relaxed);
+    let results: Vec<anyhow::Result<()>> = workers.into_iter().map(worker::Running::join).collect();
+    tracing::info!(ledger = %metrics.ledger(), "ended");
+    drop(server);
+    results.into_iter().collect()
+}

@@ -1,0 +1,102 @@
+//! Configuration to captures: one for each network namespace.
+
+use crate::{
+    config::{Capture, Cidr, Direction, Netns, SockOps},
+    kernel::{self, CaptureOptions, Filters},
+};
+
+/// One capture.
+pub(super) struct Plan {
+    /// What people call it.
+    pub(super) name: String,
+    pub(super) options: CaptureOptions,
+}
+
+/// What to capture, one plan a namespace. Cgroups reach across namespaces and are captured from ours.
+pub(super) fn plans(capture: &Capture) -> Vec<Plan> {
+    let base = CaptureOptions {
+        interfaces: capture.interfaces.iter().map(|interface| interface.0.clone()).collect(),
+        sock_ops_cgroup: match &capture.sock_ops {
+            SockOps::Root => None,
+            SockOps::Cgroup(cgroup) => Some(cgroup.0.clone()),
+        },
+        filters: filters(capture),
+        sample: capture.sample.0,
+        payload_limit: u32::try_from(capture.payload_limit.0).unwrap_or(u32::MAX),
+        ring_bytes: capture.ring_size.0,
+        ..CaptureOptions::default()
+    };
+    let cgroups: Vec<_> = capture.cgroups.iter().map(|cgroup| cgroup.0.clone()).collect();
+    if capture.netns.is_empty() {
+        return vec![Plan { name: "host".to_owned(), options: CaptureOptions { cgroups, ..base } }];
+    }
+    let inside = |Netns(path): &Netns| Plan {
+        name: path.display().to_string(),
+        options: CaptureOptions { netns: Some(path.clone()), ..base.clone() },
+    };
+    let mut plans: Vec<Plan> = capture.netns.iter().map(inside).collect();
+    if !cgroups.is_empty() {
+        let options = CaptureOptions { interfaces: Vec::new(), cgroups, ..base.clone() };
+        plans.push(Plan { name: "cgroups".to_owned(), options });
+    }
+    plans
+}
+
+fn filters(capture: &Capture) -> Filters {
+    let mut ports: Vec<u16> = capture.ports.iter().flat_map(|ports| ports.first..=ports.last).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    // Its own type has checked the prefix.
+    let network = |cidr: &Cidr| kernel::Cidr::new(cidr.address, u32::from(cidr.prefix)).ok();
+    Filters {
+        ports,
+        cidrs: capture.cidrs.iter().filter_map(network).collect(),
+        cgroups: Vec::new(),
+        no_egress: capture.direction == Direction::Ingress,
+        no_ingress: capture.direction == Direction::Egress,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn plans_of(yaml: &str) -> Vec<Plan> {
+        plans(&Config::parse("test", yaml).expect("is valid").capture)
+    }
+
+    #[test]
+    fn by_default_our_own_namespace_is_captured_whole() {
+        let plans = plans_of("");
+        assert_eq!(plans.len(), 1);
+        let CaptureOptions { interfaces, cgroups, netns, sample, payload_limit, .. } = &plans[0].options;
+        assert!(interfaces.is_empty() && cgroups.is_empty() && netns.is_none());
+        assert_eq!((*sample, *payload_limit), (1.0, 0));
+    }
+
+    #[test]
+    fn each_namespace_is_a_capture_and_cgroups_are_one() {
+        let plans = plans_of("capture:\n  netns: [a, /proc/7/ns/net]\n  interfaces: [eth0]\n  cgroups: [pods]\n");
+        let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
+        assert_eq!(names, ["/run/netns/a", "/proc/7/ns/net", "cgroups"]);
+        assert_eq!(plans[0].options.interfaces, ["eth0"]);
+        assert!(plans[0].options.cgroups.is_empty());
+        assert!(plans[2].options.interfaces.is_empty() && plans[2].options.netns.is_none());
+        assert_eq!(plans[2].options.cgroups, [PathBuf::from("pods")]);
+    }
+
+    #[test]
+    fn filters_are_taken_over() {
+        let yaml = "capture:\n  ports: [80, 9000-9002, 80]\n  cidrs: [10.0.0.0/8]\n  direction: egress\n  sample: 0.25\n  \
+                    payload_limit: 1KiB\n  ring_size: 1MiB\n  sock_ops: pods\n";
+        let options = plans_of(yaml).remove(0).options;
+        assert_eq!(options.filters.ports, [80, 9000, 9001, 9002]);
+        assert_eq!(options.filters.cidrs, [kernel::Cidr::new([10, 0, 0, 0].into(), 8).expect("a network")]);
+        assert!(options.filters.no_ingress && !options.filters.no_egress);
+        assert_eq!((options.sample, options.payload_limit, options.ring_bytes), (0.25, 1024, 1 << 20));
+        assert_eq!(options.sock_ops_cgroup, Some(PathBuf::from("pods")));
+    }
+}

@@ -1,0 +1,101 @@
+//! One worker: one capture, its pipeline, its sink, on a thread of their own.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+};
+
+use anyhow::{Context as _, anyhow};
+use interceptor_common::DropReason;
+
+use super::{drain::Drain, plan::Plan};
+use crate::{
+    admin::State,
+    config::Config,
+    flow,
+    kernel::Capture,
+    pipeline::{Options, Pipeline},
+    session,
+    sink::prometheus::{KernelTotals, Metrics, Prometheus, Worker},
+};
+
+/// A worker that was started.
+pub(super) struct Running {
+    name: String,
+    thread: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    /// It ended, though nobody may have asked it to.
+    pub(super) fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for its end. A panic has detached what was attached, by unwinding.
+    pub(super) fn join(self) -> anyhow::Result<()> {
+        match self.thread.join() {
+            Ok(result) => result.with_context(|| format!("capturing ({}) failed", self.name)),
+            Err(_) => Err(anyhow!("the thread that captures ({}) panicked: a defect, please report it", self.name)),
+        }
+    }
+}
+
+/// Attaches, and starts to read on a new thread.
+pub(super) fn start(
+    plan: &Plan,
+    zone: u32,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    state: &State,
+    stop: &Arc<AtomicBool>,
+) -> anyhow::Result<Running> {
+    let mut capture = Capture::start(&plan.options, zone)?;
+    let mut source = capture.source()?;
+    let attachments: Vec<String> =
+        capture.attached().iter().map(|attachment| format!("{} {}", attachment.hook.name(), attachment.place)).collect();
+    for attachment in &attachments {
+        tracing::info!(worker = plan.name, "attached {attachment}");
+    }
+    let capture = Arc::new(capture);
+    let mut pipeline = Pipeline::new(options(config), Prometheus::new(Arc::clone(metrics), config.metrics.paths));
+    let kernel = kernel_totals(Arc::downgrade(&capture), u64::from(plan.options.ring_bytes));
+    let counts = Arc::clone(pipeline.counts());
+    state.watch(Worker { name: plan.name.clone(), attachments, counts, kernel: Box::new(kernel) });
+
+    let stop = Arc::clone(stop);
+    let work = move || {
+        let run = pipeline.run(&mut source, &stop);
+        // Programs are detached first, so that the ring runs dry. If reading failed, what is in it cannot be read.
+        drop(capture);
+        run?;
+        pipeline.run(&mut Drain::new(&mut source), &AtomicBool::new(false))?;
+        pipeline.finish()
+    };
+    let thread = thread::Builder::new().name(format!("capture-{zone}")).spawn(work).context("cannot start a thread")?;
+    Ok(Running { name: plan.name.clone(), thread })
+}
+
+fn options(config: &Config) -> Options {
+    Options { flow: flow::Limits::default(), session: session::Limits::default() }
+}
+
+/// Reads the kernel's counters while the capture lives, and gives what was read last afterwards. It does not keep the
+/// capture alive: whoever captures decides when to detach.
+fn kernel_totals(capture: Weak<Capture>, ring_size: u64) -> impl Fn() -> KernelTotals + Send + Sync {
+    let last = Mutex::new(KernelTotals { ring_size, ..KernelTotals::default() });
+    move || {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(drops) = capture.upgrade().map(|capture| capture.drops()) else { return *last };
+        match drops {
+            Ok(drops) => {
+                last.taken = drops.taken_total();
+                DropReason::ALL.iter().zip(&mut last.dropped).for_each(|(reason, count)| *count = drops.total(*reason));
+            }
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot read the kernel's counters"),
+        }
+        *last
+    }
+}
