@@ -1,7 +1,7 @@
 //! What health, readiness and status are made of.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -63,7 +63,7 @@ impl State {
     pub fn watch(&self, worker: Worker) {
         let worker = Arc::new(worker);
         self.metrics.watch(Arc::clone(&worker));
-        let last = (worker.counts.polls.load(Relaxed), Instant::now());
+        let last = ((worker.totals)().polls, Instant::now());
         self.inner().workers.push(Watched { worker, last });
     }
 
@@ -86,8 +86,7 @@ impl State {
         match inner.phase {
             Phase::Starting => Err("starting: programs are not attached yet".to_owned()),
             Phase::Draining => Err("draining: asked to end".to_owned()),
-            Phase::Running => match inner.workers.iter().find(|watched| watched.worker.counts.polls.load(Relaxed) == 0)
-            {
+            Phase::Running => match inner.workers.iter().find(|watched| (watched.worker.totals)().polls == 0) {
                 Some(Watched { worker, .. }) => {
                     Err(format!("starting: {} has not looked into its ring yet", worker.name))
                 }
@@ -101,7 +100,7 @@ impl State {
     pub(super) fn healthy(&self, now: Instant) -> Result<(), String> {
         let mut inner = self.inner();
         for Watched { worker, last } in &mut inner.workers {
-            let polls = worker.counts.polls.load(Relaxed);
+            let polls = (worker.totals)().polls;
             if last.0 != polls {
                 *last = (polls, now);
             }
@@ -128,21 +127,21 @@ impl State {
 }
 
 fn status(worker: &Worker) -> Value {
-    let kernel = (worker.kernel)();
+    let totals = (worker.totals)();
     let dropped: Map<String, Value> = DropReason::ALL
         .iter()
-        .zip(kernel.dropped)
+        .zip(totals.dropped)
         .map(|(reason, count)| (reason.name().to_owned(), json!({ "packets": count.packets, "bytes": count.bytes })))
         .collect();
     json!({
         "name": worker.name,
         "attachments": worker.attachments,
-        "flows_open": worker.counts.open_flows.load(Relaxed),
-        "flows_opened": worker.counts.flows_opened.load(Relaxed),
-        "exchanges_open": worker.counts.open_exchanges.load(Relaxed),
-        "polls": worker.counts.polls.load(Relaxed),
-        "ring_size": kernel.ring_size,
-        "taken": { "packets": kernel.taken.packets, "bytes": kernel.taken.bytes },
+        "flows_open": totals.open_flows,
+        "flows_opened": totals.flows_opened,
+        "exchanges_open": totals.open_exchanges,
+        "polls": (worker.totals)().polls,
+        "ring_size": totals.ring_size,
+        "taken": { "packets": totals.taken.packets, "bytes": totals.taken.bytes },
         "dropped": dropped,
     })
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     pipeline::Counts,
-    sink::prometheus::{KernelTotals, Metrics, Worker},
+    sink::prometheus::{Metrics, Totals, Worker},
 };
 
 fn start() -> (Arc<State>, Server) {
@@ -39,16 +39,17 @@ fn get(server: &Server, path: &str) -> (u16, String) {
 
 fn worker(state: &State) -> Arc<Counts> {
     let counts = Arc::new(Counts::default());
-    let kernel = || {
-        let mut totals = KernelTotals::default();
+    let published = Arc::clone(&counts);
+    let totals = move || {
+        let (polls, open_flows) = (published.polls.load(Relaxed), published.open_flows.load(Relaxed));
+        let mut totals = Totals { polls, open_flows, ..Totals::default() };
         totals.dropped[DropReason::RingFull as usize] = DropCount { packets: 3, bytes: 4000 };
         totals
     };
     state.watch(Worker {
         name: "host".to_owned(),
         attachments: vec!["tc ingress on eth0".to_owned()],
-        counts: Arc::clone(&counts),
-        kernel: Box::new(kernel),
+        totals: Box::new(totals),
     });
     counts
 }

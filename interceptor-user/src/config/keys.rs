@@ -19,7 +19,7 @@ pub(super) struct Key {
     path: String,
     /// The flag, without the dashes.
     flag: String,
-    variable: String,
+    pub(super) variable: String,
     help: String,
     heading: String,
     value_name: String,
@@ -136,7 +136,7 @@ impl Overrides {
 
 impl Key {
     /// The configuration with this key set.
-    fn set(&self, config: &Config, values: &[String]) -> Result<Config, String> {
+    pub(super) fn set(&self, config: &Config, values: &[String]) -> Result<Config, String> {
         for value in values {
             if !self.allowed.is_empty() && !self.allowed.contains(value) {
                 return Err(error::not_allowed(value, &self.allowed));

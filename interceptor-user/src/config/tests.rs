@@ -1,3 +1,5 @@
+mod deploy;
+
 use clap::{Args as _, Command, FromArgMatches as _};
 
 use super::{keys::KEYS, *};

@@ -109,14 +109,22 @@ fn capture_options(pods: &Pair) -> CaptureOptions {
 fn introduce(notes: &mut impl Write, pods: &Pair, duration: Option<Duration>) -> io::Result<()> {
     let (server, client) = (&pods.server, &pods.client);
     let address = (server.ipv4, server::PORT);
-    writeln!(notes, "a model server at {}:{}, a client that asks it, and the interceptor in between", address.0, address.1)?;
+    writeln!(
+        notes,
+        "a model server at {}:{}, a client that asks it, and the interceptor in between",
+        address.0, address.1
+    )?;
     if duration.is_none() {
         let (inside, cgroup) = (client.namespace().path().display(), server.cgroup().display());
         writeln!(notes, "try, in another terminal, as root:")?;
         writeln!(notes, "  interceptor tail --netns {} --iface {INTERFACE} --headers", server.name())?;
         writeln!(notes, "  interceptor tail --cgroup {cgroup} --status 4xx --body")?;
         writeln!(notes, "  nsenter --net={inside} curl -i http://{}:{}/v2/models/iris", address.0, address.1)?;
-        writeln!(notes, "  nsenter --net={inside} curl http://{}:{}/v2/models/iris/infer -d '{EXAMPLE}'", address.0, address.1)?;
+        writeln!(
+            notes,
+            "  nsenter --net={inside} curl http://{}:{}/v2/models/iris/infer -d '{EXAMPLE}'",
+            address.0, address.1
+        )?;
         writeln!(notes, "Ctrl-C ends it.")?;
     }
     writeln!(notes)?;

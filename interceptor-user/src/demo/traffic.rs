@@ -14,7 +14,11 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{client::Tally, pod::{Pair, Pod}, server};
+use super::{
+    client::Tally,
+    pod::{Pair, Pod},
+    server,
+};
 
 /// A child process that does not outlive this value.
 pub(super) struct Role(Child);

@@ -17,9 +17,9 @@ use crate::{
     config::Config,
     flow,
     kernel::Capture,
-    pipeline::{Options, Pipeline},
+    pipeline::{Counts, Options, Pipeline},
     session,
-    sink::prometheus::{KernelTotals, Metrics, Prometheus, Worker},
+    sink::prometheus::{Metrics, Prometheus, Totals, Worker},
 };
 
 /// A worker that was started.
@@ -61,9 +61,9 @@ pub(super) fn start(
     }
     let capture = Arc::new(capture);
     let mut pipeline = Pipeline::new(options(config), Prometheus::new(Arc::clone(metrics), config.metrics.paths));
-    let kernel = kernel_totals(Arc::downgrade(&capture), u64::from(plan.options.ring_bytes));
     let counts = Arc::clone(pipeline.counts());
-    state.watch(Worker { name: plan.name.clone(), attachments, counts, kernel: Box::new(kernel) });
+    let totals = totals(counts, Arc::downgrade(&capture), u64::from(plan.options.ring_bytes));
+    state.watch(Worker { name: plan.name.clone(), attachments, totals: Box::new(totals) });
 
     let stop = Arc::clone(stop);
     let work = move || {
@@ -82,19 +82,23 @@ fn options(config: &Config) -> Options {
     Options { flow: flow::Limits::default(), session: session::Limits::default() }
 }
 
-/// Reads the kernel's counters while the capture lives, and gives what was read last afterwards. It does not keep the
-/// capture alive: whoever captures decides when to detach.
-fn kernel_totals(capture: Weak<Capture>, ring_size: u64) -> impl Fn() -> KernelTotals + Send + Sync {
-    let last = Mutex::new(KernelTotals { ring_size, ..KernelTotals::default() });
+/// Reads what the pipeline publishes, and the kernel's counters while the capture lives; afterwards it gives what was
+/// read of them last. It does not keep the capture alive: whoever captures decides when to detach.
+fn totals(counts: Arc<Counts>, capture: Weak<Capture>, ring_size: u64) -> impl Fn() -> Totals + Send + Sync {
+    let last = Mutex::new(Totals { ring_size, ..Totals::default() });
     move || {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(drops) = capture.upgrade().map(|capture| capture.drops()) else { return *last };
-        match drops {
-            Ok(drops) => {
+        last.open_flows = counts.open_flows.load(Relaxed);
+        last.open_exchanges = counts.open_exchanges.load(Relaxed);
+        last.flows_opened = counts.flows_opened.load(Relaxed);
+        last.polls = counts.polls.load(Relaxed);
+        match capture.upgrade().map(|capture| capture.drops()) {
+            Some(Ok(drops)) => {
                 last.taken = drops.taken_total();
                 DropReason::ALL.iter().zip(&mut last.dropped).for_each(|(reason, count)| *count = drops.total(*reason));
             }
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot read the kernel's counters"),
+            Some(Err(error)) => tracing::warn!(error = format!("{error:#}"), "cannot read the kernel's counters"),
+            None => {}
         }
         *last
     }

@@ -1,7 +1,7 @@
 //! Every metric but the HTTP histograms, which [`super::labels`] has. `docs/metrics.md` describes them all.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -11,17 +11,22 @@ use prometheus::{
 };
 
 use super::{labels::LabelSets, process};
-use crate::{
-    model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side},
-    pipeline::Counts,
-};
+use crate::model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side};
 
-/// Totals that the kernel side keeps, over all CPUs.
+/// What one worker is at, and what its kernel programs counted over all CPUs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct KernelTotals {
-    /// What was not handed over, by [`DropReason`].
+pub struct Totals {
+    /// Flows in its table.
+    pub open_flows: u64,
+    /// Exchanges that have begun and are not over.
+    pub open_exchanges: u64,
+    /// Flows opened so far.
+    pub flows_opened: u64,
+    /// Polls of its source so far.
+    pub polls: u64,
+    /// What the kernel did not hand over, by [`DropReason`].
     pub dropped: [DropCount; DropReason::COUNT],
-    /// What was handed over.
+    /// What it handed over.
     pub taken: DropCount,
     /// Size of the ring.
     pub ring_size: u64,
@@ -33,10 +38,8 @@ pub struct Worker {
     pub name: String,
     /// Where its programs are attached.
     pub attachments: Vec<String>,
-    /// What its pipeline publishes.
-    pub counts: Arc<Counts>,
-    /// Asks what its kernel programs count.
-    pub kernel: Box<dyn Fn() -> KernelTotals + Send + Sync>,
+    /// Asks for the current numbers.
+    pub totals: Box<dyn Fn() -> Totals + Send + Sync>,
 }
 
 /// Every metric of this process. Workers count into it, scrapes read it.
@@ -272,24 +275,22 @@ impl Sampled {
     }
 
     fn sample(&self, workers: &[Arc<Worker>], label_sets: usize) {
-        let sum = |read: fn(&Counts) -> u64| workers.iter().map(|worker| read(&worker.counts)).sum::<u64>();
-        self.active_requests.set(signed(sum(|counts| counts.open_exchanges.load(Relaxed))));
-        self.flows_open.set(signed(sum(|counts| counts.open_flows.load(Relaxed))));
-        raise(&self.flows_opened, sum(|counts| counts.flows_opened.load(Relaxed)));
-        raise(&self.polls, sum(|counts| counts.polls.load(Relaxed)));
+        let totals: Vec<Totals> = workers.iter().map(|worker| (worker.totals)()).collect();
+        let sum = |read: fn(&Totals) -> u64| totals.iter().map(read).sum::<u64>();
+        self.active_requests.set(signed(sum(|totals| totals.open_exchanges)));
+        self.flows_open.set(signed(sum(|totals| totals.open_flows)));
+        raise(&self.flows_opened, sum(|totals| totals.flows_opened));
+        raise(&self.polls, sum(|totals| totals.polls));
         self.label_sets.set(label_sets as i64);
-        let kernel: Vec<KernelTotals> = workers.iter().map(|worker| (worker.kernel)()).collect();
         for reason in DropReason::ALL {
-            let sum = |read: fn(&DropCount) -> u64| {
-                kernel.iter().filter_map(|totals| totals.dropped.get(reason as usize)).map(read).sum()
-            };
+            let dropped = totals.iter().filter_map(|totals| totals.dropped.get(reason as usize));
             let counter = |counters: &IntCounterVec| counters.with_label_values(&[reason.name()]);
-            raise(&counter(&self.dropped_packets), sum(|count| count.packets));
-            raise(&counter(&self.dropped_bytes), sum(|count| count.bytes));
+            raise(&counter(&self.dropped_packets), dropped.clone().map(|count| count.packets).sum());
+            raise(&counter(&self.dropped_bytes), dropped.map(|count| count.bytes).sum());
         }
-        raise(&self.taken_packets, kernel.iter().map(|totals| totals.taken.packets).sum());
-        raise(&self.taken_bytes, kernel.iter().map(|totals| totals.taken.bytes).sum());
-        self.ring_size.set(signed(kernel.iter().map(|totals| totals.ring_size).sum()));
+        raise(&self.taken_packets, sum(|totals| totals.taken.packets));
+        raise(&self.taken_bytes, sum(|totals| totals.taken.bytes));
+        self.ring_size.set(signed(sum(|totals| totals.ring_size)));
         self.resident.set(signed(process::resident_bytes()));
         let cpu = process::cpu_time().as_secs_f64() - self.cpu.get();
         self.cpu.inc_by(cpu.max(0.0));

@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::Arc};
 use foldhash::fast::RandomState;
 
 use self::labels::{Fold, Handles, Key, Labels};
-pub use self::metrics::{KernelTotals, Metrics, Worker};
+pub use self::metrics::{Metrics, Totals, Worker};
 use super::Sink;
 use crate::{
     config::Paths,

@@ -1,18 +1,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::atomic::Ordering::Relaxed,
 };
 
 use interceptor_common::{DropCount, DropReason};
 
 use super::{labels::DURATION_BOUNDS, *};
-use crate::{
-    model::{
-        Anomalies, Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Head, Ledger, LossReason, Peer,
-        Protocol, SideLedger, Timestamp, Version,
-    },
-    pipeline::Counts,
+use crate::model::{
+    Anomalies, Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Head, Ledger, LossReason, Peer,
+    Protocol, SideLedger, Timestamp, Version,
 };
 
 const MS: u64 = 1_000_000;
@@ -278,18 +274,20 @@ fn a_ledger_that_does_not_balance_is_counted() {
 fn scrapes_read_the_workers() {
     let sink = sink(10);
     for number in 1..=2 {
-        let counts = Arc::new(Counts::default());
-        counts.open_exchanges.store(number, Relaxed);
-        counts.open_flows.store(10 * number, Relaxed);
-        counts.flows_opened.store(100 * number, Relaxed);
-        let kernel = move || {
-            let mut totals = KernelTotals { ring_size: 8192, ..KernelTotals::default() };
-            totals.taken = DropCount { packets: 5, bytes: 50 };
+        let totals = move || {
+            let mut totals = Totals {
+                open_exchanges: number,
+                open_flows: 10 * number,
+                flows_opened: 100 * number,
+                ring_size: 8192,
+                taken: DropCount { packets: 5, bytes: 50 },
+                ..Totals::default()
+            };
             totals.dropped[DropReason::Oversized as usize] = DropCount { packets: number, bytes: 1000 * number };
             totals
         };
         let (name, attachments) = (String::new(), Vec::new());
-        sink.metrics.watch(Arc::new(Worker { name, attachments, counts, kernel: Box::new(kernel) }));
+        sink.metrics.watch(Arc::new(Worker { name, attachments, totals: Box::new(totals) }));
     }
     for _ in 0..2 {
         let samples = samples(&sink);

@@ -1,0 +1,89 @@
+//! What `deploy/` holds is held to what the program takes.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::Value;
+
+use super::super::{Config, keys::KEYS, schema};
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(directory().join(name)).expect("the file is there")
+}
+
+fn documents(name: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(&read(name)).expect("is YAML")
+}
+
+#[test]
+fn the_example_configuration_is_valid_to_parser_and_schema() {
+    let text = read("config.yaml");
+    let config = Config::parse("deploy/config.yaml", &text).expect("is valid");
+    let value: Value = serde_saphyr::from_str(&text).expect("is YAML");
+    let validator = jsonschema::validator_for(schema().as_value()).expect("is a schema");
+    assert_eq!(validator.iter_errors(&value).map(|error| error.to_string()).collect::<Vec<_>>(), Vec::<String>::new());
+    // Apart from what it marks, it shows the defaults.
+    let unmarked: String =
+        text.lines().filter(|line| !line.ends_with("# not the default")).map(|l| l.to_owned() + "\n").collect();
+    assert_eq!(Config::parse("unmarked", &unmarked).expect("is valid"), Config::default());
+    assert_ne!(config, Config::default());
+}
+
+/// Every container of a manifest's pods.
+fn containers(document: &Value) -> Vec<&Value> {
+    let pod = document.pointer("/spec/template/spec").or_else(|| document.get("spec"));
+    let of = |kind| pod.and_then(|pod| pod.get(kind)).and_then(Value::as_array).into_iter().flatten();
+    of("initContainers").chain(of("containers")).collect()
+}
+
+#[test]
+fn manifests_configure_what_there_is_with_the_least_capabilities() {
+    for (name, documents) in
+        ["daemonset.yaml", "sidecar.yaml"].map(|name| (name, documents(&format!("kubernetes/{name}"))))
+    {
+        let found: Vec<&Value> =
+            documents.iter().flat_map(containers).filter(|container| container["name"] == "interceptor").collect();
+        let [container] = found[..] else { panic!("{name} has {} interceptors", found.len()) };
+        for variable in container["env"].as_array().expect("a list") {
+            let (name, value) = (&variable["name"], variable["value"].as_str().expect("text"));
+            let key = KEYS.iter().find(|key| key.variable == *name).unwrap_or_else(|| panic!("{name} is no variable"));
+            let values: Vec<String> = value.split(',').map(str::to_owned).collect();
+            key.set(&Config::default(), &values).expect("is valid");
+        }
+        let capabilities = &container["securityContext"]["capabilities"];
+        assert_eq!(
+            capabilities,
+            &serde_json::json!({ "drop": ["ALL"], "add": ["BPF", "NET_ADMIN", "PERFMON"] }),
+            "{name}"
+        );
+        for (probe, path) in [("startupProbe", "/readyz"), ("livenessProbe", "/healthz")] {
+            assert_eq!(container[probe]["httpGet"]["path"], path, "{name} {probe}");
+        }
+        // Every mount has its volume.
+        let pod = documents.iter().find(|document| !containers(document).is_empty()).expect("a pod");
+        let pod = pod.pointer("/spec/template/spec").unwrap_or(&pod["spec"]);
+        for mount in container["volumeMounts"].as_array().expect("a list") {
+            let volumes = pod["volumes"].as_array().expect("a list");
+            assert!(volumes.iter().any(|volume| volume["name"] == mount["name"]), "{name}: {mount}");
+        }
+    }
+}
+
+#[test]
+fn the_config_map_is_valid() {
+    let documents = documents("kubernetes/daemonset.yaml");
+    let map = documents.iter().find(|document| document["kind"] == "ConfigMap").expect("a ConfigMap");
+    Config::parse("config.yaml", map["data"]["config.yaml"].as_str().expect("text")).expect("is valid");
+}
+
+#[test]
+fn the_unit_runs_what_there_is() {
+    let unit = read("systemd/interceptor.service");
+    for line in unit.lines().filter(|line| line.starts_with("Exec")) {
+        assert!(line.contains("/usr/bin/interceptor run --config /etc/interceptor/config.yaml"), "{line}");
+    }
+    assert!(unit.contains("AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n"));
+}
