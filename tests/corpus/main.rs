@@ -1,2 +1,58 @@
 //! Replays what real clients and servers said to each other, and compares with what we expect to make of it.
-fn main() {}
+//!
+//! `CASE.pcap` (from `record.py`) and `CASE.jsonl` lie side by side. `UPDATE_EXPECT=1` writes the latter anew; then it is
+//! for a person to look at the difference.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use interceptor_tests::{Case, Process, check, interceptor};
+
+fn main() -> ExitCode {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let mut cases = Vec::new();
+    for protocol in ["http1"] {
+        let mut captures = captures(&root.join(protocol)).expect("the corpus is part of the repository");
+        captures.sort();
+        for capture in captures {
+            let name = capture.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+            cases.push(Case::new(format!("corpus::{protocol}::{name}"), &[], move || replay(&capture)));
+        }
+    }
+    interceptor_tests::run(cases)
+}
+
+fn captures(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let files = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    Ok(files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "pcap")).collect())
+}
+
+fn replay(capture: &Path) -> Result<()> {
+    let mut command = interceptor()?;
+    command.args(["replay", "-o", "json", "--headers", "--body=2KiB"]).arg(capture);
+    let ended = Process::start(&mut command)?.end(Duration::from_secs(20))?.success()?;
+    check(&ended.stdout)?;
+    ensure!(!ended.stdout.is_empty(), "no exchange in {}", capture.display());
+    let found = ended.stdout.join("\n") + "\n";
+    let expectation = capture.with_extension("jsonl");
+    if env::var_os("UPDATE_EXPECT").is_some() {
+        return fs::write(&expectation, found).with_context(|| format!("cannot write {}", expectation.display()));
+    }
+    let expected = fs::read_to_string(&expectation)
+        .with_context(|| format!("cannot read {} (UPDATE_EXPECT=1 writes it)", expectation.display()))?;
+    if expected != found {
+        let (at, (old, new)) = expected
+            .lines()
+            .zip(found.lines())
+            .enumerate()
+            .find(|(_, (old, new))| old != new)
+            .unwrap_or((expected.lines().count().min(found.lines().count()), ("(nothing)", "(more, or fewer)")));
+        bail!("line {} differs (UPDATE_EXPECT=1 accepts it)\nexpected {old}\n   found {new}", at + 1);
+    }
+    Ok(())
+}

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use super::NEEDS;
 use anyhow::{Result, ensure};
 use interceptor::demo::pod::{Pair, remove_leftovers};
 use interceptor_tests::{Case, Connection, Need, Nginx, PODS, Process};
-
-const NEEDS: &[Need] = &[Need::Root, Need::Program("nginx", "nginx-light"), Need::Program("curl", "curl")];
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![

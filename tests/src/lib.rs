@@ -4,6 +4,7 @@
 //! for it, whichever way a test goes.
 
 mod case;
+mod daemon;
 mod exchanges;
 mod http;
 mod nginx;
@@ -12,6 +13,7 @@ mod tail;
 mod tcpdump;
 
 pub use case::{Case, Need, run};
+pub use daemon::{Daemon, Metrics};
 pub use exchanges::{Exchanges, check, normalise};
 pub use http::{Answer, Connection};
 pub use nginx::Nginx;

@@ -63,6 +63,11 @@ impl Process {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
+    /// It has closed both its streams: it has ended, or is about to.
+    pub fn is_over(&self) -> bool {
+        self.output.lines.lock().unwrap_or_else(PoisonError::into_inner).ended == self.readers.len()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(self.pid(), signal).with_context(|| format!("cannot signal {}", self.name))

@@ -45,6 +45,11 @@ impl Tail {
         &self.0
     }
 
+    /// The process, to end it.
+    pub fn into_process(self) -> Process {
+        self.0
+    }
+
     /// Waits for so many exchanges.
     pub fn wait(&self, count: usize) -> Result<Exchanges> {
         let lines = self.0.wait_stdout(Duration::from_secs(30), |lines| (lines.len() >= count).then(|| lines.to_vec()));

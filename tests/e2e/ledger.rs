@@ -1,0 +1,82 @@
+//! Where every byte went, by the daemon's own account.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Result, ensure};
+use interceptor_tests::{Case, Daemon, until};
+use nix::sys::signal::Signal;
+
+use super::{Bed, NEEDS, curl};
+
+const LARGE: u64 = 32 << 20;
+/// Time for a connection's end to be seen and booked.
+const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("ledger::balances_and_loses_nothing_under_normal_load", NEEDS, normal_load),
+        Case::new("ledger::balances_and_books_the_loss_under_overload", NEEDS, overload),
+    ]
+}
+
+/// The daemon, on the server pod's interface.
+fn daemon(bed: &Bed, ring_size: &str) -> Result<Daemon> {
+    let (netns, interface) = (bed.pods.server.name(), super::INTERFACE);
+    let cgroup = bed.pods.cgroup().display().to_string();
+    Daemon::start([
+        "--capture-netns",
+        netns,
+        "--capture-interfaces",
+        interface,
+        "--capture-ring-size",
+        ring_size,
+        "--capture-sock-ops",
+        &cgroup,
+    ])
+}
+
+fn wait_for_ended(daemon: &Daemon, flows: u64) -> Result<()> {
+    until(SOON, "the end of the connections", || {
+        Ok((daemon.metrics()?.sum("interceptor_flows_ended_total") >= flows).then_some(()))
+    })
+}
+
+fn normal_load() -> Result<()> {
+    let bed = Bed::new()?;
+    let daemon = daemon(&bed, "8MiB")?;
+    let mut received = 0;
+    for _ in 0..30 {
+        let mut connection = bed.connect()?;
+        for path in ["/index.html", "/missing", "/index.html"] {
+            received += connection.get(path)?.body.len() as u64;
+        }
+    }
+    wait_for_ended(&daemon, 30)?;
+    let metrics = daemon.metrics()?;
+    let [carried, captured, parsed, _, lost] = metrics.check_ledger()?;
+    ensure!(lost == 0 && carried == captured && captured == parsed, "{metrics:?}");
+    ensure!(carried > received, "heads count too: {carried} of {received}");
+    ensure!(metrics.get("interceptor_exchanges_total{completeness=\"complete\"}")? == 90, "{metrics:?}");
+    ensure!(metrics.sum("interceptor_flows_ended_total") == 30, "{metrics:?}");
+    Ok(())
+}
+
+fn overload() -> Result<()> {
+    let bed = Bed::new()?;
+    fs::write(bed.nginx.files().join("large"), vec![b'x'; LARGE as usize])?;
+    let daemon = daemon(&bed, "64KiB")?;
+    curl(&bed.pods.client, &["-o", "/dev/null", &bed.url("/large")])?;
+    // A reader that does not read at all, for a while.
+    daemon.process().signal(Signal::SIGSTOP)?;
+    let stopped = curl(&bed.pods.client, &["-o", "/dev/null", &bed.url("/large")]);
+    daemon.process().signal(Signal::SIGCONT)?;
+    stopped?;
+    curl(&bed.pods.client, &["-o", "/dev/null", &bed.url("/large"), "-o", "/dev/null", &bed.url("/index.html")])?;
+    wait_for_ended(&daemon, 3)?;
+    let metrics = daemon.metrics()?;
+    let [carried, _, _, _, lost] = metrics.check_ledger()?;
+    ensure!(carried >= 3 * LARGE, "the kernel counted {carried}");
+    ensure!(lost >= LARGE / 2, "with a stopped reader and a small ring most of {LARGE} is lost, not {lost}");
+    ensure!(metrics.get("interceptor_lost_bytes_total{reason=\"ring_full\"}")? > 0, "{metrics:?}");
+    Ok(())
+}

@@ -1,0 +1,99 @@
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{Answer, Connection, Process, process::until, tail::interceptor};
+
+/// `interceptor run`.
+pub struct Daemon {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Daemon {
+    /// Starts it and waits until it is ready.
+    pub fn start<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self> {
+        // Free when we asked; the daemon takes it a moment later.
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let mut command = interceptor()?;
+        command.args(["run", "--metrics-address", &address.to_string()]).args(arguments);
+        let daemon = Self { process: Process::start(&mut command)?, address };
+        let ready = until(Duration::from_secs(30), "/readyz", || {
+            ensure!(!daemon.process.is_over(), "it ended");
+            Ok(daemon.get("/readyz").is_ok_and(|answer| answer.status == 200).then_some(()))
+        });
+        match ready {
+            Ok(()) => Ok(daemon),
+            Err(error) => {
+                let ended = daemon.process.stop(nix::sys::signal::Signal::SIGKILL, Duration::from_secs(5))?;
+                Err(error).with_context(|| format!("interceptor run is not ready: {}", ended.stderr.join("\n")))
+            }
+        }
+    }
+
+    /// The process.
+    pub const fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The process, to end it.
+    pub fn into_process(self) -> Process {
+        self.process
+    }
+
+    /// Asks its own server.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        Connection::open(self.address)?.get(path)
+    }
+
+    /// Samples of `/metrics` by name and labels, as they are written there.
+    pub fn metrics(&self) -> Result<Metrics> {
+        let answer = self.get("/metrics")?;
+        let lines = BufReader::new(&answer.body[..]).lines().collect::<std::io::Result<Vec<_>>>()?;
+        let samples = lines.iter().filter(|line| !line.starts_with('#')).filter_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            Some((name.to_owned(), value.parse().ok()?))
+        });
+        Ok(Metrics(samples.collect()))
+    }
+}
+
+/// What `/metrics` said.
+#[derive(Debug)]
+pub struct Metrics(BTreeMap<String, f64>);
+
+impl Metrics {
+    /// One sample: `name` or `name{label="value"}`.
+    pub fn get(&self, name: &str) -> Result<u64> {
+        let value = self.0.get(name).with_context(|| format!("no {name} in /metrics"))?;
+        #[expect(clippy::cast_sign_loss, reason = "counters and sizes")]
+        Ok(*value as u64)
+    }
+
+    /// The sum over all labels.
+    pub fn sum(&self, name: &str) -> u64 {
+        let of = |key: &str| key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
+        #[expect(clippy::cast_sign_loss, reason = "counters and sizes")]
+        self.0.iter().filter(|(key, _)| of(key)).map(|(_, value)| *value as u64).sum()
+    }
+
+    /// The ledger: carried, captured, parsed, reported, lost.
+    pub fn ledger(&self) -> Result<[u64; 5]> {
+        let state = |state: &str| self.get(&format!("interceptor_flow_bytes_total{{state=\"{state}\"}}"));
+        let lost = self.sum("interceptor_lost_bytes_total");
+        Ok([state("carried")?, state("captured")?, state("parsed")?, state("reported")?, lost])
+    }
+
+    /// Both equations hold, on every connection and in total.
+    pub fn check_ledger(&self) -> Result<[u64; 5]> {
+        let ledger @ [carried, captured, parsed, reported, lost] = self.ledger()?;
+        ensure!(self.get("interceptor_flows_unbalanced_total")? == 0, "connections that do not balance: {self:?}");
+        ensure!(carried == captured + lost && captured == parsed + reported, "out of balance: {ledger:?}");
+        Ok(ledger)
+    }
+}
