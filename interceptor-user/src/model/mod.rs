@@ -10,6 +10,7 @@ mod head;
 mod ledger;
 mod message;
 mod record;
+mod target;
 mod time;
 
 pub use anomaly::{Anomalies, Anomaly};
@@ -20,4 +21,5 @@ pub use head::{Fields, Head, StartLine, Version};
 pub use ledger::{Ledger, LossReason, SideLedger};
 pub use message::{Chunk, FlowEnd, FlowEvent, Message};
 pub use record::{FlowRecord, Protocol, Record};
+pub use target::{Authority, Target};
 pub use time::Timestamp;

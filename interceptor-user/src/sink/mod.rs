@@ -1,6 +1,14 @@
 //! Where records go.
 
+mod clock;
+mod escape;
+pub mod json;
+pub mod mask;
+mod output;
 pub mod prometheus;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod text;
 
 use crate::model::Record;
 

@@ -1,0 +1,128 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    model::{FlowInfo, Process},
+    sink::sample,
+};
+
+fn parsed<T: std::str::FromStr<Err = Invalid>>(texts: &[&str]) -> Vec<T> {
+    texts.iter().map(|text| text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))).collect()
+}
+
+fn filter(condition: &str, values: &[&str]) -> Filter {
+    let mut filter = Filter::default();
+    match condition {
+        "port" => filter.ports = values.iter().map(|port| port.parse().expect("a port")).collect(),
+        "host" => filter.hosts = parsed(values),
+        "method" => filter.methods = parsed(values),
+        "path" => filter.paths = parsed(values),
+        "status" => filter.statuses = parsed(values),
+        other => panic!("no condition {other}"),
+    }
+    filter
+}
+
+/// The sample is `POST /v2/models/tiny/infer?trace=1`, Host `model.default.svc:8000`, 10.0.0.2:40000 to 10.0.0.1:8000, 200.
+#[test]
+fn each_condition_against_one_exchange() {
+    let exchange = sample::exchange();
+    let cases: [(&str, &[&str], bool); 30] = [
+        ("port", &["8000"], true),
+        ("port", &["40000"], true),
+        ("port", &["80"], false),
+        ("port", &["80", "8000"], true),
+        ("host", &["model.default.svc"], true),
+        ("host", &["MODEL.default.svc"], true),
+        ("host", &["*.svc"], true),
+        ("host", &["model"], false),
+        ("host", &["10.0.0.1"], true),
+        ("host", &["10.0.0.2"], true),
+        ("host", &["10.0.0.0/30"], true),
+        ("host", &["0.0.0.0/0"], true),
+        ("host", &["10.0.0.4/30"], false),
+        ("host", &["::/0"], false),
+        ("method", &["post"], true),
+        ("method", &["GET"], false),
+        ("method", &["GET", "POST"], true),
+        ("path", &["/v2"], true),
+        ("path", &["/v2/models/tiny/infer"], true),
+        ("path", &["/v2/models/tiny/infer/x"], false),
+        ("path", &["/v2/*/infer"], true),
+        ("path", &["*/infer"], true),
+        ("path", &["/v2/*/tiny"], false),
+        ("path", &["/models"], false),
+        ("status", &["200"], true),
+        ("status", &["2xx"], true),
+        ("status", &["4xx", "5XX"], false),
+        ("status", &["199-200"], true),
+        ("status", &["201-299"], false),
+        ("status", &["404", "200"], true),
+    ];
+    for (condition, values, expected) in cases {
+        assert_eq!(filter(condition, values).matches(&exchange), expected, "--{condition} {values:?}");
+    }
+}
+
+#[test]
+fn conditions_are_conjoined_and_none_allows_everything() {
+    let exchange = sample::exchange();
+    assert!(Filter::default().is_empty() && Filter::default().matches(&exchange));
+    let mut both = filter("path", &["/v2"]);
+    both.statuses = parsed(&["200"]);
+    assert!(both.matches(&exchange) && !both.is_empty());
+    both.statuses = parsed(&["500"]);
+    assert!(!both.matches(&exchange));
+}
+
+#[test]
+fn what_is_unknown_meets_no_condition() {
+    let mut exchange = sample::exchange();
+    exchange.request = None;
+    exchange.response = None;
+    for (condition, value) in [("method", "POST"), ("path", "/"), ("status", "100-999"), ("host", "*")] {
+        assert!(!filter(condition, &[value]).matches(&exchange), "{condition}");
+    }
+    assert!(filter("host", &["10.0.0.1"]).matches(&exchange), "addresses are known all the same");
+}
+
+#[test]
+fn a_process_matches_by_id_or_else_by_cgroup() {
+    let mut exchange = sample::exchange();
+    let mut info = FlowInfo::clone(&exchange.flow);
+    info.client.process = Some(Process { pid: 7, command: "curl".into() });
+    info.server.process = None;
+    info.server.cgroup = Some(99);
+    exchange.flow = Arc::new(info);
+    for (pid, cgroup, expected) in [(7, None, true), (8, None, false), (8, Some(99), true), (8, Some(98), false)] {
+        let filter = Filter { processes: vec![ProcessPattern { pid, cgroup }], ..Filter::default() };
+        assert_eq!(filter.matches(&exchange), expected, "{pid} {cgroup:?}");
+    }
+}
+
+#[test]
+fn errors_say_what_is_allowed() {
+    for text in ["", "6", "abc", "20", "10xx", "0xx", "500-400", "200-", "1000", "-200"] {
+        let error = text.parse::<StatusRange>().expect_err(text).to_string();
+        assert!(error.contains("500-599"), "{error}");
+    }
+    for (text, says) in [
+        ("", "allowed are"),
+        ("a b", "allowed are"),
+        ("model:8080", "--port"),
+        ("10.0.0.0/33", "0 to 32"),
+        ("::/129", "0 to 128"),
+        ("model/8", "not an IP address"),
+    ] {
+        let error = text.parse::<HostPattern>().expect_err(text).to_string();
+        assert!(error.contains(says), "{error}");
+    }
+    for text in ["", "v2", "http://model/v2"] {
+        let error = text.parse::<PathPattern>().expect_err(text).to_string();
+        assert!(error.contains("'/v2/models'"), "{error}");
+    }
+    for text in ["", "GE T", "GET\u{7f}"] {
+        assert!(text.parse::<MethodName>().expect_err(text).to_string().contains("GET or POST"));
+    }
+    assert_eq!("[::1]".parse(), "::1".parse::<HostPattern>());
+}

@@ -1,0 +1,57 @@
+//! Exchanges as JSON, one flat object a line, with OpenTelemetry's attribute names. The schema is in [`schema`].
+
+mod body;
+mod fields;
+mod line;
+pub mod schema;
+
+use std::io::Write;
+
+use jiff::tz::TimeZone;
+
+use self::line::Detail;
+pub use self::line::ExchangeLine;
+use super::{Sink, clock::Clock, mask::Mask, output::Output};
+use crate::model::Record;
+
+/// What the lines hold beside the attributes that are always there.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Header and trailer fields.
+    pub headers: bool,
+    /// Bodies, as far as they were kept.
+    pub bodies: bool,
+    /// Which secrets may be shown.
+    pub mask: Mask,
+}
+
+/// Writes a line per exchange.
+pub struct JsonSink<W> {
+    options: Options,
+    clock: Clock,
+    out: Output<W>,
+}
+
+impl<W: Write> JsonSink<W> {
+    /// Writes to `out`, which need not be buffered.
+    pub const fn new(out: W, options: Options) -> Self {
+        Self { options, clock: Clock::new(TimeZone::UTC), out: Output::new(out) }
+    }
+}
+
+impl<W: Write> Sink for JsonSink<W> {
+    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+        let Record::Exchange(exchange) = record else { return Ok(()) };
+        let Options { headers, bodies, ref mask } = self.options;
+        let line = ExchangeLine::new(exchange, &mut self.clock, Detail { headers, bodies, mask });
+        serde_json::to_writer(self.out.buffer(), &line)?;
+        self.out.end_line()
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

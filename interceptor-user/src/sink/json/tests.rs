@@ -1,0 +1,172 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    model::{Anomalies, Anomaly, Exchange, Fields, FlowInfo, Head, Process, Version},
+    sink::sample,
+};
+
+fn everything() -> Options {
+    Options { headers: true, bodies: true, mask: Mask::default() }
+}
+
+fn lines(exchanges: &[Exchange], options: Options) -> Vec<Value> {
+    let mut out = Vec::new();
+    let mut sink = JsonSink::new(&mut out, options);
+    for exchange in exchanges {
+        sink.record(&Record::Exchange(Box::new(exchange.clone()))).expect("written");
+    }
+    sink.flush().expect("written");
+    String::from_utf8(out).expect("UTF-8").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn line(exchange: Exchange, options: Options) -> Value {
+    lines(&[exchange], options).remove(0)
+}
+
+/// One of each kind: whole, nothing known, hostile, everything known.
+fn several() -> Vec<Exchange> {
+    let mut bare = sample::exchange();
+    bare.flow = Arc::new(FlowInfo { joined: true, interface: 0, ..sample::flow("[2001:db8::2]:1", "[2001:db8::1]:2") });
+    bare.request = None;
+    bare.response = None;
+    bare.anomalies = Anomalies::from_iter(Anomaly::ALL);
+
+    let mut hostile = sample::exchange();
+    let mut fields = Fields::default();
+    fields.push(b"Host", b"\xff\"\\");
+    fields.push(b"x-\"\\\x01", b"\xff\x00\"");
+    fields.push(b"User-Agent", b"\xff\x1b");
+    hostile.request =
+        Some(sample::part(Head::request("BR\"EW", "no form\u{7}", Version::Http10, fields), b"\xff\0", 9, 3));
+    hostile.response = Some(sample::response(999, &[("A", ""), ("a", "b")], b"text"));
+
+    let mut full = sample::exchange();
+    let mut info = FlowInfo::clone(&full.flow);
+    info.server.process = Some(Process { pid: 9, command: "nginx".into() });
+    info.server.cookie = Some(u64::MAX);
+    info.server.cgroup = Some(1);
+    info.client.container = Some("c".into());
+    full.flow = Arc::new(info);
+    full.interim = 1;
+    let response = full.response.as_mut().expect("a response");
+    response.trailers = sample::fields(&[("X-Checksum", "1"), ("X-Token", "t")]);
+    response.body_missing = 10;
+    vec![sample::exchange(), bare, hostile, full]
+}
+
+#[test]
+fn every_line_obeys_the_schema_and_the_schema_refuses_others() {
+    let schema: Value = serde_json::from_str(&schema::exchange().expect("a schema")).expect("JSON");
+    let schema = jsonschema::options().should_validate_formats(true).build(&schema).expect("a valid schema");
+    for options in [Options::default(), everything()] {
+        for line in lines(&several(), options) {
+            let errors: Vec<_> =
+                schema.iter_errors(&line).map(|error| format!("{error} at {}", error.instance_path())).collect();
+            assert!(errors.is_empty(), "{errors:?} in {line:#}");
+            assert!(
+                line.as_object().expect("an object").values().all(|value| !value.is_object() && !value.is_null()),
+                "flat: {line:#}"
+            );
+        }
+    }
+    let good = line(sample::exchange(), everything());
+    for (key, value) in [
+        ("timestamp", json!("yesterday")),
+        ("duration", json!("1")),
+        ("anomalies", json!(["unheard_of"])),
+        ("server.port", json!(70_000)),
+        ("client.address", Value::Null),
+        ("http.request.header.accept", json!("a/b")),
+        ("unknown", json!(1)),
+        ("network.type", json!("ipx")),
+    ] {
+        let mut bad = good.clone();
+        bad[key] = value;
+        assert!(!schema.is_valid(&bad), "{key} is not checked");
+    }
+    let mut without = good;
+    without.as_object_mut().expect("an object").remove("complete");
+    assert!(!schema.is_valid(&without), "complete is required");
+}
+
+#[test]
+fn the_committed_schema_is_the_generated_one() {
+    let committed = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/exchange.schema.json"));
+    assert_eq!(
+        committed,
+        schema::exchange().expect("a schema"),
+        "write it anew: interceptor generate schema > docs/exchange.schema.json"
+    );
+}
+
+#[test]
+fn the_sample_in_full() {
+    let line = line(sample::exchange(), everything());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&line).expect("JSON"));
+}
+
+#[test]
+fn secrets_are_masked_unless_asked_for_by_name() {
+    let text = line(sample::exchange(), everything()).to_string();
+    assert!(!text.contains("hunter2"), "{text}");
+    let mask = Mask::showing(vec!["authorization".parse().expect("a name")]);
+    let shown = line(sample::exchange(), Options { mask, ..everything() });
+    assert_eq!(shown["http.request.header.authorization"], json!(["Bearer hunter2"]));
+    assert_eq!(shown["http.response.header.set-cookie"], json!(["[masked]"]));
+    let mut exchange = sample::exchange();
+    exchange.request = Some(sample::request("GET", "http://u:hunter2@h/p?api_key=hunter2&a=b", &[], b""));
+    let line = line(exchange, everything());
+    assert_eq!(line["url.full"], "http://h/p?api_key=[masked]&a=b");
+    assert_eq!(line["url.query"], "api_key=[masked]&a=b");
+}
+
+#[test]
+fn server_is_whom_the_request_names() {
+    let with = |host: &str| {
+        let mut exchange = sample::exchange();
+        exchange.request = Some(sample::request("GET", "/", &[("Host", host)], b""));
+        let line = line(exchange, Options::default());
+        (line["server.address"].clone(), line["server.port"].clone(), line["network.peer.address"].clone())
+    };
+    assert_eq!(with("model"), (json!("model"), json!(8000), json!("10.0.0.1")));
+    assert_eq!(with("[::1]:81"), (json!("::1"), json!(81), json!("10.0.0.1")));
+    assert_eq!(with(""), (json!("10.0.0.1"), json!(8000), json!("10.0.0.1")));
+}
+
+#[test]
+fn bodies_are_text_or_base64_and_say_when_they_are_cut() {
+    let body = |bytes: &'static [u8], size: u64| {
+        let mut exchange = sample::exchange();
+        let response = exchange.response.as_mut().expect("a response");
+        response.body = bytes::Bytes::from_static(bytes);
+        response.body_size = size;
+        let line = line(exchange, everything());
+        ["content", "encoding", "truncated"].map(|key| line[format!("interceptor.response.body.{key}")].clone())
+    };
+    assert_eq!(body(b"\"text\"\n", 7), [json!("\"text\"\n"), json!("utf-8"), json!(false)]);
+    assert_eq!(body(b"\xff\0", 2), [json!("/wA="), json!("base64"), json!(false)]);
+    assert_eq!(body(b"ab\xe4\xb8", 100), [json!("ab"), json!("utf-8"), json!(true)]);
+    assert_eq!(body(b"ab\xe4\xb8", 4), [json!("YWLkuA=="), json!("base64"), json!(false)]);
+    assert_eq!(body(b"", 0), [Value::Null, Value::Null, Value::Null]);
+}
+
+#[test]
+fn errors_and_methods_as_the_conventions_say() {
+    let with = |method: &str, status: Option<u16>, anomalies: &[Anomaly]| {
+        let mut exchange = sample::exchange();
+        exchange.request = Some(sample::request(method, "/", &[], b""));
+        exchange.response = status.map(|status| sample::response(status, &[], b""));
+        exchange.anomalies = anomalies.iter().copied().collect();
+        let line = line(exchange, Options::default());
+        ["http.request.method", "http.request.method_original", "error.type"].map(|key| line.get(key).cloned())
+    };
+    assert_eq!(with("GET", Some(399), &[]), [Some(json!("GET")), None, None]);
+    assert_eq!(with("get", Some(404), &[]), [Some(json!("_OTHER")), Some(json!("get")), Some(json!("404"))]);
+    assert_eq!(
+        with("QUERY", None, &[Anomaly::Reset, Anomaly::NoResponse]),
+        [Some(json!("QUERY")), None, Some(json!("reset"))]
+    );
+}

@@ -1,0 +1,83 @@
+//! An exchange to test sinks and filters with.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::model::{
+    Anomalies, Exchange, Fields, FlowInfo, FlowKey, Head, Part, Peer, Process, Protocol, Timestamp, Version,
+};
+
+const START: u64 = 1_763_777_999_123_456_789;
+
+/// At so many nanoseconds after the sample began.
+pub(crate) const fn at(nanos: u64) -> Timestamp {
+    Timestamp::from_nanos(START + nanos)
+}
+
+pub(crate) fn fields(lines: &[(&str, &str)]) -> Fields {
+    let mut fields = Fields::default();
+    lines.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+    fields
+}
+
+pub(crate) fn part(head: Head, body: &'static [u8], first: u64, last: u64) -> Part {
+    Part {
+        head,
+        trailers: Fields::default(),
+        body: Bytes::from_static(body),
+        body_size: body.len() as u64,
+        body_missing: 0,
+        first_byte: at(first),
+        last_byte: at(last),
+        ended: true,
+    }
+}
+
+pub(crate) fn request(method: &str, target: &str, lines: &[(&str, &str)], body: &'static [u8]) -> Part {
+    part(Head::request(method, target, Version::Http11, fields(lines)), body, 0, 10_000)
+}
+
+pub(crate) fn response(status: u16, lines: &[(&str, &str)], body: &'static [u8]) -> Part {
+    part(Head::response(status, Version::Http11, fields(lines)), body, 3_000_000, 3_210_000)
+}
+
+pub(crate) fn flow(client: &str, server: &str) -> FlowInfo {
+    let endpoint = |text: &str| text.parse::<SocketAddr>().expect("a socket address").into();
+    let (client, server) = (Peer::new(endpoint(client)), Peer::new(endpoint(server)));
+    let key = FlowKey::new(0, client.endpoint, server.endpoint);
+    FlowInfo { id: 1, key, client, server, start: at(0), joined: false, interface: 2 }
+}
+
+/// A client's inference, answered 200 after 3.21 ms.
+pub(crate) fn exchange() -> Exchange {
+    let mut info = flow("10.0.0.2:40000", "10.0.0.1:8000");
+    info.client.cookie = Some(77);
+    info.client.cgroup = Some(4242);
+    info.client.process = Some(Process { pid: 321, command: "curl".into() });
+    info.server.container = Some("0123456789abcdef".into());
+    Exchange {
+        flow: Arc::new(info),
+        number: 3,
+        protocol: Protocol::Http1,
+        request: Some(request(
+            "POST",
+            "/v2/models/tiny/infer?trace=1",
+            &[
+                ("Host", "model.default.svc:8000"),
+                ("User-Agent", "curl/8"),
+                ("Authorization", "Bearer hunter2"),
+                ("Accept", "a/b"),
+                ("accept", "c/d"),
+            ],
+            b"{\"inputs\":[1]}",
+        )),
+        response: Some(response(
+            200,
+            &[("Content-Type", "application/json"), ("Set-Cookie", "id=hunter2")],
+            b"{\"outputs\":[2]}",
+        )),
+        interim: 0,
+        anomalies: Anomalies::default(),
+    }
+}

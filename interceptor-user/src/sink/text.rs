@@ -1,0 +1,192 @@
+//! Exchanges as lines for people. What came over the wire is escaped: it cannot speak to the terminal.
+
+mod block;
+mod columns;
+mod style;
+
+use std::{fmt::Write as _, io::Write};
+
+use jiff::tz::TimeZone;
+
+use self::{columns::Columns, style::Styles};
+use super::{Sink, clock::Clock, escape::Escaped, mask::Mask, output::Output};
+use crate::model::{Anomaly, Exchange, Part, Record, Side};
+
+/// What the lines look like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Indented header and trailer fields under each line.
+    pub headers: bool,
+    /// Bodies, as far as they were kept and are text.
+    pub bodies: bool,
+    /// Which secrets may be shown.
+    pub mask: Mask,
+    /// Colours.
+    pub colour: bool,
+    /// A heading first.
+    pub heading: bool,
+    /// How wide the terminal is, asked now and then; None where there is none, and nothing is cut.
+    pub width: fn() -> Option<usize>,
+    /// For the time of day.
+    pub zone: TimeZone,
+}
+
+impl Default for Options {
+    /// Plain lines in UTC, as for a file.
+    fn default() -> Self {
+        Self {
+            headers: false,
+            bodies: false,
+            mask: Mask::default(),
+            colour: false,
+            heading: false,
+            width: || None,
+            zone: TimeZone::UTC,
+        }
+    }
+}
+
+/// Room for a path that is never taken away, however narrow the terminal.
+const PATH_MIN: usize = 24;
+
+/// Writes a line per exchange.
+pub struct TextSink<W> {
+    options: Options,
+    styles: Styles,
+    clock: Clock,
+    columns: Columns,
+    width: Option<usize>,
+    heading_due: bool,
+    /// What is before and after the target in a line, and the target; kept for their memory.
+    pieces: [String; 3],
+    out: Output<W>,
+}
+
+impl<W: Write> TextSink<W> {
+    /// Writes to `out`, which need not be buffered.
+    pub fn new(out: W, options: Options) -> Self {
+        Self {
+            styles: if options.colour { Styles::coloured() } else { Styles::plain() },
+            clock: Clock::new(options.zone.clone()),
+            columns: Columns::default(),
+            width: (options.width)(),
+            heading_due: options.heading,
+            pieces: Default::default(),
+            out: Output::new(out),
+            options,
+        }
+    }
+
+    fn line(&mut self, exchange: &Exchange) -> anyhow::Result<()> {
+        let Self { styles, clock, columns, pieces: [before, target, after], .. } = self;
+        before.clear();
+        target.clear();
+        after.clear();
+        let time = clock.time_of_day(
+            exchange
+                .request
+                .as_ref()
+                .or(exchange.response.as_ref())
+                .map_or(exchange.flow.start, |part| part.first_byte),
+        );
+        columns.fit(exchange);
+        if std::mem::take(&mut self.heading_due) {
+            columns.heading(self.out.buffer(), styles)?;
+        }
+        columns.write(before, exchange, &time, styles)?;
+        write_target(target, exchange.request.as_ref(), &self.options.mask)?;
+        write_marks(after, exchange, styles)?;
+
+        let room = self.width.map(|width| {
+            let taken = columns.width() + 1 + columns::method(exchange).len() + columns::printed(after);
+            width.saturating_sub(taken).max(PATH_MIN)
+        });
+        let cut = room.and_then(|room| columns::cut(target, room));
+        let out = self.out.buffer();
+        out.extend_from_slice(before.as_bytes());
+        let bold = styles.method;
+        write!(out, "{bold}{}{bold:#} ", Escaped(columns::method(exchange).as_bytes()))?;
+        out.extend_from_slice(cut.map_or(target.as_str(), |end| &target[..end]).as_bytes());
+        if cut.is_some() {
+            out.extend_from_slice("…".as_bytes());
+        }
+        out.extend_from_slice(after.as_bytes());
+        Ok(())
+    }
+}
+
+impl<W: Write> Sink for TextSink<W> {
+    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+        let Record::Exchange(exchange) = record else { return Ok(()) };
+        self.line(exchange)?;
+        for (side, part) in [(Side::Client, &exchange.request), (Side::Server, &exchange.response)] {
+            if let Some(part) = part {
+                block::write(self.out.buffer(), side, part, &self.options, &self.styles)?;
+            }
+        }
+        if self.options.headers || self.options.bodies {
+            self.out.buffer().push(b'\n');
+        }
+        self.out.end_line()
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.width = (self.options.width)();
+        self.out.flush()
+    }
+}
+
+/// The target as it may be shown: without user and password, and with secrets of its query masked.
+fn write_target(out: &mut String, request: Option<&Part>, mask: &Mask) -> std::fmt::Result {
+    let Some(request) = request else { return out.write_char('-') };
+    let raw = request.head.target().unwrap_or_default();
+    let target = request.target();
+    match target.path {
+        Some(path) => {
+            if !raw.starts_with('/') {
+                if let Some(authority) = target.authority {
+                    write!(out, "http://{}", Escaped(authority.host.as_bytes()))?;
+                    authority.port.map_or(Ok(()), |port| write!(out, ":{port}"))?;
+                }
+            }
+            write!(out, "{}", Escaped(path.as_bytes()))?;
+            target.query.map_or(Ok(()), |query| write!(out, "?{}", Escaped(mask.query(query).as_bytes())))
+        }
+        None => write!(out, "{}", Escaped(raw.rsplit('@').next().unwrap_or(raw).as_bytes())),
+    }
+}
+
+/// Who did it, where known, and what is odd.
+fn write_marks(out: &mut String, exchange: &Exchange, styles: &Styles) -> std::fmt::Result {
+    let dim = styles.dim;
+    let mut arrow = "";
+    for side in Side::BOTH {
+        if let Some(process) = &exchange.flow.peer(side).process {
+            let opening = if arrow.is_empty() { "  " } else { arrow };
+            write!(out, "{opening}{dim}{}[{}]{dim:#}", Escaped(process.command.as_bytes()), process.pid)?;
+            arrow = " → ";
+        }
+    }
+    let bad = styles.bad;
+    for anomaly in exchange.anomalies.iter() {
+        write!(out, "  {bad}!{}{bad:#}", anomaly.name())?;
+    }
+    let explained = exchange.anomalies.iter().any(|anomaly| {
+        matches!(
+            anomaly,
+            Anomaly::Gap
+                | Anomaly::MidStream
+                | Anomaly::Truncated
+                | Anomaly::Reset
+                | Anomaly::NoRequest
+                | Anomaly::NoResponse
+        )
+    });
+    if !exchange.complete() && !explained {
+        write!(out, "  {bad}!incomplete{bad:#}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
