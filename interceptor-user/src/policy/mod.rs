@@ -10,6 +10,8 @@ mod method;
 mod path;
 mod status;
 
+use std::ops::RangeInclusive;
+
 use crate::model::{Exchange, Peer};
 
 pub use self::{host::HostPattern, method::MethodName, path::PathPattern, status::StatusRange};
@@ -23,7 +25,7 @@ pub struct Invalid(pub(crate) String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Port of either end.
-    pub ports: Vec<u16>,
+    pub ports: Vec<RangeInclusive<u16>>,
     /// Address of either end, or the host that the request names.
     pub hosts: Vec<HostPattern>,
     /// Request method.
@@ -72,7 +74,7 @@ impl Filter {
         let head = exchange.request.as_ref().map(|part| &part.head);
         let status = || exchange.response.as_ref().and_then(|part| part.head.status());
 
-        any(&self.ports, |port| either(&|peer| peer.endpoint.port() == *port))
+        any(&self.ports, |ports| either(&|peer| ports.contains(&peer.endpoint.port())))
             && any(&self.statuses, |range| status().is_some_and(|status| range.contains(status)))
             && any(&self.methods, |method| head.and_then(|head| head.method()).is_some_and(|sent| method.matches(sent)))
             && any(&self.processes, |process| either(&|peer| process.matches(peer)))

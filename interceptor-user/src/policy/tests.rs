@@ -10,10 +10,15 @@ fn parsed<T: std::str::FromStr<Err = Invalid>>(texts: &[&str]) -> Vec<T> {
     texts.iter().map(|text| text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))).collect()
 }
 
+fn range(ports: &str) -> std::ops::RangeInclusive<u16> {
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    first.parse().expect("a port")..=last.parse().expect("a port")
+}
+
 fn filter(condition: &str, values: &[&str]) -> Filter {
     let mut filter = Filter::default();
     match condition {
-        "port" => filter.ports = values.iter().map(|port| port.parse().expect("a port")).collect(),
+        "port" => filter.ports = values.iter().map(|ports| range(ports)).collect(),
         "host" => filter.hosts = parsed(values),
         "method" => filter.methods = parsed(values),
         "path" => filter.paths = parsed(values),
@@ -27,10 +32,11 @@ fn filter(condition: &str, values: &[&str]) -> Filter {
 #[test]
 fn each_condition_against_one_exchange() {
     let exchange = sample::exchange();
-    let cases: [(&str, &[&str], bool); 30] = [
+    let cases: [(&str, &[&str], bool); 31] = [
         ("port", &["8000"], true),
         ("port", &["40000"], true),
         ("port", &["80"], false),
+        ("port", &["7999-8001"], true),
         ("port", &["80", "8000"], true),
         ("host", &["model.default.svc"], true),
         ("host", &["MODEL.default.svc"], true),

@@ -6,7 +6,8 @@ use crate::model::Part;
 
 /// How the kept content is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub enum Encoding {
+#[schemars(inline)]
+pub(super) enum Encoding {
     /// As it is: it is text.
     #[serde(rename = "utf-8")]
     Utf8,
@@ -17,7 +18,7 @@ pub enum Encoding {
 
 /// Content that was kept, to be written as text where it is text.
 #[derive(Clone, Copy)]
-pub struct Content<'a> {
+pub(super) struct Content<'a> {
     bytes: &'a [u8],
     text: Option<&'a str>,
 }

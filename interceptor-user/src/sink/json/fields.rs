@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::{model::Fields, sink::mask::Mask};
 
 /// Field lines as attributes: the name in lower case after a prefix, and all its values in an array.
-pub struct FieldAttributes<'a> {
+pub(super) struct FieldAttributes<'a> {
     groups: SmallVec<[Group<'a>; 4]>,
 }
 

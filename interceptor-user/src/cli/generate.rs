@@ -1,0 +1,59 @@
+//! `interceptor generate`: what is made from the program itself and shipped beside it.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Subcommand};
+use clap_complete::Shell;
+
+use super::Cli;
+use crate::{config, sink::json};
+
+/// Arguments of `interceptor generate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// JSON Schema of the lines that '-o json' prints
+    Schema,
+    /// JSON Schema of the configuration file
+    ConfigSchema,
+    /// Completions for a shell
+    Completions {
+        /// Which
+        shell: Shell,
+    },
+    /// Manual pages, one a command, into a directory
+    Man {
+        /// Which; it is made if need be
+        directory: PathBuf,
+    },
+}
+
+/// Prints or writes it.
+pub fn execute(args: &Args) -> anyhow::Result<()> {
+    let text = match &args.what {
+        What::Schema => json::schema::exchange()?.into_bytes(),
+        What::ConfigSchema => config::schema_text().into_bytes(),
+        What::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "interceptor", &mut text);
+            text
+        }
+        What::Man { directory } => return manual(directory),
+    };
+    Ok(io::stdout().lock().write_all(&text)?)
+}
+
+fn manual(directory: &PathBuf) -> anyhow::Result<()> {
+    let written = fs::create_dir_all(directory).and_then(|()| clap_mangen::generate_to(Cli::command(), directory));
+    written.with_context(|| format!("cannot write manual pages to {}", directory.display()))
+}

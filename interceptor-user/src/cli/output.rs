@@ -1,0 +1,209 @@
+use std::io::{self, IsTerminal as _, Stdout};
+
+use clap::{Args, ValueEnum};
+use jiff::tz::TimeZone;
+
+use super::summary::Summary;
+use crate::{
+    config::Size,
+    model::Record,
+    policy::Filter,
+    sink::{
+        Sink, Stop,
+        json::{self, JsonSink},
+        mask::{Mask, Name},
+        text::{self, TextSink},
+    },
+};
+
+/// How exchanges are shown.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// A line each for people, a JSON object each, or only counts and latencies at the end
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(super) output: Format,
+    /// End after this many exchanges
+    #[arg(short = 'n', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Show header fields too; secrets in them are masked
+    #[arg(long)]
+    headers: bool,
+    /// Show bodies too, up to LIMIT bytes each (4KiB if not given, 64MiB at the most)
+    #[arg(long, value_name = "LIMIT", num_args = 0..=1, require_equals = true, default_missing_value = "4KiB", value_parser = body_limit)]
+    body: Option<usize>,
+    /// Show the secret in this header or query parameter: authorization, cookie, api_key
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    show_secrets: Vec<Name>,
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+}
+
+/// How exchanges are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    #[default]
+    Text,
+    Json,
+    Summary,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Bodies are kept until their exchange is over, so there is a bound.
+const BODY_MAX: u64 = 64 << 20;
+
+fn body_limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(Size(bytes @ 1..=BODY_MAX)) => Ok(bytes as usize),
+        _ => Err("allowed are 1 byte to 64MiB: 500, 4KiB, 1MiB".to_owned()),
+    }
+}
+
+impl OutputArgs {
+    /// Bytes of each body to keep.
+    pub(super) fn body_limit(&self) -> usize {
+        self.body.unwrap_or(0)
+    }
+
+    /// The sink that these arguments ask for, on standard output.
+    pub(super) fn view(&self, filter: Filter) -> View {
+        let (headers, bodies, mask) = (self.headers, self.body.is_some(), Mask::showing(self.show_secrets.clone()));
+        let stdout = io::stdout();
+        let to = match self.output {
+            Format::Json => To::Json(JsonSink::new(stdout, json::Options { headers, bodies, mask })),
+            Format::Summary => To::Summary(Box::default()),
+            Format::Text => {
+                let terminal = stdout.is_terminal();
+                let options = text::Options {
+                    headers,
+                    bodies,
+                    mask,
+                    colour: self.color.applies(&stdout),
+                    heading: terminal,
+                    width: if terminal { terminal_width } else { || None },
+                    zone: TimeZone::system(),
+                };
+                To::Text(Box::new(TextSink::new(stdout, options)))
+            }
+        };
+        View { filter, left: self.count, to }
+    }
+}
+
+impl Color {
+    fn applies(self, stdout: &Stdout) -> bool {
+        match self {
+            Self::Auto => anstream::AutoStream::choice(stdout) != anstream::ColorChoice::Never,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+fn terminal_width() -> Option<usize> {
+    terminal_size::terminal_size().map(|(width, _)| width.0.into())
+}
+
+/// Shows what the filter lets pass, up to a count, in one of the formats.
+pub(super) struct View {
+    filter: Filter,
+    left: Option<u64>,
+    to: To,
+}
+
+enum To {
+    Text(Box<TextSink<Stdout>>),
+    Json(JsonSink<Stdout>),
+    Summary(Box<Summary>),
+}
+
+impl View {
+    /// What was counted, if it counts.
+    pub(super) fn summary(&self) -> Option<&Summary> {
+        match &self.to {
+            To::Summary(summary) => Some(summary),
+            To::Text(_) | To::Json(_) => None,
+        }
+    }
+
+    /// Has it shown as many as were asked for?
+    pub(super) fn is_full(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn sink(&mut self) -> &mut dyn Sink {
+        match &mut self.to {
+            To::Text(sink) => sink.as_mut(),
+            To::Json(sink) => sink,
+            To::Summary(sink) => sink.as_mut(),
+        }
+    }
+}
+
+impl Sink for View {
+    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+        if let Record::Exchange(exchange) = record {
+            if !self.filter.is_empty() && !self.filter.matches(exchange) {
+                return Ok(());
+            }
+            if let Some(left) = &mut self.left {
+                *left = left.saturating_sub(1);
+            }
+        }
+        self.sink().record(record)?;
+        if self.is_full() {
+            // Nothing is asked of a sink that wants no more, not even to flush.
+            self.flush()?;
+            return Err(Stop.into());
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.sink().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::sample;
+
+    fn view(count: Option<u64>, filter: Filter) -> View {
+        View { filter, left: count, to: To::Summary(Box::default()) }
+    }
+
+    #[test]
+    fn ends_after_as_many_as_were_asked_for() {
+        let record = Record::Exchange(Box::new(sample::exchange()));
+        let mut view = view(Some(2), Filter::default());
+        view.record(&record).expect("one of two");
+        assert!(view.record(&record).expect_err("two of two").is::<Stop>());
+        assert_eq!(view.summary().expect("a summary").exchanges(), 2);
+    }
+
+    #[test]
+    fn what_the_filter_refuses_does_not_count() {
+        let filter = Filter { statuses: vec!["404".parse().expect("a status")], ..Filter::default() };
+        let mut view = view(Some(1), filter);
+        view.record(&Record::Exchange(Box::new(sample::exchange()))).expect("not shown");
+        assert_eq!(view.summary().expect("a summary").exchanges(), 0);
+    }
+
+    #[test]
+    fn body_limits_are_bounded() {
+        assert_eq!(body_limit("4KiB"), Ok(4096));
+        for text in ["0", "65MiB", "x", "", "-1"] {
+            assert!(body_limit(text).expect_err(text).contains("64MiB"));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+use std::{fmt, time::Duration};
+
+use super::latency::Latency;
+use crate::{
+    model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Protocol, Record, Side},
+    sink::Sink,
+};
+
+/// Counts what passes; costs next to nothing an exchange.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    exchanges: u64,
+    complete: u64,
+    without_anomaly: u64,
+    anomalies: [u64; Anomaly::ALL.len()],
+    content: u64,
+    latency: Latency,
+    flows: u64,
+    opaque: u64,
+    ends: [u64; ENDS.len()],
+    carried: u64,
+    captured: u64,
+    parsed: u64,
+    reported: u64,
+    duplicate: u64,
+    lost: [u64; LossReason::COUNT],
+}
+
+const ENDS: [FlowEnd; 6] =
+    [FlowEnd::Closed, FlowEnd::Reset, FlowEnd::Idle, FlowEnd::Reused, FlowEnd::Evicted, FlowEnd::CaptureEnded];
+
+impl Summary {
+    /// Exchanges so far.
+    pub(super) const fn exchanges(&self) -> u64 {
+        self.exchanges
+    }
+
+    /// Captured TCP payload bytes so far, of flows that are over.
+    pub(super) const fn captured(&self) -> u64 {
+        self.captured
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) {
+        self.exchanges += 1;
+        self.complete += u64::from(exchange.complete());
+        if exchange.anomalies.is_empty() {
+            self.without_anomaly += 1;
+        } else {
+            for anomaly in exchange.anomalies.iter() {
+                self.anomalies[anomaly as usize] += 1;
+            }
+        }
+        for part in [&exchange.request, &exchange.response].into_iter().flatten() {
+            self.content += part.content_size();
+        }
+        if let Some(duration) = exchange.duration() {
+            self.latency.add(duration);
+        }
+    }
+
+    fn flow(&mut self, flow: &FlowRecord) {
+        self.flows += 1;
+        self.opaque += u64::from(flow.protocol != Protocol::Http1);
+        if let Some(index) = ENDS.iter().position(|end| *end == flow.end) {
+            self.ends[index] += 1;
+        }
+        for side in Side::BOTH {
+            let ledger = flow.ledger.side(side);
+            self.carried += ledger.carried;
+            self.captured += ledger.captured;
+            self.parsed += ledger.parsed;
+            self.reported += ledger.reported;
+            self.duplicate += ledger.duplicate;
+            for reason in LossReason::ALL {
+                self.lost[reason as usize] += ledger.lost[reason as usize];
+            }
+        }
+    }
+}
+
+impl Sink for Summary {
+    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+        match record {
+            Record::Exchange(exchange) => self.exchange(exchange),
+            Record::Flow(flow) => self.flow(flow),
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { exchanges, complete, flows, .. } = self;
+        let anomalies = Counted(Anomaly::ALL.iter().map(|anomaly| (anomaly.name(), self.anomalies[*anomaly as usize])));
+        let ends = Counted(ENDS.iter().zip(self.ends).map(|(end, count)| (end.name(), count)));
+        let lost = Counted(LossReason::ALL.iter().map(|reason| (reason.name(), self.lost[*reason as usize])));
+        let Self { carried, captured, parsed, reported, duplicate, content, opaque, .. } = self;
+
+        writeln!(f, "exchanges   {exchanges}, complete {complete}, without anomaly {}", self.without_anomaly)?;
+        writeln!(f, "anomalies   {anomalies}")?;
+        write!(f, "latency    ")?;
+        for (name, permille) in [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999), ("max", 1000)] {
+            write!(f, " {name} {}", Milliseconds(self.latency.permille(permille)))?;
+        }
+        writeln!(f, "\ncontent     {content} bytes")?;
+        writeln!(f, "flows       {flows}, not HTTP/1 {opaque}; ended: {ends}")?;
+        writeln!(f, "carried     {carried} bytes = captured {captured} + lost {}", self.lost.iter().sum::<u64>())?;
+        writeln!(f, "captured    {captured} bytes = parsed {parsed} + reported {reported}; duplicate {duplicate}")?;
+        write!(f, "lost        {lost}")
+    }
+}
+
+struct Milliseconds(Option<Duration>);
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(duration) => write!(f, "{:.3} ms", duration.as_secs_f64() * 1e3),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// `name count, name count`, without those that are zero; `none` if all are.
+pub(super) struct Counted<I>(pub(super) I);
+
+impl<'a, I: Iterator<Item = (&'a str, u64)> + Clone> fmt::Display for Counted<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (name, count) in self.0.clone().filter(|(_, count)| *count > 0) {
+            write!(f, "{separator}{name} {count}")?;
+            separator = ", ";
+        }
+        if separator.is_empty() { f.write_str("none") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Anomalies, Ledger},
+        sink::sample,
+    };
+
+    #[test]
+    fn counts_what_it_is_given() {
+        let mut summary = Summary::default();
+        insta::assert_snapshot!("nothing", summary.to_string());
+        let mut odd = sample::exchange();
+        odd.response = None;
+        odd.anomalies = Anomalies::from_iter([Anomaly::Gap, Anomaly::NoResponse]);
+        let mut ledger = Ledger::default();
+        ledger.client.carried = 100;
+        ledger.client.captured = 90;
+        ledger.client.parsed = 90;
+        ledger.client.lose(LossReason::RingFull, 10);
+        let flow = FlowRecord {
+            flow: odd.flow.clone(),
+            end: FlowEnd::Reset,
+            time: sample::at(0),
+            protocol: Protocol::Http1,
+            ledger,
+            exchanges: 2,
+        };
+        for record in [
+            Record::Exchange(Box::new(sample::exchange())),
+            Record::Exchange(Box::new(odd)),
+            Record::Flow(Box::new(flow)),
+        ] {
+            summary.record(&record).expect("counted");
+        }
+        insta::assert_snapshot!("some", summary.to_string());
+    }
+}
