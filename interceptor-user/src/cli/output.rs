@@ -1,4 +1,4 @@
-use std::io::{self, IsTerminal as _, Stdout};
+use std::io::{self, IsTerminal as _, Stdout, Write as _};
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
@@ -133,6 +133,11 @@ impl View {
             To::Summary(summary) => Some(summary),
             To::Text(_) | To::Json(_) => None,
         }
+    }
+
+    /// Prints what was counted, if it counts: everything was seen.
+    pub(super) fn end(&self) -> io::Result<()> {
+        self.summary().map_or(Ok(()), |summary| writeln!(io::stdout(), "{summary}"))
     }
 
     /// Has it shown as many as were asked for?

@@ -48,18 +48,19 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
     let mut options = pipeline::Options::default();
     options.session.body = args.output.body_limit();
-    let mut pipeline = Pipeline::new(options, args.output.view(args.filter.filter()));
     let started = Instant::now();
-    let mut read = Vec::new();
+    let mut pipeline = Pipeline::new(options, args.output.view(args.filter.filter()));
+    let mut unreadable = Unreadable::default();
     for path in &args.files {
         let mut source = PcapSource::open(path)?;
         let result = pipeline.run(&mut source, &stop);
-        read.push((path, source));
+        unreadable.add(&source);
         result?;
         if stop.load(Relaxed) || pipeline.sink().is_full() {
             break;
         }
     }
     pipeline.finish()?;
+    pipeline.sink().end()?;
     Ok(())
 }

@@ -1,9 +1,17 @@
 //! `interceptor tail`: exchanges as they happen.
 
-use std::path::PathBuf;
+use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
-use super::{filter::FilterArgs, output::OutputArgs};
-use crate::config::{Cgroup, Fraction, Interface, Netns, RingSize};
+use anyhow::Context as _;
+use interceptor_common::{DropCount, DropReason};
+
+use super::{filter::FilterArgs, output::OutputArgs, signal};
+use crate::{
+    config::{Cgroup, Fraction, Interface, Netns, RingSize},
+    kernel::{self, Capture, CaptureOptions, Drops, Filters},
+    pipeline::{self, Pipeline},
+    policy::ProcessPattern,
+};
 
 const AFTER_HELP: &str = "\
 Without --iface, --cgroup and --pid, every interface that is up is watched, in our network namespace or in that of \
@@ -58,6 +66,106 @@ struct What {
 
 /// Captures until it is told to stop.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
-    let _ = args;
+    let stop = signal::stop_flag()?;
+    let watched = Watched::of(&args.what)?;
+    let mut filter = args.filter.filter();
+    filter.processes.extend(watched.process);
+    let mut options = pipeline::Options::default();
+    options.session.body = args.output.body_limit();
+
+    let mut capture = Capture::start(&args.capture_options(watched), ZONE)?;
+    let mut source = capture.source()?;
+    let mut pipeline = Pipeline::new(options, args.output.view(filter));
+    pipeline.run(&mut source, &stop)?;
+    pipeline.finish()?;
+    pipeline.sink().end()?;
+    warn_of_drops(&capture.drops()?);
     Ok(())
+}
+
+/// There is one namespace, so its number tells nothing apart.
+const ZONE: u32 = 0;
+
+/// The kernel's list of ports has bounds, and a long one does not pay: beyond this only we look at ports.
+const KERNEL_PORTS: usize = 64;
+
+/// Where to watch, once a process is resolved to its place.
+#[derive(Debug, Default)]
+struct Watched {
+    netns: Option<PathBuf>,
+    cgroups: Vec<PathBuf>,
+    process: Option<ProcessPattern>,
+}
+
+impl Watched {
+    fn of(what: &What) -> anyhow::Result<Self> {
+        if let Some(pid) = what.pid {
+            return Self::process(pid);
+        }
+        let netns = what.netns.as_ref().map(|netns| netns.0.clone());
+        let cgroups = what.cgroup.iter().map(directory).collect::<anyhow::Result<_>>()?;
+        Ok(Self { netns, cgroups, process: None })
+    }
+
+    /// By the process's cgroup if it has one of its own; else by the interfaces of its network namespace.
+    fn process(pid: u32) -> anyhow::Result<Self> {
+        let place = PathBuf::from(format!("/proc/{pid}"));
+        let groups = fs::read_to_string(place.join("cgroup"))
+            .with_context(|| format!("cannot find process {pid}; 'ps -e' lists those there are"))?;
+        // cgroups(7): the line of v2 is the one of hierarchy 0.
+        let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).filter(|path| !path.is_empty());
+        let Some(group) = group else {
+            let process = Some(ProcessPattern { pid, cgroup: None });
+            return Ok(Self { netns: Some(place.join("ns/net")), cgroups: Vec::new(), process });
+        };
+        let directory = kernel::cgroup_root()?.join(group);
+        let id = fs::metadata(&directory)
+            .with_context(|| format!("cannot find the cgroup {} of process {pid}", directory.display()))?
+            .ino();
+        Ok(Self { netns: None, cgroups: vec![directory], process: Some(ProcessPattern { pid, cgroup: Some(id) }) })
+    }
+}
+
+/// The directory that the user means: as it is, or below the cgroup v2 mount.
+fn directory(cgroup: &Cgroup) -> anyhow::Result<PathBuf> {
+    let root = kernel::cgroup_root()?;
+    let below = cgroup.0.strip_prefix("/").unwrap_or(&cgroup.0);
+    let candidates = [cgroup.0.clone(), root.join(below)];
+    let found = candidates.iter().find(|path| path.starts_with(&root) && path.is_dir());
+    found.cloned().with_context(|| {
+        format!("there is no cgroup {} below {}; 'systemd-cgls' shows those there are", below.display(), root.display())
+    })
+}
+
+impl Args {
+    fn capture_options(&self, watched: Watched) -> CaptureOptions {
+        let ports: Vec<u16> = self.filter.port.iter().flat_map(|ports| ports.first..=ports.last).take(KERNEL_PORTS + 1).collect();
+        CaptureOptions {
+            interfaces: self.what.iface.iter().map(|name| name.0.clone()).collect(),
+            netns: watched.netns,
+            cgroups: watched.cgroups,
+            filters: Filters { ports: if ports.len() > KERNEL_PORTS { Vec::new() } else { ports }, ..Filters::default() },
+            sample: self.what.sample.0,
+            ring_bytes: self.what.ring_size.0,
+            ..CaptureOptions::default()
+        }
+    }
+}
+
+/// Says what the kernel side could not hand over, if anything, and what would help.
+fn warn_of_drops(drops: &Drops) {
+    let lost = [
+        (DropReason::RingFull, "; a larger --ring-size, --port or --sample helps"),
+        (DropReason::Oversized, ""),
+        (DropReason::Unparseable, ""),
+        (DropReason::Fragment, ""),
+        (DropReason::HelperFailed, ""),
+        (DropReason::MapFull, ""),
+    ];
+    for (reason, advice) in lost {
+        let DropCount { packets, bytes } = drops.total(reason);
+        if packets > 0 {
+            eprintln!("interceptor: {packets} packets ({bytes} bytes) were not captured: {}{advice}", reason.name());
+        }
+    }
 }
