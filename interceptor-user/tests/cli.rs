@@ -111,3 +111,42 @@ fn a_reader_that_is_gone_is_no_error() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]));
 }
+
+#[test]
+fn places_that_are_not_there_give_one_line_and_exit_1() {
+    let cases: [(&[&str], &str); 4] = [
+        (&["tail", "--netns", "no-such-namespace"], "no-such-namespace"),
+        (&["tail", "--netns", "/nonexistent/ns"], "/nonexistent/ns"),
+        (&["tail", "--cgroup", "no/such/cgroup"], "no/such/cgroup"),
+        (&["tail", "--pid", "4194303"], "4194303"),
+    ];
+    for (args, what) in cases {
+        let seen = seen(args);
+        assert!(seen.starts_with("exit 1\ninterceptor: ") && seen.contains(what), "{args:?}: {seen}");
+        assert_eq!(seen.lines().count(), 2, "one line: {seen}");
+    }
+}
+
+/// Whoever runs the tests: the program is started without privileges.
+#[test]
+fn without_privileges_one_line_says_which_are_missing() {
+    use std::os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        process::CommandExt as _,
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    let program = directory.path().join("interceptor");
+    fs::copy(env!("CARGO_BIN_EXE_interceptor"), &program).expect("copied");
+    let mut command = Command::new(&program);
+    command.args(["tail", "-i", "lo"]).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    // Files that root makes are root's.
+    if fs::metadata(&program).expect("there").uid() == 0 {
+        command.uid(65_534).gid(65_534);
+    }
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    let stderr = String::from_utf8(stderr).expect("UTF-8");
+    assert_eq!((status.code(), &stdout[..]), (Some(1), &b""[..]), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "one line: {stderr}");
+    assert!(stderr.contains("CAP_BPF") && stderr.contains("root"), "{stderr}");
+}

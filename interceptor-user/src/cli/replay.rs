@@ -1,17 +1,8 @@
 //! `interceptor replay`: exchanges from capture files.
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-    sync::atomic::Ordering::Relaxed,
-    time::Instant,
-};
+use std::{path::PathBuf, sync::atomic::Ordering::Relaxed};
 
-use super::{
-    filter::FilterArgs,
-    output::{OutputArgs, View},
-    signal,
-};
+use super::{filter::FilterArgs, output::OutputArgs, signal};
 use crate::{
     capture::pcap::PcapSource,
     pipeline::{self, Pipeline},
@@ -48,14 +39,10 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
     let mut options = pipeline::Options::default();
     options.session.body = args.output.body_limit();
-    let started = Instant::now();
     let mut pipeline = Pipeline::new(options, args.output.view(args.filter.filter()));
-    let mut unreadable = Unreadable::default();
     for path in &args.files {
         let mut source = PcapSource::open(path)?;
-        let result = pipeline.run(&mut source, &stop);
-        unreadable.add(&source);
-        result?;
+        pipeline.run(&mut source, &stop)?;
         if stop.load(Relaxed) || pipeline.sink().is_full() {
             break;
         }

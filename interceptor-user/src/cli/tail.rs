@@ -2,13 +2,14 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use interceptor_common::{DropCount, DropReason};
 
 use super::{filter::FilterArgs, output::OutputArgs, signal};
 use crate::{
     config::{Cgroup, Fraction, Interface, Netns, RingSize},
-    kernel::{self, Capture, CaptureOptions, Drops, Filters},
+    demo::pod::cgroup_root,
+    kernel::{Capture, CaptureOptions, Drops, Filters},
     pipeline::{self, Pipeline},
     policy::ProcessPattern,
 };
@@ -111,14 +112,14 @@ impl Watched {
     fn process(pid: u32) -> anyhow::Result<Self> {
         let place = PathBuf::from(format!("/proc/{pid}"));
         let groups = fs::read_to_string(place.join("cgroup"))
-            .with_context(|| format!("cannot find process {pid}; 'ps -e' lists those there are"))?;
+            .map_err(|error| anyhow!("cannot find process {pid}: {error}; 'ps -e' lists those there are"))?;
         // cgroups(7): the line of v2 is the one of hierarchy 0.
         let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).filter(|path| !path.is_empty());
         let Some(group) = group else {
             let process = Some(ProcessPattern { pid, cgroup: None });
             return Ok(Self { netns: Some(place.join("ns/net")), cgroups: Vec::new(), process });
         };
-        let directory = kernel::cgroup_root()?.join(group);
+        let directory = cgroup_root()?.join(group);
         let id = fs::metadata(&directory)
             .with_context(|| format!("cannot find the cgroup {} of process {pid}", directory.display()))?
             .ino();
@@ -128,7 +129,7 @@ impl Watched {
 
 /// The directory that the user means: as it is, or below the cgroup v2 mount.
 fn directory(cgroup: &Cgroup) -> anyhow::Result<PathBuf> {
-    let root = kernel::cgroup_root()?;
+    let root = cgroup_root()?;
     let below = cgroup.0.strip_prefix("/").unwrap_or(&cgroup.0);
     let candidates = [cgroup.0.clone(), root.join(below)];
     let found = candidates.iter().find(|path| path.starts_with(&root) && path.is_dir());
@@ -139,12 +140,16 @@ fn directory(cgroup: &Cgroup) -> anyhow::Result<PathBuf> {
 
 impl Args {
     fn capture_options(&self, watched: Watched) -> CaptureOptions {
-        let ports: Vec<u16> = self.filter.port.iter().flat_map(|ports| ports.first..=ports.last).take(KERNEL_PORTS + 1).collect();
+        let ports: Vec<u16> =
+            self.filter.port.iter().flat_map(|ports| ports.first..=ports.last).take(KERNEL_PORTS + 1).collect();
         CaptureOptions {
             interfaces: self.what.iface.iter().map(|name| name.0.clone()).collect(),
             netns: watched.netns,
             cgroups: watched.cgroups,
-            filters: Filters { ports: if ports.len() > KERNEL_PORTS { Vec::new() } else { ports }, ..Filters::default() },
+            filters: Filters {
+                ports: if ports.len() > KERNEL_PORTS { Vec::new() } else { ports },
+                ..Filters::default()
+            },
             sample: self.what.sample.0,
             ring_bytes: self.what.ring_size.0,
             ..CaptureOptions::default()
