@@ -1,5 +1,7 @@
 //! Context to flow key, and the one way that both packet hooks take.
 
+use core::mem::MaybeUninit;
+
 use interceptor_common::{
     CaptureConfig, DIRECTION_EGRESS, DIRECTION_INGRESS, DropReason, HOOK_CGROUP_SKB, HOOK_TC, OWNER_DESTINATION,
     OWNER_SOURCE, SegmentEvent,
@@ -36,23 +38,24 @@ pub fn capture(skb: Skb, hook: Hook) {
 fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
     let config = filter::config()?;
     filter::direction(config, hook.direction)?;
-    let mut event = SegmentEvent::default();
-    let payload_at = skb.parse(hook.link, &mut event)?;
+    let mut event = MaybeUninit::<SegmentEvent>::uninit();
+    let event = emit::zeroed(&mut event);
+    let payload_at = skb.parse(hook.link, event)?;
     // A bare acknowledgement carries nothing for us.
     if event.payload_len == 0 && event.flags & (SYN | FIN | RST) == 0 {
         return Ok(());
     }
     filter::flow(config, &event.key)?;
     filter::cgroup(config, skb)?;
-    let wanted = wanted(config, &mut event);
-    own(skb, hook, &mut event);
+    let wanted = wanted(config, event);
+    own(skb, hook, event);
     event.time_ns = emit::now();
     event.direction = hook.direction;
     event.hook = hook.hook;
     if hook.hook == HOOK_TC {
         event.ifindex = skb.ifindex();
     }
-    emit::segment(skb, config, &mut event, payload_at, wanted);
+    emit::segment(skb, config, event, payload_at, wanted);
     Ok(())
 }
 

@@ -63,6 +63,10 @@ pub static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 #[unsafe(no_mangle)]
 pub static NETNS_COOKIE: Global<u64> = Global::new(0);
 
+/// Where `sk_flags` lies in the kernel's `struct sock`, 0 where that is not known. Set at load.
+#[unsafe(no_mangle)]
+pub static SK_FLAGS_AT: Global<u32> = Global::new(0);
+
 /// Who called connect.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -81,7 +85,5 @@ pub struct SocketState {
     pub fin_wait2_rcv_nxt: u32,
     /// The SYN is among its `bytes_acked`.
     pub syn_acked: u8,
-    /// The application closed it while in FIN_WAIT2: the peer's FIN had not come.
-    pub orphaned: u8,
-    pub pad: u16,
+    pub pad: [u8; 3],
 }

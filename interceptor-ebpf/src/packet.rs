@@ -303,8 +303,13 @@ impl Skb {
     }
 }
 
-/// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
+/// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), into an address that is zero.
 #[inline(always)]
-pub fn map_ipv4(to: &mut [u8; 16], address: [u8; 4]) {
-    *to = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, address[0], address[1], address[2], address[3]];
+pub fn map_ipv4(to: &mut [u8; 16], [a, b, c, d]: [u8; 4]) {
+    to[10] = 0xff;
+    to[11] = 0xff;
+    to[12] = a;
+    to[13] = b;
+    to[14] = c;
+    to[15] = d;
 }

@@ -137,7 +137,7 @@ pub(super) fn cgroup(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
             Err(error) => return Err(explain_program(name, &error)),
         }
         program
-            .attach(&directory, side, CgroupAttachMode::AllowMultiple)
+            .attach(&directory, side, CgroupAttachMode::Single)
             .map_err(|error| anyhow::anyhow!("cannot attach to cgroup {}: {}", path.display(), root(&error)))?;
     }
     Ok(())
@@ -150,7 +150,7 @@ pub(super) fn sock_ops(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
     let program: &mut SockOps = program(ebpf, name)?;
     program.load().map_err(|error| explain_program(name, &error))?;
     program
-        .attach(&directory, CgroupAttachMode::AllowMultiple)
+        .attach(&directory, CgroupAttachMode::Single)
         .map_err(|error| anyhow::anyhow!("cannot attach sock_ops to cgroup {}: {}", path.display(), root(&error)))?;
     Ok(())
 }
@@ -162,7 +162,7 @@ pub(super) fn connect(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
         let program: &mut CgroupSockAddr = program(ebpf, name)?;
         program.load().map_err(|error| explain_program(name, &error))?;
         program
-            .attach(&directory, CgroupAttachMode::AllowMultiple)
+            .attach(&directory, CgroupAttachMode::Single)
             .map_err(|error| anyhow::anyhow!("cannot attach {name} to cgroup {}: {}", path.display(), root(&error)))?;
     }
     Ok(())

@@ -1,9 +1,11 @@
-use interceptor_common::TupleKey;
+use std::path::Path;
 
 use aya::Ebpf;
+use interceptor_common::TupleKey;
 
 use super::{
     attach::{self, Attachment, Hook},
+    cgroup,
     maps::{self, Drops, Feedback, Sweep},
     netns::{self, Netns},
     object,
@@ -47,7 +49,7 @@ impl Capture {
                 Ok(())
             })?;
         }
-        Ok(())
+        attach_connections(ebpf, attached, options)
     }
 
     /// The reading end. There is one.
@@ -86,6 +88,29 @@ impl Capture {
         };
         self.feedback.cut_off(&key, cut)
     }
+}
+
+/// Reports of connections add to what packets say; a kernel or a mount without them does not end the capture, unless
+/// a cgroup was named for it.
+fn attach_connections(ebpf: &mut Ebpf, attached: &mut Vec<Attachment>, options: &CaptureOptions) -> anyhow::Result<()> {
+    let Some(path) = options.sock_ops_cgroup.clone().or_else(cgroup::mount) else {
+        tracing::warn!(
+            "no cgroup v2 mount: connections are known by their packets only, without the kernel's counters"
+        );
+        return Ok(());
+    };
+    let hooks = [
+        (Hook::SockOps, attach::sock_ops as fn(&mut Ebpf, &Path) -> anyhow::Result<()>),
+        (Hook::Connect, attach::connect),
+    ];
+    for (hook, attach) in hooks {
+        match attach(ebpf, &path) {
+            Ok(()) => attached.push(Attachment { hook, place: path.display().to_string() }),
+            Err(error) if options.sock_ops_cgroup.is_some() => return Err(error),
+            Err(error) => tracing::warn!("{} is not available: {error:#}", hook.name()),
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Capture {

@@ -4,7 +4,9 @@
 //! everything and leaves nothing in the kernel.
 
 mod attach;
+mod btf;
 mod capture;
+pub mod cgroup;
 mod maps;
 mod netlink;
 mod netns;

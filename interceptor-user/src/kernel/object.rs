@@ -16,10 +16,13 @@ pub(super) fn load(options: &CaptureOptions, netns_cookie: u64) -> anyhow::Resul
     check_counts(&options.filters)?;
     // Before 5.11 maps count against RLIMIT_MEMLOCK. If it cannot be raised, the load says so.
     drop(setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY));
+    // Without it the count of received bytes may be one too low after a half-close.
+    let sk_flags_at = super::btf::offset_of("sock", "sk_flags").unwrap_or(0);
     let mut ebpf = EbpfLoader::new()
         .btf(None)
         .map_max_entries("EVENTS", options.ring_size())
         .override_global("NETNS_COOKIE", &netns_cookie, true)
+        .override_global("SK_FLAGS_AT", &sk_flags_at, true)
         .load(OBJECT)
         .map_err(explain_load)?;
     super::maps::configure(&mut ebpf, config, &options.filters)?;
