@@ -27,12 +27,6 @@ pub const FILTER_NO_INGRESS: u32 = 16;
 /// The cut-off map has entries.
 pub const FILTER_CUT_OFFS: u32 = 32;
 
-/// Ports in the port map at the most.
-pub const PORTS_MAX: u32 = 1024;
-/// Prefixes in the CIDR trie at the most.
-pub const CIDRS_MAX: u32 = 1024;
-/// Cgroups in the cgroup map at the most.
-pub const CGROUPS_MAX: u32 = 1024;
 /// Levels of ancestors at which a cgroup is looked for.
 pub const CGROUP_LEVELS: i32 = 10;
 /// Directions of flows that can be cut off at one time; the least recently used one is taken up again beyond.

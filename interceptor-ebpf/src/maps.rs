@@ -7,8 +7,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
 };
 use interceptor_common::{
-    CGROUPS_MAX, CIDRS_MAX, CUT_OFFS_MAX, CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX,
-    MissedKey, PORTS_MAX, SocketEvent, TupleKey,
+    CUT_OFFS_MAX, CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey, SocketEvent,
+    TupleKey,
 };
 
 /// Events to userspace. The loader sets its size.
@@ -27,17 +27,17 @@ pub static DROPS: PerCpuArray<DropCount> = PerCpuArray::with_max_entries(DropRea
 #[map]
 pub static TAKEN: PerCpuArray<DropCount> = PerCpuArray::with_max_entries(1, 0);
 
-/// Ports to capture, host byte order. Owner: userspace.
+/// Ports to capture, host byte order. Owner: userspace. The loader makes room for them, as for the next two.
 #[map]
-pub static PORTS: HashMap<u16, u8> = HashMap::with_max_entries(PORTS_MAX, 0);
+pub static PORTS: HashMap<u16, u8> = HashMap::with_max_entries(1, 0);
 
 /// Prefixes to capture; IPv4 is mapped. Owner: userspace.
 #[map]
-pub static CIDRS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(CIDRS_MAX, 0);
+pub static CIDRS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(1, 0);
 
 /// Cgroups to capture, by id. Owner: userspace.
 #[map]
-pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(CGROUPS_MAX, 0);
+pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(1, 0);
 
 /// Directions of flows whose payload is not wanted any more. Owner: userspace.
 #[map]

@@ -1,6 +1,6 @@
 //! Programs to interfaces and cgroups.
 
-use std::{fmt, fs::File, path::Path};
+use std::{fmt, path::Path};
 
 use anyhow::{Context as _, bail};
 use aya::{
@@ -14,6 +14,7 @@ use aya::{
 use nix::libc::EINVAL;
 
 use super::{
+    cgroup, leftover,
     netlink::{self, Interface},
     object::{explain_program, program},
 };
@@ -81,8 +82,10 @@ pub(super) fn choose(names: &[String]) -> anyhow::Result<Vec<Interface>> {
     Ok(chosen)
 }
 
-/// Attaches the TC programs to one interface. Runs in its namespace.
+/// Attaches the TC programs to one interface, by TCX where the kernel has it and `clsact` does not forbid it. Runs in
+/// the interface's namespace.
 pub(super) fn interface(ebpf: &mut Ebpf, interface: &Interface, clsact: bool) -> anyhow::Result<Hook> {
+    leftover::remove(interface);
     let (out, into) =
         if interface.ethernet { ("intercept_out", "intercept_in") } else { ("intercept_outl3", "intercept_inl3") };
     let hook = classifier(ebpf, out, interface, TcAttachType::Egress, clsact)?;
@@ -116,7 +119,7 @@ fn classifier(
         }
     }
     match qdisc_add_clsact(&interface.name) {
-        Ok(()) => {}
+        Ok(()) => tracing::debug!(interface = interface.name, "added a clsact qdisc"),
         // It may be there already; if it is not, attaching says so.
         Err(error) => tracing::debug!(interface = interface.name, %error, "clsact qdisc not added"),
     }
@@ -127,8 +130,8 @@ fn classifier(
 }
 
 /// Attaches the cgroup_skb programs to a cgroup.
-pub(super) fn cgroup(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
-    let directory = open(path)?;
+pub(super) fn cgroup_skb(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
+    let directory = cgroup::open(path)?;
     let sides = [("intercept_cgout", CgroupSkbAttachType::Egress), ("intercept_cgin", CgroupSkbAttachType::Ingress)];
     for (name, side) in sides {
         let program: &mut CgroupSkb = program(ebpf, name)?;
@@ -145,7 +148,7 @@ pub(super) fn cgroup(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
 
 /// Attaches sock_ops to a cgroup: opened and closed connections.
 pub(super) fn sock_ops(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
-    let directory = open(path)?;
+    let directory = cgroup::open(path)?;
     let name = "intercept_sock";
     let program: &mut SockOps = program(ebpf, name)?;
     program.load().map_err(|error| explain_program(name, &error))?;
@@ -157,7 +160,7 @@ pub(super) fn sock_ops(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
 
 /// Attaches the connect programs to a cgroup: which process opens a connection.
 pub(super) fn connect(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
-    let directory = open(path)?;
+    let directory = cgroup::open(path)?;
     for name in ["intercept_conn4", "intercept_conn6"] {
         let program: &mut CgroupSockAddr = program(ebpf, name)?;
         program.load().map_err(|error| explain_program(name, &error))?;
@@ -166,11 +169,6 @@ pub(super) fn connect(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
             .map_err(|error| anyhow::anyhow!("cannot attach {name} to cgroup {}: {}", path.display(), root(&error)))?;
     }
     Ok(())
-}
-
-fn open(path: &Path) -> anyhow::Result<File> {
-    File::open(path)
-        .with_context(|| format!("no cgroup at {}: it is a directory of the cgroup v2 mount", path.display()))
 }
 
 /// The last cause, which is the one that says something.

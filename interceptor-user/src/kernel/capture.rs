@@ -37,7 +37,7 @@ impl Capture {
     fn attach(&mut self, options: &CaptureOptions) -> anyhow::Result<()> {
         let Self { ebpf: Some(ebpf), netns, attached, .. } = self else { return Ok(()) };
         for path in &options.cgroups {
-            attach::cgroup(ebpf, path)?;
+            attach::cgroup_skb(ebpf, path)?;
             attached.push(Attachment { hook: Hook::CgroupSkb, place: path.display().to_string() });
         }
         if !options.interfaces.is_empty() || options.cgroups.is_empty() {

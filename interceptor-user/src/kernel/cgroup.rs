@@ -42,6 +42,23 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// Where a cgroup's directory is: a path as given, or below the version 2 mount.
+pub fn resolve(path: &Path) -> PathBuf {
+    let below = path.strip_prefix("/").unwrap_or(path);
+    match mount() {
+        Some(mount) if !path.starts_with(&mount) => mount.join(below),
+        _ => path.to_owned(),
+    }
+}
+
+/// Opens a cgroup's directory, to attach to it.
+pub(super) fn open(path: &Path) -> anyhow::Result<fs::File> {
+    let mount = mount().context("no cgroup v2 mount: mount -t cgroup2 none /sys/fs/cgroup")?;
+    let directory = resolve(path);
+    fs::File::open(&directory)
+        .with_context(|| format!("no cgroup at {}: name a directory below {}", directory.display(), mount.display()))
+}
+
 /// The id that the kernel gives a cgroup: its directory's inode number.
 pub fn id(directory: &Path) -> io::Result<u64> {
     fs::metadata(directory).map(|metadata| metadata.ino())

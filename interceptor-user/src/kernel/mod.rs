@@ -7,6 +7,9 @@ mod attach;
 mod btf;
 mod capture;
 pub mod cgroup;
+pub mod features;
+mod identity;
+mod leftover;
 mod maps;
 mod netlink;
 mod netns;
@@ -15,5 +18,6 @@ mod options;
 
 pub use attach::{Attachment, Hook};
 pub use capture::Capture;
+pub use identity::Identity;
 pub use maps::{Drops, Sweep};
 pub use options::{CaptureOptions, Cidr, Filters};

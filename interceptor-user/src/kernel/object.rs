@@ -2,10 +2,9 @@
 
 use anyhow::Context as _;
 use aya::{Ebpf, EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
-use interceptor_common::{CGROUPS_MAX, CIDRS_MAX, PORTS_MAX};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
-use super::options::{CaptureOptions, Filters};
+use super::options::CaptureOptions;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/interceptor-ebpf"));
 
@@ -13,32 +12,28 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/in
 /// this kernel refuses takes nothing else with it.
 pub(super) fn load(options: &CaptureOptions, netns_cookie: u64) -> anyhow::Result<Ebpf> {
     let config = options.config()?;
-    check_counts(&options.filters)?;
+    let filters = &options.filters;
     // Before 5.11 maps count against RLIMIT_MEMLOCK. If it cannot be raised, the load says so.
-    drop(setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY));
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     // Without it the count of received bytes may be one too low after a half-close.
     let sk_flags_at = super::btf::offset_of("sock", "sk_flags").unwrap_or(0);
     let mut ebpf = EbpfLoader::new()
         .btf(None)
         .map_max_entries("EVENTS", options.ring_size())
+        .map_max_entries("PORTS", entries(filters.ports.len()))
+        .map_max_entries("CIDRS", entries(filters.cidrs.len()))
+        .map_max_entries("CGROUPS", entries(filters.cgroups.len()))
         .override_global("NETNS_COOKIE", &netns_cookie, true)
         .override_global("SK_FLAGS_AT", &sk_flags_at, true)
         .load(OBJECT)
         .map_err(explain_load)?;
-    super::maps::configure(&mut ebpf, config, &options.filters)?;
+    super::maps::configure(&mut ebpf, config, filters)?;
     Ok(ebpf)
 }
 
-fn check_counts(filters: &Filters) -> anyhow::Result<()> {
-    let lists = [
-        ("ports", filters.ports.len(), PORTS_MAX),
-        ("networks", filters.cidrs.len(), CIDRS_MAX),
-        ("cgroups", filters.cgroups.len(), CGROUPS_MAX),
-    ];
-    for (what, count, max) in lists {
-        anyhow::ensure!(count <= max as usize, "{count} {what} to filter by are more than {max}");
-    }
-    Ok(())
+/// A map has one entry at least.
+fn entries(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX).max(1)
 }
 
 fn explain_load(error: EbpfError) -> anyhow::Error {

@@ -54,8 +54,11 @@ pub(super) fn start(
 ) -> anyhow::Result<Running> {
     let mut capture = Capture::start(&plan.options, zone)?;
     let mut source = capture.source()?;
-    let attachments: Vec<String> =
-        capture.attached().iter().map(|attachment| format!("{} {}", attachment.hook.name(), attachment.place)).collect();
+    let attachments: Vec<String> = capture
+        .attached()
+        .iter()
+        .map(|attachment| format!("{} {}", attachment.hook.name(), attachment.place))
+        .collect();
     for attachment in &attachments {
         tracing::info!(worker = plan.name, "attached {attachment}");
     }

@@ -1,0 +1,87 @@
+//! What an interceptor that was killed leaves on kernels without TCX: filters under a clsact qdisc. They are found by
+//! their programs' names and removed at the next start, unless a living process holds the program.
+
+use std::{collections::HashSet, fs, path::Path};
+
+use aya::programs::{TcAttachType, tc::SchedClassifierLink};
+
+use super::netlink::{self, Filter, Interface};
+
+/// What the names of our TC programs begin with.
+const PREFIX: &str = "intercept_";
+/// The first PID namespace (`PROC_PID_INIT_INO`): from any other, not every process can be seen.
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Removes such filters from an interface. Runs in its namespace. Best effort: a filter that stays does no harm but
+/// costs time, and attaching goes on.
+pub(super) fn remove(interface: &Interface) {
+    let sides = [(TcAttachType::Ingress, false), (TcAttachType::Egress, true)];
+    let found: Vec<_> = sides
+        .into_iter()
+        .flat_map(|(side, egress)| {
+            let filters = netlink::filters(interface.index, egress).unwrap_or_default();
+            filters.into_iter().filter(|filter| filter.name.starts_with(PREFIX)).map(move |filter| (side, filter))
+        })
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    if !fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace == Path::new(FIRST_PID_NAMESPACE)) {
+        tracing::warn!(
+            interface = interface.name,
+            filters = found.len(),
+            "filters of an interceptor are there; whether it lives cannot be seen from this PID namespace, so they stay"
+        );
+        return;
+    }
+    let held = held_programs();
+    for (side, filter) in found.into_iter().filter(|(_, filter)| !held.contains(&filter.program_id)) {
+        let Filter { name, priority, handle, program_id } = filter;
+        let removed = SchedClassifierLink::attached(&interface.name, side, priority, handle.into(), None)
+            .map_err(anyhow::Error::new)
+            .and_then(|link| {
+                use aya::programs::links::Link as _;
+                link.detach().map_err(anyhow::Error::new)
+            });
+        match removed {
+            Ok(()) => {
+                tracing::info!(interface = interface.name, program = name, program_id, "removed a dead filter");
+            }
+            Err(error) => {
+                tracing::warn!(interface = interface.name, program = name, "cannot remove a dead filter: {error:#}");
+            }
+        }
+    }
+}
+
+/// Ids of the BPF programs that some process has open.
+fn held_programs() -> HashSet<u32> {
+    let mut held = HashSet::new();
+    for process in super::identity::processes() {
+        // It may be gone by now.
+        for entry in fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten() {
+            if !fs::read_link(entry.path()).is_ok_and(|target| target == Path::new("anon_inode:bpf-prog")) {
+                continue;
+            }
+            let info = format!("/proc/{process}/fdinfo/{}", entry.file_name().display());
+            held.extend(fs::read_to_string(info).ok().as_deref().and_then(program_id));
+        }
+    }
+    held
+}
+
+fn program_id(fdinfo: &str) -> Option<u32> {
+    fdinfo.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_told_by_the_descriptor() {
+        let fdinfo = "pos:\t0\nflags:\t02000002\nprog_type:\t3\nprog_jited:\t1\nmemlock:\t4096\nprog_id:\t117\n";
+        assert_eq!(program_id(fdinfo), Some(117));
+        assert_eq!(program_id("pos:\t0\n"), None);
+    }
+}
