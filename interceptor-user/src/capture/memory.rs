@@ -252,6 +252,11 @@ impl Conversation {
         self
     }
 
+    /// The segments so far are taken away; what is said next goes on from here.
+    pub fn take(&mut self) -> Vec<OwnedSegment> {
+        std::mem::take(&mut self.segments)
+    }
+
     /// The segments so far.
     pub fn segments(self) -> Vec<OwnedSegment> {
         self.segments

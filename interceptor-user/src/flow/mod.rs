@@ -426,7 +426,9 @@ impl<S: Default> Table<S> {
             }
             self.end(slot, FlowEnd::Idle, last + idle, deliver);
         }
-        self.shared.stats.unattributed_loss += self.pending.forget(pending, |time| now.since(time) >= idle);
+        // A loss report has no time of its own; one that came before anything that has is not old.
+        let old = |time: Timestamp| time != Timestamp::default() && now.since(time) >= idle;
+        self.shared.stats.unattributed_loss += self.pending.forget(pending, old);
     }
 }
 
