@@ -336,7 +336,8 @@ impl<S: Default> Table<S> {
             }
         }
         if !closed {
-            return self.pending.opened(key, report);
+            self.pending.opened(key, report);
+            return self.forget(|_| false);
         }
         // All that we were to see of this flow was lost: its ledger says so.
         if let Some(early) = self.pending.take(&key)
@@ -378,8 +379,16 @@ impl<S: Default> Table<S> {
                 let side = flow.sender(report.source == key.low());
                 flow.lost(side, report.reason, report.bytes);
             }
-            _ => self.pending.lost(key, report, self.ticked),
+            _ => {
+                self.pending.lost(key, report, self.ticked);
+                self.forget(|_| false);
+            }
         }
+    }
+
+    /// Keeps what is pending within its bound, and forgets what is old.
+    fn forget(&mut self, old: impl Fn(Timestamp) -> bool) {
+        self.shared.stats.unattributed_loss += self.pending.forget(self.shared.limits.pending, old);
     }
 
     #[inline]
@@ -394,7 +403,7 @@ impl<S: Default> Table<S> {
     #[cold]
     fn expire(&mut self, now: Timestamp, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
         self.ticked = now;
-        let Limits { gap_time, linger, idle, pending, .. } = self.shared.limits;
+        let Limits { gap_time, linger, idle, .. } = self.shared.limits;
         while let Some(index) = self.waiting.front() {
             let (slot, side) = (index / 2, if index % 2 == 0 { Side::Client } else { Side::Server });
             let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { break };
@@ -428,7 +437,7 @@ impl<S: Default> Table<S> {
         }
         // A loss report has no time of its own; one that came before anything that has is not old.
         let old = |time: Timestamp| time != Timestamp::default() && now.since(time) >= idle;
-        self.shared.stats.unattributed_loss += self.pending.forget(pending, old);
+        self.forget(old);
     }
 }
 
