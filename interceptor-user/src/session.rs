@@ -62,7 +62,8 @@ enum State {
     /// Too little was seen to say what is spoken.
     Detecting(Box<Detecting>),
     Talking(Box<Talk>),
-    Opaque(Protocol),
+    /// Nothing that we decode, or over.
+    Opaque,
 }
 
 /// The first bytes of each side.
@@ -128,7 +129,7 @@ impl Session {
     pub fn open_exchanges(&self) -> u32 {
         match &self.state {
             State::Talking(talk) => talk.pairing.open(),
-            State::New | State::Detecting(_) | State::Opaque(_) => 0,
+            State::New | State::Detecting(_) | State::Opaque => 0,
         }
     }
 
@@ -143,11 +144,11 @@ impl Session {
         emit: &mut impl FnMut(Record),
     ) {
         let requester = match (&self.state, chunk) {
-            (State::Opaque(_), Chunk::Data(data)) => {
+            (State::Opaque, Chunk::Data(data)) => {
                 *self.undecoded.side(side) += data.len() as u64;
                 return;
             }
-            (State::Opaque(_), Chunk::Gap { .. }) => return,
+            (State::Opaque, Chunk::Gap { .. }) => return,
             (_, Chunk::Data(data)) => match self.guess(side, data) {
                 Guess::Http1Request => side,
                 Guess::Http1Response => side.peer(),
@@ -166,7 +167,7 @@ impl Session {
         };
         let held = match std::mem::take(&mut self.state) {
             State::Detecting(held) => *held,
-            State::New | State::Talking(_) | State::Opaque(_) => Detecting::default(),
+            State::New | State::Talking(_) | State::Opaque => Detecting::default(),
         };
         let mut talk = Box::new(Talk::new(requester, flow.joined));
         for (side, first) in [(Side::Client, held.client), (Side::Server, held.server)] {
@@ -206,7 +207,7 @@ impl Session {
             self.undecoded.client += held.client.bytes.len() as u64;
             self.undecoded.server += held.server.bytes.len() as u64;
         }
-        self.state = State::Opaque(Protocol::Unknown);
+        self.state = State::Opaque;
     }
 
     fn end(
@@ -236,7 +237,7 @@ impl Session {
             talk.close(end, flow, limits, emit);
             talk.describe(&mut record);
         }
-        self.state = State::Opaque(record.protocol);
+        self.state = State::Opaque;
         emit(Record::Flow(Box::new(record)));
     }
 }

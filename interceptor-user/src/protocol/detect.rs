@@ -1,6 +1,9 @@
 //! What a flow speaks, by its first bytes and never by its port.
 
-use super::http1::line::{self, Fit};
+use super::{
+    Role,
+    http1::line::{self, Fit},
+};
 
 /// Connection preface of HTTP/2 (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -41,7 +44,7 @@ pub fn guess(bytes: &[u8]) -> Guess {
         Fit::More => return Guess::More,
         Fit::No => {}
     }
-    match (line::request(bytes), line::response(bytes)) {
+    match (request(bytes), line::response(bytes)) {
         (Fit::Yes, _) => Guess::Http1Request,
         (_, Fit::Yes) => Guess::Http1Response,
         (Fit::No, Fit::No) => Guess::Nothing,
@@ -55,6 +58,20 @@ fn strip_empty_lines(mut bytes: &[u8]) -> &[u8] {
         bytes = line::strip_empty_line(bytes).unwrap_or(bytes);
     }
     bytes
+}
+
+/// A request line as it should be, or one that is not quite but has a method that we know.
+fn request(bytes: &[u8]) -> Fit {
+    let exact = line::request(bytes);
+    if exact != Fit::No || line::known_request(bytes).0 != Fit::Yes {
+        return exact;
+    }
+    let window = bytes.get(..line::REQUEST_MAX).unwrap_or(bytes);
+    match memchr::memchr(b'\n', window).and_then(|feed| window.get(..feed)) {
+        Some(line) if line::is_start_line(Role::Request, line) => Fit::Yes,
+        None if bytes.len() < line::REQUEST_MAX => Fit::More,
+        _ => Fit::No,
+    }
 }
 
 fn http2(bytes: &[u8]) -> Fit {
@@ -93,8 +110,11 @@ mod tests {
             (b"GET /index HTTP/1.1", Guess::Http1Request),
             (b"\r\nGET /index HTTP/1.1", Guess::Http1Request),
             (b"M-SEARCH * HTTP/1.1\r\n", Guess::Http1Request),
-            (b"GET /index HTTP/2", Guess::Nothing),
+            (b"GET /index HTTP/2\r\n", Guess::Nothing),
             (b"GET /index\r\n", Guess::Nothing),
+            (b"GET  /index HTTP/1.1", Guess::More),
+            (b"GET  /index HTTP/1.1\n", Guess::Http1Request),
+            (b"BREW  /index HTTP/1.1\n", Guess::Nothing),
             (long.as_bytes(), Guess::Http1Request),
             (b"HTTP/1.", Guess::More),
             (b"HTTP/1.1 200", Guess::More),

@@ -108,13 +108,19 @@ pub(super) fn may_begin(role: Role, bytes: &[u8]) -> bool {
 }
 
 /// Does this begin a request with a method that we know? If it may, also gives the bytes again.
-pub(super) fn known_request(bytes: &[u8]) -> (Fit, &'static [u8]) {
+pub(crate) fn known_request(bytes: &[u8]) -> (Fit, &'static [u8]) {
     let fits = REQUESTS.iter().map(|known| (starts(bytes, known), known.get(..bytes.len()).unwrap_or_default()));
     fits.reduce(|best, fit| if best.0 == Fit::No { fit } else { best }).unwrap_or((Fit::No, &[]))
 }
 
+/// Does a method that we know end what would be a longer one? Then the bytes before it belong to something else.
+pub(super) fn hides_known_request(bytes: &[u8]) -> bool {
+    let method = memchr(b' ', bytes).and_then(|space| bytes.get(..=space)).unwrap_or_default();
+    REQUESTS.iter().any(|known| method.len() > known.len() && method.ends_with(known))
+}
+
 /// Is this, without its line ending, a start line, leniently?
-pub(super) fn is_start_line(role: Role, line: &[u8]) -> bool {
+pub(crate) fn is_start_line(role: Role, line: &[u8]) -> bool {
     match role {
         Role::Response => response(line) != Fit::No && line.len() >= RESPONSE.len() + 5,
         Role::Request => {

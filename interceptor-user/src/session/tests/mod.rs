@@ -1,3 +1,11 @@
+//! Whole flows, from chunks to records. Each run also checks that every byte is counted once.
+
+mod framing;
+mod hostile;
+mod loss;
+mod odd;
+mod split;
+
 use std::sync::Arc;
 
 use super::*;
@@ -5,7 +13,7 @@ use crate::model::{Endpoint, Exchange, FlowKey, LossReason, Peer};
 
 /// What happens on a flow, in a test's words.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+enum Step {
     Client(Vec<u8>),
     Server(Vec<u8>),
     ClientGap(u64),
@@ -14,15 +22,15 @@ pub(super) enum Step {
     ServerFin,
 }
 
-pub(super) fn client(bytes: impl AsRef<[u8]>) -> Step {
+fn client(bytes: impl AsRef<[u8]>) -> Step {
     Step::Client(bytes.as_ref().to_vec())
 }
 
-pub(super) fn server(bytes: impl AsRef<[u8]>) -> Step {
+fn server(bytes: impl AsRef<[u8]>) -> Step {
     Step::Server(bytes.as_ref().to_vec())
 }
 
-pub(super) fn flow(joined: bool) -> Arc<FlowInfo> {
+fn flow(joined: bool) -> Arc<FlowInfo> {
     let client = Endpoint::new([10, 0, 0, 1].into(), 40_000);
     let server = Endpoint::new([10, 0, 0, 2].into(), 80);
     Arc::new(FlowInfo {
@@ -36,10 +44,10 @@ pub(super) fn flow(joined: bool) -> Arc<FlowInfo> {
     })
 }
 
-pub(super) const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, memory: 1 << 20 };
+const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, memory: 1 << 20 };
 
 /// Runs a flow. Time is the number of the step, from 1.
-pub(super) fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {
+fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {
     let flow = flow(joined);
     let (mut session, mut ledger) = (Session::default(), Ledger::default());
     let (mut exchanges, mut over) = (Vec::new(), None);
@@ -89,12 +97,12 @@ pub(super) fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowE
     (exchanges, over)
 }
 
-pub(super) fn run(steps: &[Step]) -> (Vec<Exchange>, FlowRecord) {
+fn run(steps: &[Step]) -> (Vec<Exchange>, FlowRecord) {
     run_with(&LIMITS, false, steps, FlowEnd::Closed)
 }
 
 /// An exchange in one line: what most cases need to say.
-pub(super) fn line(exchange: &Exchange) -> String {
+fn line(exchange: &Exchange) -> String {
     let part = |part: &Option<crate::model::Part>| {
         part.as_ref().map_or_else(
             || "-".to_owned(),
@@ -114,8 +122,27 @@ pub(super) fn line(exchange: &Exchange) -> String {
     format!("{} > {}{interim} [{}]", part(&exchange.request), part(&exchange.response), anomalies.join(" "))
 }
 
-pub(super) fn lines(steps: &[Step]) -> Vec<String> {
+fn lines(steps: &[Step]) -> Vec<String> {
     run(steps).0.iter().map(line).collect()
+}
+
+/// Each case: what happens, and the exchanges that come of it.
+#[track_caller]
+fn check(name: &str, steps: &[Step], expected: &[&str]) {
+    assert_eq!(lines(steps), expected, "{name}");
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A GET of a target.
+fn get(target: &str) -> Step {
+    client(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"))
+}
+
+/// A response with a status and two bytes of content.
+fn answer(status: u16) -> Step {
+    server(format!("HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\nok"))
 }
 
 #[test]
