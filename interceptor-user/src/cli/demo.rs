@@ -81,7 +81,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let options = demo::Options {
         duration: (!args.hold).then_some(args.duration),
         pipeline: pipeline::Options {
-            session: session::Limits { body_keep: args.output.body_limit(), ..session::Limits::default() },
+            session: session::Limits { body: args.output.body_limit(), ..session::Limits::default() },
             ..pipeline::Options::default()
         },
     };

@@ -5,6 +5,7 @@ pub mod doctor;
 mod filter;
 pub mod generate;
 mod latency;
+mod logging;
 mod output;
 pub mod replay;
 pub mod run;

@@ -7,6 +7,7 @@ use super::summary::Summary;
 use crate::{
     config::Size,
     model::Record,
+    pipeline,
     policy::Filter,
     sink::{
         Sink, Stop,
@@ -72,6 +73,15 @@ impl OutputArgs {
     /// Bytes of each body to keep.
     pub(super) fn body_limit(&self) -> usize {
         self.body.unwrap_or(0)
+    }
+
+    /// Bounds of a pipeline that keeps what these arguments show.
+    pub(super) fn pipeline(&self) -> pipeline::Options {
+        let mut options = pipeline::Options::default();
+        options.session.body = self.body_limit();
+        // A request and its response must fit, or the limit would not be what the user said.
+        options.session.memory += 2 * self.body_limit();
+        options
     }
 
     /// The sink that these arguments ask for, on standard output.

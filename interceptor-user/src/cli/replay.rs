@@ -1,11 +1,22 @@
 //! `interceptor replay`: exchanges from capture files.
 
-use std::{path::PathBuf, sync::atomic::Ordering::Relaxed};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
 
-use super::{filter::FilterArgs, output::OutputArgs, signal};
+use super::{
+    filter::FilterArgs,
+    logging,
+    output::OutputArgs,
+    signal,
+    summary::{Counted, Summary},
+};
 use crate::{
-    capture::pcap::PcapSource,
-    pipeline::{self, Pipeline},
+    capture::{packet::PacketStats, pcap::PcapSource},
+    pipeline::Pipeline,
 };
 
 const AFTER_HELP: &str = "\
@@ -37,17 +48,68 @@ pub struct Args {
 /// Reads the files and shows their exchanges.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
-    let mut options = pipeline::Options::default();
-    options.session.body = args.output.body_limit();
-    let mut pipeline = Pipeline::new(options, args.output.view(args.filter.filter()));
+    logging::start();
+    let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(args.filter.filter()));
+    let mut packets = PacketStats::default();
+    let started = Instant::now();
     for path in &args.files {
         let mut source = PcapSource::open(path)?;
         pipeline.run(&mut source, &stop)?;
+        add(&mut packets, &source.stats().packets);
         if stop.load(Relaxed) || pipeline.sink().is_full() {
             break;
         }
     }
     pipeline.finish()?;
-    pipeline.sink().end()?;
+    let took = started.elapsed();
+    match pipeline.sink().summary() {
+        Some(summary) => print_summary(summary, &packets, took)?,
+        None => warn_of_unreadable(&packets),
+    }
     Ok(())
+}
+
+fn print_summary(summary: &Summary, packets: &PacketStats, took: Duration) -> io::Result<()> {
+    let rate = |count: u64| count as f64 / took.as_secs_f64().max(1e-9);
+    let mut out = io::stdout().lock();
+    writeln!(out, "{summary}")?;
+    writeln!(out, "segments    {}; other packets: {}", packets.segments, Counted(others(packets).into_iter()))?;
+    writeln!(
+        out,
+        "took        {:.3} s: {:.0} exchanges/s, {:.1} MB/s of payload",
+        took.as_secs_f64(),
+        rate(summary.exchanges()),
+        rate(summary.captured()) / 1e6
+    )
+}
+
+/// Packets that may have held what is missing. Those of other protocols held nothing for us.
+fn warn_of_unreadable(packets: &PacketStats) {
+    let unreadable = others(packets).into_iter().filter(|(name, _)| !name.starts_with("not_"));
+    if unreadable.clone().any(|(_, count)| count > 0) {
+        eprintln!("interceptor: packets that could not be read: {}", Counted(unreadable));
+    }
+}
+
+const fn others(packets: &PacketStats) -> [(&'static str, u64); 6] {
+    let PacketStats { segments: _, not_ip, not_tcp, fragments, headers_cut, malformed, unknown_link } = *packets;
+    [
+        ("not_ip", not_ip),
+        ("not_tcp", not_tcp),
+        ("fragments", fragments),
+        ("headers_cut", headers_cut),
+        ("malformed", malformed),
+        ("unknown_link", unknown_link),
+    ]
+}
+
+const fn add(sum: &mut PacketStats, file: &PacketStats) {
+    let PacketStats { segments, not_ip, not_tcp, fragments, headers_cut, malformed, unknown_link } = *file;
+    sum.segments += segments;
+    sum.not_ip += not_ip;
+    sum.not_tcp += not_tcp;
+    sum.fragments += fragments;
+    sum.headers_cut += headers_cut;
+    sum.malformed += malformed;
+    sum.unknown_link += unknown_link;
 }

@@ -5,12 +5,12 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 use anyhow::{Context as _, anyhow};
 use interceptor_common::{DropCount, DropReason};
 
-use super::{filter::FilterArgs, output::OutputArgs, signal};
+use super::{filter::FilterArgs, logging, output::OutputArgs, signal};
 use crate::{
     config::{Cgroup, Fraction, Interface, Netns, RingSize},
     demo::pod::cgroup_root,
     kernel::{Capture, CaptureOptions, Drops, Filters},
-    pipeline::{self, Pipeline},
+    pipeline::Pipeline,
     policy::ProcessPattern,
 };
 
@@ -68,15 +68,13 @@ struct What {
 /// Captures until it is told to stop.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
+    logging::start();
     let watched = Watched::of(&args.what)?;
     let mut filter = args.filter.filter();
     filter.processes.extend(watched.process);
-    let mut options = pipeline::Options::default();
-    options.session.body = args.output.body_limit();
-
     let mut capture = Capture::start(&args.capture_options(watched), ZONE)?;
     let mut source = capture.source()?;
-    let mut pipeline = Pipeline::new(options, args.output.view(filter));
+    let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter));
     pipeline.run(&mut source, &stop)?;
     pipeline.finish()?;
     pipeline.sink().end()?;
