@@ -2,9 +2,11 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
+
+use serde_json::Value;
 
 fn interceptor(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_interceptor"));
@@ -72,7 +74,6 @@ fn files_that_cannot_be_read_give_one_line_and_exit_1() {
         directory.path().to_owned(),
         file("empty.pcap", b""),
         file("text.txt", b"this is no capture file, whatever its name"),
-        file("short.pcap", b"\xd4\xc3\xb2\xa1\x02\x00"),
     ];
     let mut all = String::new();
     for path in cases {
@@ -82,6 +83,10 @@ fn files_that_cannot_be_read_give_one_line_and_exit_1() {
         all.push_str(&seen.replace(directory.path().to_str().expect("UTF-8"), "DIR"));
     }
     insta::assert_snapshot!("unreadable_files", all);
+
+    let cut = file("cut.pcap", b"\xd4\xc3\xb2\xa1\x02\x00");
+    let seen = seen(&["replay", cut.to_str().expect("UTF-8")]);
+    assert!(seen.starts_with("exit 0\ninterceptor: the capture file ends within a record"), "{seen}");
 }
 
 #[test]
@@ -149,4 +154,96 @@ fn without_privileges_one_line_says_which_are_missing() {
     assert_eq!((status.code(), &stdout[..]), (Some(1), &b""[..]), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "one line: {stderr}");
     assert!(stderr.contains("CAP_BPF") && stderr.contains("root"), "{stderr}");
+}
+
+/// Captures of real clients and servers.
+fn corpus() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/http1");
+    let mut files: Vec<PathBuf> = fs::read_dir(&directory)
+        .expect("the corpus")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "pcap"))
+        .collect();
+    files.sort();
+    assert!(files.len() > 20, "{files:?}");
+    files
+}
+
+#[test]
+fn every_line_of_the_corpus_obeys_the_committed_schema() {
+    let schema = include_str!("../../docs/exchange.schema.json");
+    let schema = serde_json::from_str(schema).expect("JSON");
+    let schema = jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema");
+    let mut lines = 0;
+    for file in corpus() {
+        let file = file.to_str().expect("UTF-8");
+        let Output { status, stdout, stderr } = output(&["replay", "-o", "json", "--headers", "--body=1MiB", file]);
+        assert!(status.success(), "{file}: {}", String::from_utf8_lossy(&stderr));
+        for line in String::from_utf8(stdout).expect("UTF-8").lines() {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            let errors: Vec<String> = schema.iter_errors(&line).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{file}: {errors:?} in {line:#}");
+            lines += 1;
+        }
+    }
+    assert!(lines >= 40, "{lines} exchanges");
+}
+
+#[test]
+fn formats_agree_on_how_many_and_filters_and_counts_hold() {
+    let files = corpus();
+    let files: Vec<&str> = files.iter().map(|path| path.to_str().expect("UTF-8")).collect();
+    let run = |args: &[&str]| {
+        let args: Vec<&str> = ["replay"].iter().chain(args).chain(&files).copied().collect();
+        let Output { status, stdout, .. } = output(&args);
+        assert!(status.success(), "{args:?}");
+        String::from_utf8(stdout).expect("UTF-8")
+    };
+    let (text, json) = (run(&[]), run(&["-o", "json"]));
+    let summary = run(&["-o", "summary"]);
+    assert_eq!(text.lines().count(), json.lines().count());
+    assert!(summary.starts_with(&format!("exchanges   {},", json.lines().count())), "{summary}");
+    assert!(!text.contains('\x1b'), "no colours into a pipe");
+    assert!(run(&["--color", "always", "-n", "1"]).contains('\x1b'));
+    assert_eq!(run(&["-n", "3", "-o", "json"]).lines().count(), 3);
+    let posts = run(&["-o", "json", "--method", "post", "--status", "2xx"]);
+    let posts: Vec<Value> = posts.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(!posts.is_empty() && posts.iter().all(|line| line["http.request.method"] == "POST"), "{posts:?}");
+    assert_eq!(run(&["--path", "/no-such-path"]), "");
+}
+
+#[test]
+fn secrets_are_shown_by_name_only() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/http1/secrets.pcap");
+    let file = file.to_str().expect("UTF-8");
+    let header = |args: &[&str], name: &str| {
+        let args: Vec<&str> = ["replay", file, "-o", "json", "--headers"].iter().chain(args).copied().collect();
+        let line: Value = serde_json::from_slice(&output(&args).stdout).expect("one exchange");
+        line[format!("http.request.header.{name}")][0].as_str().expect("the corpus has it").to_owned()
+    };
+    for name in ["authorization", "cookie", "x-api-key"] {
+        assert_eq!(header(&[], name), "[masked]", "{name}");
+        let shown = header(&["--show-secrets", name], name);
+        assert!(!shown.is_empty() && shown != "[masked]", "{name}: {shown}");
+    }
+    assert_eq!(header(&["--show-secrets", "cookie"], "authorization"), "[masked]");
+}
+
+#[test]
+fn standard_input_is_a_capture_too_and_a_gone_reader_ends_it() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/http1/keep_alive.pcap");
+    let from_file = seen(&["replay", file.to_str().expect("UTF-8")]);
+    let input = || Stdio::from(fs::File::open(&file).expect("the corpus"));
+    let Output { status, stdout, .. } = interceptor(&["replay", "-"]).stdin(input()).output().expect("it starts");
+    assert_eq!(format!("exit {}\n{}", status.code().expect("no signal"), String::from_utf8_lossy(&stdout)), from_file);
+
+    let mut child = interceptor(&["replay", "-"])
+        .stdin(input())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]));
 }

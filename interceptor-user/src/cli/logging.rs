@@ -1,19 +1,34 @@
-use std::io::{self, IsTerminal as _};
+use std::{fmt, io};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
 
-/// Says what the daemon says this with, so that one name serves both.
+/// The variable that the daemon's log has, too.
 const VARIABLE: &str = "INTERCEPTOR_LOG_LEVEL";
 
 /// Warnings to standard error, for commands that a person looks at; more of them if the environment asks for it.
 pub(super) fn start() {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .without_time();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).event_format(Line);
     // Only a second start could fail, and the first one serves.
     let _ = subscriber.try_init();
+}
+
+/// As errors look.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        write!(out, "interceptor: ")?;
+        context.field_format().format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
 }

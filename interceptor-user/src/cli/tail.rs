@@ -1,6 +1,11 @@
 //! `interceptor tail`: exchanges as they happen.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{
+    fs,
+    io::{self, IsTerminal as _},
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+};
 
 use anyhow::{Context as _, anyhow};
 use interceptor_common::{DropCount, DropReason};
@@ -74,6 +79,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     filter.processes.extend(watched.process);
     let mut capture = Capture::start(&args.capture_options(watched), ZONE)?;
     let mut source = capture.source()?;
+    say_where(&capture);
     let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter));
     pipeline.run(&mut source, &stop)?;
     pipeline.finish()?;
@@ -152,6 +158,14 @@ impl Args {
             ring_bytes: self.what.ring_size.0,
             ..CaptureOptions::default()
         }
+    }
+}
+
+/// Silence could mean that nothing happens or that nothing is seen; whoever waits at a terminal is told which.
+fn say_where(capture: &Capture) {
+    if io::stdout().is_terminal() && io::stderr().is_terminal() {
+        let places: Vec<String> = capture.attached().iter().map(ToString::to_string).collect();
+        eprintln!("interceptor: watching by {}; Ctrl-C ends it", places.join(", "));
     }
 }
 
