@@ -13,10 +13,12 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
-use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
+use std::{fs, net::Ipv4Addr, path::Path};
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
+
+use crate::{flow, session};
 
 pub use error::ConfigError;
 pub use keys::{Overrides, unknown_variables};
@@ -96,6 +98,8 @@ pub struct Flow {
     pub gap_timeout: Period,
     /// A connection is given up after this time without a packet.
     pub idle_timeout: Period,
+    /// A closed connection is kept for this time, for late retransmissions and the kernel's account of it.
+    pub linger: Period,
 }
 
 /// Limits of decoding and pairing.
@@ -106,6 +110,8 @@ pub struct Session {
     pub max_head: Size,
     /// Requests of one connection that may wait for their responses.
     pub pipeline_depth: Count,
+    /// Memory for the heads of one connection's open exchanges.
+    pub memory_per_flow: Size,
 }
 
 /// Metrics, health and readiness over HTTP.
@@ -174,22 +180,57 @@ impl Default for Capture {
     }
 }
 
+// The stages know what limits are good; here they get names and units.
 impl Default for Flow {
     fn default() -> Self {
+        let limits = flow::Limits::default();
         Self {
-            max_flows: Count(65_536),
-            buffer_per_flow: Size(4 << 20),
-            buffer_total: Size(64 << 20),
-            gap_bytes: Size(1 << 20),
-            gap_timeout: Period(Duration::from_secs(5)),
-            idle_timeout: Period(Duration::from_mins(5)),
+            max_flows: Count(u32::try_from(limits.flows).unwrap_or(u32::MAX)),
+            buffer_per_flow: Size(limits.flow_bytes as u64),
+            buffer_total: Size(limits.total_bytes as u64),
+            gap_bytes: Size(limits.gap_bytes as u64),
+            gap_timeout: Period(limits.gap_time),
+            idle_timeout: Period(limits.idle),
+            linger: Period(limits.linger),
+        }
+    }
+}
+
+impl From<&Flow> for flow::Limits {
+    fn from(flow: &Flow) -> Self {
+        Self {
+            flows: flow.max_flows.0 as usize,
+            flow_bytes: flow.buffer_per_flow.to_usize(),
+            total_bytes: flow.buffer_total.to_usize(),
+            gap_bytes: flow.gap_bytes.to_usize(),
+            gap_time: flow.gap_timeout.0,
+            idle: flow.idle_timeout.0,
+            linger: flow.linger.0,
+            ..Self::default()
         }
     }
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Self { max_head: Size(64 << 10), pipeline_depth: Count(128) }
+        let limits = session::Limits::default();
+        Self {
+            max_head: Size(limits.head as u64),
+            pipeline_depth: Count(u32::try_from(limits.pipeline).unwrap_or(u32::MAX)),
+            memory_per_flow: Size(limits.memory as u64),
+        }
+    }
+}
+
+impl From<&Session> for session::Limits {
+    fn from(session: &Session) -> Self {
+        Self {
+            head: session.max_head.to_usize(),
+            // Metrics need no content.
+            body: 0,
+            pipeline: session.pipeline_depth.0 as usize,
+            memory: session.memory_per_flow.to_usize(),
+        }
     }
 }
 

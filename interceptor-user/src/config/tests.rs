@@ -1,5 +1,7 @@
 mod deploy;
 
+use std::time::Duration;
+
 use clap::{Args as _, Command, FromArgMatches as _};
 
 use super::{keys::KEYS, *};
@@ -143,6 +145,14 @@ fn every_key_is_a_flag_and_a_variable_by_one_rule() {
 fn every_default_reads_back_as_itself() {
     let text = serde_json::to_string(&Config::default()).expect("serialises");
     assert_eq!(Config::parse("default", &text).expect("is valid"), Config::default());
+}
+
+#[test]
+fn the_default_limits_are_those_of_the_stages() {
+    let config = Config::default();
+    assert_eq!(flow::Limits::from(&config.flow), flow::Limits::default());
+    let limits = session::Limits::from(&config.session);
+    assert_eq!(format!("{limits:?}"), format!("{:?}", session::Limits { body: 0, ..session::Limits::default() }));
 }
 
 #[test]

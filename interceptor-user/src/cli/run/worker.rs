@@ -15,10 +15,8 @@ use super::{drain::Drain, plan::Plan};
 use crate::{
     admin::State,
     config::Config,
-    flow,
     kernel::Capture,
     pipeline::{Counts, Options, Pipeline},
-    session,
     sink::prometheus::{Metrics, Prometheus, Totals, Worker},
 };
 
@@ -63,7 +61,8 @@ pub(super) fn start(
         tracing::info!(worker = plan.name, "attached {attachment}");
     }
     let capture = Arc::new(capture);
-    let mut pipeline = Pipeline::new(options(config), Prometheus::new(Arc::clone(metrics), config.metrics.paths));
+    let options = Options { flow: (&config.flow).into(), session: (&config.session).into() };
+    let mut pipeline = Pipeline::new(options, Prometheus::new(Arc::clone(metrics), config.metrics.paths));
     let counts = Arc::clone(pipeline.counts());
     let totals = totals(counts, Arc::downgrade(&capture), u64::from(plan.options.ring_bytes));
     state.watch(Worker { name: plan.name.clone(), attachments, totals: Box::new(totals) });
@@ -79,10 +78,6 @@ pub(super) fn start(
     };
     let thread = thread::Builder::new().name(format!("capture-{zone}")).spawn(work).context("cannot start a thread")?;
     Ok(Running { name: plan.name.clone(), thread })
-}
-
-fn options(config: &Config) -> Options {
-    Options { flow: flow::Limits::default(), session: session::Limits::default() }
 }
 
 /// Reads what the pipeline publishes, and the kernel's counters while the capture lives; afterwards it gives what was

@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use super::{labels::LabelSets, process};
-use crate::model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side};
+use crate::model::{Anomalies, Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side};
 
 /// What one worker is at, and what its kernel programs counted over all CPUs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,7 +134,7 @@ impl Metrics {
             anomalies: by_label(
                 r,
                 "interceptor_anomalies_total",
-                "Exchanges with something odd about them, by what it is; an exchange may have several.",
+                "Exchanges, and connections apart from their exchanges, with something odd about them, by what it is.",
                 "anomaly",
                 Anomaly::ALL.map(Anomaly::name),
             )?,
@@ -209,7 +209,14 @@ impl Metrics {
             _ => partial,
         };
         counter.inc();
-        for anomaly in exchange.anomalies.iter() {
+        self.count_anomalies(exchange.anomalies);
+    }
+
+    fn count_anomalies(&self, anomalies: Anomalies) {
+        if anomalies.is_empty() {
+            return;
+        }
+        for anomaly in anomalies.iter() {
             if let Some(counter) = self.anomalies.get(anomaly as usize) {
                 counter.inc();
             }
@@ -220,6 +227,7 @@ impl Metrics {
         if let Some(counter) = ENDS.iter().position(|end| *end == flow.end).and_then(|at| self.flows_ended.get(at)) {
             counter.inc();
         }
+        self.count_anomalies(flow.anomalies);
         if !flow.ledger.balances() {
             self.flows_unbalanced.inc();
             tracing::warn!(flow = flow.flow.id, client = %flow.flow.client.endpoint, server = %flow.flow.server.endpoint,

@@ -243,6 +243,7 @@ fn ended_flow() -> FlowRecord {
         protocol: Protocol::Http1,
         ledger: Ledger { client, server },
         exchanges: 1,
+        anomalies: [Anomaly::Skipped].into_iter().collect(),
     }
 }
 
@@ -259,6 +260,7 @@ fn ended_flows_add_their_ledger() {
     assert_eq!(samples["interceptor_lost_bytes_total{reason=\"not_seen\"}"], 0.0);
     assert_eq!(samples["interceptor_flows_ended_total{reason=\"reset\"}"], 1.0);
     assert_eq!(samples["interceptor_flows_unbalanced_total"], 0.0);
+    assert_eq!(samples["interceptor_anomalies_total{anomaly=\"skipped\"}"], 1.0);
 }
 
 #[test]
