@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serializer, de};
 
 /// The text of a YAML scalar. A number or a truth value is taken as it would be written on a command line, so that one
 /// `FromStr` per type serves files, flags and variables, and its errors read the same everywhere.
@@ -44,6 +44,15 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
+/// Writes the text as a number where that reads back as the same text.
+pub(super) fn write<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    match (text.parse::<u64>(), text.parse::<f64>()) {
+        (Ok(number), _) if number.to_string() == text => serializer.serialize_u64(number),
+        (_, Ok(number)) if number.to_string() == text && number.is_finite() => serializer.serialize_f64(number),
+        _ => serializer.serialize_str(text),
+    }
+}
+
 /// Makes a type with `FromStr<Err = String>` and `Display` a configuration value: read by serde through [`Scalar`],
 /// written as its text, and described in the JSON Schema under the given name.
 macro_rules! scalar {
@@ -57,7 +66,7 @@ macro_rules! scalar {
 
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                $crate::config::scalar::write(&self.to_string(), serializer)
             }
         }
 
