@@ -4,6 +4,7 @@
 //! ([`toolchain`]) and a linker ([`linker`]); what is missing is installed, and said so.
 
 mod apt;
+mod bench;
 mod build;
 mod ci;
 mod doctor;
@@ -49,6 +50,8 @@ enum Command {
     Tidy,
     /// Format, lints, tidy, build, tests, docs, licences: what a change has to pass.
     Ci,
+    /// Measure speed and memory, next to other tools; results are kept in docs/benchmarks.md.
+    Bench(bench::Args),
     /// Say which compiler and linker are picked for BPF, and what is missing.
     Doctor,
 }
@@ -71,6 +74,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Test { filter } => test::run(&project, filter.as_deref()),
         Command::Tidy => tidy::check(&project).map(|()| ExitCode::SUCCESS),
         Command::Ci => Ok(ci::run(&project)),
+        Command::Bench(args) => bench::run(&project, args),
         Command::Doctor => doctor::run(&project),
     }
 }
