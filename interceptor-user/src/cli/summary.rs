@@ -162,6 +162,7 @@ mod tests {
             protocol: Protocol::Http1,
             ledger,
             exchanges: 2,
+            anomalies: Anomalies::default(),
         };
         for record in [
             Record::Exchange(Box::new(sample::exchange())),

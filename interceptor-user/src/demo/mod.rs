@@ -78,7 +78,8 @@ pub fn run(options: Options, live: impl Sink, notes: &mut impl Write, stop: &Ato
     let counts = Arc::clone(pipeline.counts());
     let (result, tally) = thread::scope(|scope| {
         let watch = Watch { client: &client, over: &over, stop };
-        let watcher = scope.spawn(|| watch.until_over(account, &counts));
+        let counts = &counts;
+        let watcher = scope.spawn(move || watch.until_over(account, counts));
         let result = pipeline.run(&mut source, &over);
         // Where the pipeline ended by itself (its reader is gone, an error), the client ends now.
         over.store(true, Relaxed);

@@ -250,6 +250,7 @@ mod tests {
             protocol: Protocol::Http1,
             ledger,
             exchanges: 2,
+            anomalies: crate::model::Anomalies::default(),
         }))
     }
 
