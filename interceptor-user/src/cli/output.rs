@@ -52,7 +52,7 @@ pub(super) enum Format {
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Color {
+pub(super) enum Color {
     #[default]
     Auto,
     Always,
@@ -110,7 +110,7 @@ impl OutputArgs {
 }
 
 impl Color {
-    fn applies(self, stdout: &Stdout) -> bool {
+    pub(super) fn applies(self, stdout: &Stdout) -> bool {
         match self {
             Self::Auto => anstream::AutoStream::choice(stdout) != anstream::ColorChoice::Never,
             Self::Always => true,

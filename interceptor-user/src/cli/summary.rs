@@ -13,6 +13,7 @@ pub(super) struct Summary {
     complete: u64,
     without_anomaly: u64,
     anomalies: [u64; Anomaly::ALL.len()],
+    flow_anomalies: [u64; Anomaly::ALL.len()],
     content: u64,
     latency: Latency,
     flows: u64,
@@ -60,6 +61,9 @@ impl Summary {
 
     fn flow(&mut self, flow: &FlowRecord) {
         self.flows += 1;
+        for anomaly in flow.anomalies.iter() {
+            self.flow_anomalies[anomaly as usize] += 1;
+        }
         self.opaque += u64::from(flow.protocol != Protocol::Http1);
         if let Some(index) = ENDS.iter().position(|end| *end == flow.end) {
             self.ends[index] += 1;
@@ -91,13 +95,16 @@ impl Sink for Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { exchanges, complete, flows, .. } = self;
-        let anomalies = Counted(Anomaly::ALL.iter().map(|anomaly| (anomaly.name(), self.anomalies[*anomaly as usize])));
+        let by_name =
+            |counts: &[u64; Anomaly::ALL.len()]| Anomaly::ALL.map(|anomaly| (anomaly.name(), counts[anomaly as usize]));
+        let anomalies = Counted(by_name(&self.anomalies).into_iter());
+        let between = Counted(by_name(&self.flow_anomalies).into_iter());
         let ends = Counted(ENDS.iter().zip(self.ends).map(|(end, count)| (end.name(), count)));
         let lost = Counted(LossReason::ALL.iter().map(|reason| (reason.name(), self.lost[*reason as usize])));
         let Self { carried, captured, parsed, reported, duplicate, content, opaque, .. } = self;
 
         writeln!(f, "exchanges   {exchanges}, complete {complete}, without anomaly {}", self.without_anomaly)?;
-        writeln!(f, "anomalies   {anomalies}")?;
+        writeln!(f, "anomalies   {anomalies}; between exchanges: {between}")?;
         write!(f, "latency    ")?;
         for (name, permille) in [("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999), ("max", 1000)] {
             write!(f, " {name} {}", Milliseconds(self.latency.permille(permille)))?;
@@ -162,7 +169,7 @@ mod tests {
             protocol: Protocol::Http1,
             ledger,
             exchanges: 2,
-            anomalies: Anomalies::default(),
+            anomalies: Anomalies::from_iter([Anomaly::Skipped]),
         };
         for record in [
             Record::Exchange(Box::new(sample::exchange())),

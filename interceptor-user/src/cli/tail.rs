@@ -1,22 +1,17 @@
 //! `interceptor tail`: exchanges as they happen.
 
-use std::{
-    fs,
-    io::{self, IsTerminal as _},
-    os::unix::fs::MetadataExt as _,
-    path::PathBuf,
-};
+mod place;
 
-use anyhow::{Context as _, anyhow};
+use std::io::{self, IsTerminal as _};
+
 use interceptor_common::{DropCount, DropReason};
 
+use self::place::Place;
 use super::{filter::FilterArgs, logging, output::OutputArgs, signal};
 use crate::{
     config::{Cgroup, Fraction, Interface, Netns, RingSize},
-    demo::pod::cgroup_root,
-    kernel::{Capture, CaptureOptions, Drops, Filters},
+    kernel::{Capture, CaptureOptions, Drops, Filters, Identity},
     pipeline::Pipeline,
-    policy::ProcessPattern,
 };
 
 const AFTER_HELP: &str = "\
@@ -74,13 +69,15 @@ struct What {
 pub fn execute(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
     logging::start();
-    let watched = Watched::of(&args.what)?;
+    let place = args.place()?;
     let mut filter = args.filter.filter();
-    filter.processes.extend(watched.process);
-    let mut capture = Capture::start(&args.capture_options(watched), ZONE)?;
+    filter.processes.extend(place.process);
+    let mut identity = Identity::new(place.netns.as_deref())?;
+    let mut capture = Capture::start(&args.capture_options(place), ZONE)?;
     let mut source = capture.source()?;
     say_where(&capture);
-    let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter));
+    let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter))
+        .with_identify(Box::new(move |info| identity.fill(info)));
     pipeline.run(&mut source, &stop)?;
     pipeline.finish()?;
     pipeline.sink().end()?;
@@ -94,62 +91,25 @@ const ZONE: u32 = 0;
 /// The kernel's list of ports has bounds, and a long one does not pay: beyond this only we look at ports.
 const KERNEL_PORTS: usize = 64;
 
-/// Where to watch, once a process is resolved to its place.
-#[derive(Debug, Default)]
-struct Watched {
-    netns: Option<PathBuf>,
-    cgroups: Vec<PathBuf>,
-    process: Option<ProcessPattern>,
-}
-
-impl Watched {
-    fn of(what: &What) -> anyhow::Result<Self> {
-        if let Some(pid) = what.pid {
-            return Self::process(pid);
-        }
-        let netns = what.netns.as_ref().map(|netns| netns.0.clone());
-        let cgroups = what.cgroup.iter().map(directory).collect::<anyhow::Result<_>>()?;
-        Ok(Self { netns, cgroups, process: None })
-    }
-
-    /// By the process's cgroup if it has one of its own; else by the interfaces of its network namespace.
-    fn process(pid: u32) -> anyhow::Result<Self> {
-        let place = PathBuf::from(format!("/proc/{pid}"));
-        let groups = fs::read_to_string(place.join("cgroup"))
-            .map_err(|error| anyhow!("cannot find process {pid}: {error}; 'ps -e' lists those there are"))?;
-        // cgroups(7): the line of v2 is the one of hierarchy 0.
-        let group = groups.lines().find_map(|line| line.strip_prefix("0::/")).filter(|path| !path.is_empty());
-        let Some(group) = group else {
-            let process = Some(ProcessPattern { pid, cgroup: None });
-            return Ok(Self { netns: Some(place.join("ns/net")), cgroups: Vec::new(), process });
-        };
-        let directory = cgroup_root()?.join(group);
-        let id = fs::metadata(&directory)
-            .with_context(|| format!("cannot find the cgroup {} of process {pid}", directory.display()))?
-            .ino();
-        Ok(Self { netns: None, cgroups: vec![directory], process: Some(ProcessPattern { pid, cgroup: Some(id) }) })
-    }
-}
-
-/// The directory that the user means: as it is, or below the cgroup v2 mount.
-fn directory(cgroup: &Cgroup) -> anyhow::Result<PathBuf> {
-    let root = cgroup_root()?;
-    let below = cgroup.0.strip_prefix("/").unwrap_or(&cgroup.0);
-    let candidates = [cgroup.0.clone(), root.join(below)];
-    let found = candidates.iter().find(|path| path.starts_with(&root) && path.is_dir());
-    found.cloned().with_context(|| {
-        format!("there is no cgroup {} below {}; 'systemd-cgls' shows those there are", below.display(), root.display())
-    })
-}
-
 impl Args {
-    fn capture_options(&self, watched: Watched) -> CaptureOptions {
+    fn place(&self) -> anyhow::Result<Place> {
+        let What { iface, netns, cgroup, pid, .. } = &self.what;
+        match pid {
+            Some(pid) => Place::of_process(*pid),
+            None if cgroup.is_empty() => {
+                Ok(Place { netns: netns.as_ref().map(|netns| netns.0.clone()), ..Place::default() })
+            }
+            None => Place::of_cgroups(cgroup, netns.as_ref(), iface.is_empty()),
+        }
+    }
+
+    fn capture_options(&self, place: Place) -> CaptureOptions {
         let ports: Vec<u16> =
             self.filter.port.iter().flat_map(|ports| ports.first..=ports.last).take(KERNEL_PORTS + 1).collect();
         CaptureOptions {
             interfaces: self.what.iface.iter().map(|name| name.0.clone()).collect(),
-            netns: watched.netns,
-            cgroups: watched.cgroups,
+            netns: place.netns,
+            cgroups: place.cgroups,
             filters: Filters {
                 ports: if ports.len() > KERNEL_PORTS { Vec::new() } else { ports },
                 ..Filters::default()
