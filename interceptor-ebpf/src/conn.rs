@@ -2,6 +2,7 @@
 
 use core::mem::MaybeUninit;
 
+use aya_log_ebpf::debug;
 use interceptor_common::{
     CaptureConfig, DIRECTION_EGRESS, DIRECTION_INGRESS, DropReason, HOOK_CGROUP_SKB, HOOK_TC, OWNER_DESTINATION,
     OWNER_SOURCE, SegmentEvent,
@@ -30,7 +31,12 @@ pub struct Hook {
 pub fn capture(skb: Skb, hook: Hook) {
     match try_capture(skb, hook) {
         Ok(()) | Err(Skip::NotTcp) => {}
-        Err(Skip::Drop(reason)) => emit::count_drop(reason, 0),
+        Err(Skip::Drop(reason)) => {
+            emit::count_drop(reason, 0);
+            if matches!(reason, DropReason::Unparseable) {
+                debug!(&skb, "unparseable packet on interface {}, direction {}", skb.ifindex(), hook.direction);
+            }
+        }
     }
 }
 

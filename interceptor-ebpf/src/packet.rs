@@ -3,6 +3,7 @@
 use core::{mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
+    EbpfContext,
     bindings::__sk_buff,
     helpers::generated::{
         bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id, bpf_skb_cgroup_id, bpf_skb_load_bytes,
@@ -102,6 +103,12 @@ struct TcpHeader {
 /// The context of TC and cgroup_skb programs.
 #[derive(Clone, Copy)]
 pub struct Skb(*mut __sk_buff);
+
+impl EbpfContext for Skb {
+    fn as_ptr(&self) -> *mut core::ffi::c_void {
+        self.0.cast()
+    }
+}
 
 impl Skb {
     #[inline(always)]

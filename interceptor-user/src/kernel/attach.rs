@@ -84,14 +84,21 @@ pub(super) fn choose(names: &[String]) -> anyhow::Result<Vec<Interface>> {
 
 /// Attaches the TC programs to one interface, by TCX where the kernel has it and `clsact` does not forbid it. Runs in
 /// the interface's namespace.
-pub(super) fn interface(ebpf: &mut Ebpf, interface: &Interface, clsact: bool) -> anyhow::Result<Hook> {
+///
+/// Notes in `qdiscs` that it added a clsact qdisc.
+pub(super) fn interface(
+    ebpf: &mut Ebpf,
+    interface: &Interface,
+    clsact: bool,
+    qdiscs: &mut Vec<i32>,
+) -> anyhow::Result<Hook> {
     leftover::remove(interface);
     let (out, into) =
         if interface.ethernet { ("intercept_out", "intercept_in") } else { ("intercept_outl3", "intercept_inl3") };
-    let hook = classifier(ebpf, out, interface, TcAttachType::Egress, clsact)?;
+    let hook = classifier(ebpf, out, interface, TcAttachType::Egress, clsact, qdiscs)?;
     // What goes over `lo` passes egress, then ingress: once is enough, and egress knows the sender's socket.
     if !interface.loopback {
-        classifier(ebpf, into, interface, TcAttachType::Ingress, clsact)?;
+        classifier(ebpf, into, interface, TcAttachType::Ingress, clsact, qdiscs)?;
     }
     Ok(hook)
 }
@@ -102,6 +109,7 @@ fn classifier(
     interface: &Interface,
     side: TcAttachType,
     clsact: bool,
+    qdiscs: &mut Vec<i32>,
 ) -> anyhow::Result<Hook> {
     let program: &mut SchedClassifier = program(ebpf, name)?;
     match program.load() {
@@ -119,7 +127,7 @@ fn classifier(
         }
     }
     match qdisc_add_clsact(&interface.name) {
-        Ok(()) => tracing::debug!(interface = interface.name, "added a clsact qdisc"),
+        Ok(()) => qdiscs.push(interface.index),
         // It may be there already; if it is not, attaching says so.
         Err(error) => tracing::debug!(interface = interface.name, %error, "clsact qdisc not added"),
     }
@@ -127,6 +135,22 @@ fn classifier(
         .attach_with_options(&interface.name, side, TcAttachOptions::Netlink(NlOptions::default()))
         .map_err(refused)?;
     Ok(Hook::Clsact)
+}
+
+/// Takes away the clsact qdiscs that we added, unless somebody uses them by now. Runs in their namespace, after our own
+/// filters are gone.
+pub(super) fn remove_qdiscs(qdiscs: &[i32]) {
+    for index in qdiscs {
+        match netlink::has_filters(*index) {
+            Ok(true) => {}
+            Ok(false) => {
+                if let Err(error) = netlink::remove_clsact(*index) {
+                    tracing::debug!(index, %error, "clsact qdisc not removed");
+                }
+            }
+            Err(error) => tracing::debug!(index, %error, "clsact qdisc stays"),
+        }
+    }
 }
 
 /// Attaches the cgroup_skb programs to a cgroup.

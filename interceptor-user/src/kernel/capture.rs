@@ -19,6 +19,9 @@ pub struct Capture {
     netns: Netns,
     feedback: Feedback,
     attached: Vec<Attachment>,
+    /// Interfaces (by index) that we added a clsact qdisc to.
+    qdiscs: Vec<i32>,
+    kernel_log: bool,
     zone: u32,
 }
 
@@ -29,13 +32,21 @@ impl Capture {
         let cookie = netns.run(|| Ok(netns::cookie()))?;
         let mut ebpf = object::load(options, cookie)?;
         let feedback = Feedback::new(&mut ebpf)?;
-        let mut capture = Self { ebpf: Some(ebpf), netns, feedback, attached: Vec::new(), zone };
+        let mut capture = Self {
+            ebpf: Some(ebpf),
+            netns,
+            feedback,
+            attached: Vec::new(),
+            qdiscs: Vec::new(),
+            kernel_log: options.kernel_log,
+            zone,
+        };
         capture.attach(options)?;
         Ok(capture)
     }
 
     fn attach(&mut self, options: &CaptureOptions) -> anyhow::Result<()> {
-        let Self { ebpf: Some(ebpf), netns, attached, .. } = self else { return Ok(()) };
+        let Self { ebpf: Some(ebpf), netns, attached, qdiscs, .. } = self else { return Ok(()) };
         for path in &options.cgroups {
             attach::cgroup_skb(ebpf, path)?;
             attached.push(Attachment { hook: Hook::CgroupSkb, place: path.display().to_string() });
@@ -43,7 +54,7 @@ impl Capture {
         if !options.interfaces.is_empty() || options.cgroups.is_empty() {
             netns.run(|| {
                 for interface in attach::choose(&options.interfaces)? {
-                    let hook = attach::interface(ebpf, &interface, options.clsact)?;
+                    let hook = attach::interface(ebpf, &interface, options.clsact, qdiscs)?;
                     attached.push(Attachment { hook, place: interface.name });
                 }
                 Ok(())
@@ -55,7 +66,8 @@ impl Capture {
     /// The reading end. There is one.
     pub fn source(&mut self) -> anyhow::Result<RingSource> {
         let ebpf = self.ebpf.as_mut().ok_or_else(|| anyhow::anyhow!("the capture is over"))?;
-        RingSource::new(maps::ring(ebpf)?, Sweep::new(ebpf, &self.feedback)?, self.zone)
+        let sweep = Sweep::new(ebpf, &self.feedback, self.kernel_log)?;
+        RingSource::new(maps::ring(ebpf)?, sweep, self.zone)
     }
 
     /// What the kernel did not hand over, and what it did.
@@ -116,9 +128,11 @@ fn attach_connections(ebpf: &mut Ebpf, attached: &mut Vec<Attachment>, options: 
 impl Drop for Capture {
     fn drop(&mut self) {
         // A clsact filter is removed by a message to the namespace that it is in.
-        let ebpf = self.ebpf.take();
-        let detached = self.netns.run(move || {
+        let Self { ebpf, netns, qdiscs, .. } = self;
+        let ebpf = ebpf.take();
+        let detached = netns.run(move || {
             drop(ebpf);
+            attach::remove_qdiscs(qdiscs);
             Ok(())
         });
         if let Err(error) = detached {

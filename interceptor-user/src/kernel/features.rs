@@ -117,7 +117,7 @@ fn effective(status: &str) -> Option<u64> {
 
 fn type_information() -> Check {
     const NAME: &str = "BTF";
-    match btf::offset_of("sock", "sk_flags") {
+    match btf::offset_of("sock_common", "skc_flags") {
         Some(_) => Check::good(NAME, "/sys/kernel/btf/vmlinux"),
         None => Check::limited(
             NAME,

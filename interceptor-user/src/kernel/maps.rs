@@ -7,6 +7,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, lpm_trie::Key},
 };
+use aya_log::EbpfLogger;
 use interceptor_common::{
     CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey, SocketEvent, TupleKey,
 };
@@ -128,14 +129,17 @@ pub struct Sweep {
     /// What was reported of each entry. Entries are never taken out of `lost` (older kernels cannot read and remove in
     /// one step, and bytes added between the two would be gone): the difference is what is new.
     reported: Seen<LostKey, u64>,
+    /// Writes what the programs logged, where they were asked to.
+    log: Option<Box<dyn FnMut() + Send>>,
 }
 
 impl Sweep {
     /// The reasons for which bytes or socket events wait in these maps.
     const REASONS: [DropReason; 3] = [DropReason::RingFull, DropReason::Oversized, DropReason::HelperFailed];
 
-    pub(super) fn new(ebpf: &mut Ebpf, feedback: &Feedback) -> anyhow::Result<Self> {
+    pub(super) fn new(ebpf: &mut Ebpf, feedback: &Feedback, kernel_log: bool) -> anyhow::Result<Self> {
         Ok(Self {
+            log: if kernel_log { Some(logger(ebpf)?) } else { None },
             drops: Arc::clone(&feedback.drops),
             lost: take(ebpf, "LOST")?,
             missed: take(ebpf, "MISSED_SOCKETS")?,
@@ -150,6 +154,9 @@ impl Sweep {
         mut lost: impl FnMut(&LostKey, u64),
         mut missed: impl FnMut(&SocketEvent),
     ) -> anyhow::Result<()> {
+        if let Some(log) = &mut self.log {
+            log();
+        }
         let mut dropped = 0;
         for reason in Self::REASONS {
             dropped += sum(&per_cpu(&self.drops, reason as u32)?).packets;
@@ -179,6 +186,12 @@ impl Sweep {
         }
         Ok(())
     }
+}
+
+/// Passes the programs' log on to `tracing`, each time it is called.
+fn logger(ebpf: &mut Ebpf) -> anyhow::Result<Box<dyn FnMut() + Send>> {
+    let mut logger = EbpfLogger::init(ebpf).context("cannot read the programs' log")?;
+    Ok(Box::new(move || logger.flush()))
 }
 
 /// The ring itself.

@@ -111,6 +111,17 @@ fn filter(body: &[u8]) -> Option<Filter> {
     })
 }
 
+/// Does anybody have a filter, of whatever kind, under an interface's clsact qdisc?
+pub(super) fn has_filters(index: i32) -> io::Result<bool> {
+    let mut found = false;
+    for egress in [false, true] {
+        request(RTM_GETTFILTER, NLM_F_DUMP, &tc_message(index, 0, side(egress)), |kind, _| {
+            found |= kind == RTM_NEWTFILTER;
+        })?;
+    }
+    Ok(found)
+}
+
 /// Removes the clsact qdisc of an interface.
 pub(super) fn remove_clsact(index: i32) -> io::Result<()> {
     request(RTM_DELQDISC, NLM_F_ACK, &tc_message(index, CLSACT & 0xffff_0000, CLSACT), |_, _| {})

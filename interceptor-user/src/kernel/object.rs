@@ -16,13 +16,17 @@ pub(super) fn load(options: &CaptureOptions, netns_cookie: u64) -> anyhow::Resul
     // Before 5.11 maps count against RLIMIT_MEMLOCK. If it cannot be raised, the load says so.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     // Without it the count of received bytes may be one too low after a half-close.
-    let sk_flags_at = super::btf::offset_of("sock", "sk_flags").unwrap_or(0);
+    let sk_flags_at = super::btf::offset_of("sock_common", "skc_flags").unwrap_or(0);
+    // At level 0 the verifier removes the log statements, and their ring may be as small as can be.
+    let (log_level, log_bytes) = if options.kernel_log { (aya_log::Level::Debug as u8, 128 << 10) } else { (0, 4096) };
     let mut ebpf = EbpfLoader::new()
         .btf(None)
         .map_max_entries("EVENTS", options.ring_size())
         .map_max_entries("PORTS", entries(filters.ports.len()))
         .map_max_entries("CIDRS", entries(filters.cidrs.len()))
         .map_max_entries("CGROUPS", entries(filters.cgroups.len()))
+        .map_max_entries("AYA_LOGS", log_bytes)
+        .override_global(aya_log::LEVEL, &log_level, true)
         .override_global("NETNS_COOKIE", &netns_cookie, true)
         .override_global("SK_FLAGS_AT", &sk_flags_at, true)
         .load(OBJECT)

@@ -1,0 +1,210 @@
+//! What tests need around them: connections, namespaces, cgroups, payload. Everything is removed on drop.
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow, ensure};
+use interceptor::{
+    kernel::{CaptureOptions, Filters, cgroup},
+    model::Endpoint,
+};
+use nix::sched::{CloneFlags, setns};
+
+/// Bytes in which every place can be told from every other.
+pub(crate) fn payload(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Options for one interface and the flows of one port.
+pub(crate) fn options(interface: &str, port: u16) -> CaptureOptions {
+    CaptureOptions {
+        interfaces: vec![interface.to_owned()],
+        filters: Filters { ports: vec![port], ..Filters::default() },
+        ..CaptureOptions::default()
+    }
+}
+
+pub(crate) fn listen(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen at {address}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// The ends of an exchange of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    pub(crate) client: Endpoint,
+    pub(crate) server: Endpoint,
+}
+
+/// The client sends `request` and closes its side; the server reads it all, sends `response`, and closes.
+pub(crate) fn exchange(
+    listener: &TcpListener,
+    connect: impl FnOnce() -> anyhow::Result<TcpStream> + Send,
+    request: &[u8],
+    response: &[u8],
+) -> anyhow::Result<Ends> {
+    thread::scope(|scope| {
+        let server = scope.spawn(|| -> anyhow::Result<()> {
+            let (mut stream, _) = listener.accept()?;
+            // Both ways at once, so that neither side waits for the other with its buffers full.
+            let mut writer = stream.try_clone()?;
+            let sender = scope.spawn(move || writer.write_all(response));
+            let mut received = Vec::new();
+            stream.read_to_end(&mut received)?;
+            ensure!(received == request, "the server received something else");
+            sender.join().map_err(|_| anyhow!("the server's sender panicked"))??;
+            Ok(())
+        });
+        let mut stream = connect()?;
+        let ends = Ends { client: stream.local_addr()?.into(), server: stream.peer_addr()?.into() };
+        let mut writer = stream.try_clone()?;
+        let sender = scope.spawn(move || -> anyhow::Result<()> {
+            writer.write_all(request)?;
+            Ok(writer.shutdown(std::net::Shutdown::Write)?)
+        });
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received)?;
+        ensure!(received == response, "the client received something else");
+        sender.join().map_err(|_| anyhow!("the client's sender panicked"))??;
+        server.join().map_err(|_| anyhow!("the server panicked"))??;
+        Ok(ends)
+    })
+}
+
+fn unique() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}x{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
+}
+
+fn ip(arguments: &str) -> anyhow::Result<()> {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().context("cannot run ip (iproute2)")?;
+    ensure!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// A network namespace, joined to ours by a veth pair.
+pub(crate) struct Pod {
+    name: String,
+    /// Our end of the pair.
+    pub(crate) outside: String,
+    /// Its end.
+    pub(crate) inside: String,
+    /// Our addresses, then its.
+    pub(crate) host: [IpAddr; 2],
+    pub(crate) pod: [IpAddr; 2],
+}
+
+impl Pod {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        static SUBNET: AtomicU32 = AtomicU32::new(0);
+        let unique = unique();
+        // Of 198.18.0.0/15, set aside for tests (RFC 2544); the PID keeps parallel runs apart.
+        let subnet = (std::process::id() * 7 + SUBNET.fetch_add(1, Relaxed)) % (1 << 15) * 4;
+        let v4 = |host: u32| IpAddr::from((0xc612_0000_u32 + subnet + host).to_be_bytes());
+        let v6 = |host: u16| IpAddr::from([0xfd00, 0x7e57, (subnet >> 16) as u16, subnet as u16, 0, 0, 0, host]);
+        let pod = Self {
+            name: format!("ik{unique}"),
+            outside: format!("iko{unique}"),
+            inside: format!("iki{unique}"),
+            host: [v4(1), v6(1)],
+            pod: [v4(2), v6(2)],
+        };
+        let Self { name, outside, inside, .. } = &pod;
+        ip(&format!("netns add {name}"))?;
+        ip(&format!("link add {outside} type veth peer name {inside} netns {name}"))?;
+        for (address, bits) in pod.host.iter().zip([30, 64]) {
+            ip(&format!("addr add {address}/{bits} dev {outside}{}", nodad(*address)))?;
+        }
+        for (address, bits) in pod.pod.iter().zip([30, 64]) {
+            ip(&format!("-n {name} addr add {address}/{bits} dev {inside}{}", nodad(*address)))?;
+        }
+        ip(&format!("link set {outside} up"))?;
+        ip(&format!("-n {name} link set {inside} up"))?;
+        ip(&format!("-n {name} link set lo up"))?;
+        Ok(pod)
+    }
+
+    pub(crate) fn netns(&self) -> PathBuf {
+        Path::new("/run/netns").join(&self.name)
+    }
+
+    /// Runs `work` inside.
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        let file = File::open(self.netns())?;
+        thread::scope(|scope| {
+            let inside = scope.spawn(move || {
+                setns(&file, CloneFlags::CLONE_NEWNET)?;
+                work()
+            });
+            inside.join().map_err(|_| anyhow!("the thread in the namespace panicked"))?
+        })
+    }
+}
+
+fn nodad(address: IpAddr) -> &'static str {
+    if address.is_ipv6() { " nodad" } else { "" }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        // The pair goes with the namespace, but later.
+        for arguments in [format!("link del {}", self.outside), format!("netns del {}", self.name)] {
+            if let Err(error) = ip(&arguments) {
+                eprintln!("{error:#}");
+            }
+        }
+    }
+}
+
+/// A cgroup of version 2.
+pub(crate) struct Group(pub(crate) PathBuf);
+
+impl Group {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let path = cgroup::mount().context("no cgroup v2 mount")?.join(format!("interceptor-test-{}", unique()));
+        fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// Runs `work` while this process is in the cgroup: the sockets that it makes stay there.
+    pub(crate) fn run<T>(&self, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let before = cgroup::of_pid(std::process::id())?;
+        let join = |path: &Path| fs::write(path.join("cgroup.procs"), std::process::id().to_string());
+        join(&self.0)?;
+        let result = work();
+        join(&before)?;
+        result
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // A process that was moved out may still be seen inside for a moment.
+        for _ in 0..50 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        eprintln!("{} stays", self.0.display());
+    }
+}

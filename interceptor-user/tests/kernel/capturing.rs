@@ -1,0 +1,168 @@
+//! Byte for byte: what the programs hand over is what the applications wrote.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use interceptor::{
+    kernel::{Capture, CaptureOptions},
+    model::{Endpoint, Owner},
+};
+
+use crate::{
+    Test,
+    bed::{Ends, Group, Pod, exchange, listen, options, payload},
+    collect::Collected,
+};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        ("tc_on_lo_is_byte_exact_from_one_byte_to_ten_megabytes", lo),
+        ("tc_on_lo_takes_ipv6", lo_ipv6),
+        ("tc_on_a_veth_outside_the_pod", veth_outside),
+        ("tc_on_a_veth_inside_another_namespace", veth_inside),
+        ("cgroup_skb_is_byte_exact_with_cookies_both_ways", cgroup_skb),
+        ("a_flow_that_was_open_before_is_taken_from_where_we_joined", joined),
+    ]
+}
+
+const LENGTHS: [usize; 10] = [1, 151, 152, 153, 1000, 30 * 1024, 60 * 1024 + 1, 100_000, 1 << 20, 10 << 20];
+
+/// Exchanges bytes of many lengths while capturing, and compares.
+fn byte_exact(options: &CaptureOptions, listen_at: &str, lengths: &[usize]) -> anyhow::Result<()> {
+    let (listener, address) = listen(listen_at)?;
+    let mut options = options.clone();
+    options.filters.ports = vec![address.port()];
+    options.ring_bytes = 64 << 20;
+    let mut capture = Capture::start(&options, 3)?;
+    let mut source = capture.source()?;
+    for (round, len) in lengths.iter().enumerate() {
+        let (request, response) = (payload(*len, round as u64), payload(*len, !(round as u64)));
+        let mut collected = Collected::default();
+        let ends = exchange(&listener, || Ok(TcpStream::connect(address)?), &request, &response)?;
+        collected.until(&mut source, |seen| seen.over(ends.client, ends.server))?;
+        compare(&collected, ends, &request, &response).with_context(|| format!("{len} bytes"))?;
+        let all: Vec<_> = collected.segments.values().flatten().collect();
+        ensure!(all.iter().all(|kept| kept.zone == 3 && kept.interface == 1), "not of this zone and `lo`");
+        ensure!(
+            all.iter().all(|kept| matches!(kept.socket, Some((Owner::Source, cookie, _)) if cookie != 0)),
+            "a sender's socket is not known"
+        );
+        ensure!(all.iter().all(|kept| kept.wire_len as usize == kept.payload.len()), "something was cut");
+    }
+    ensure!(capture.drops()?.by_reason.iter().all(|(reason, _)| {
+        let count = capture.drops().map(|drops| drops.total(*reason).bytes).unwrap_or(1);
+        count == 0
+    }));
+    Ok(())
+}
+
+fn compare(collected: &Collected, ends: Ends, request: &[u8], response: &[u8]) -> anyhow::Result<()> {
+    ensure!(collected.stream(ends.client, ends.server).context("request")? == request, "the request differs");
+    ensure!(collected.stream(ends.server, ends.client).context("response")? == response, "the response differs");
+    Ok(())
+}
+
+fn lo() -> anyhow::Result<()> {
+    let options = CaptureOptions { interfaces: vec!["lo".to_owned()], ..CaptureOptions::default() };
+    byte_exact(&options, "127.0.0.1:0", &LENGTHS)
+}
+
+fn lo_ipv6() -> anyhow::Result<()> {
+    let options = CaptureOptions { interfaces: vec!["lo".to_owned()], ..CaptureOptions::default() };
+    byte_exact(&options, "[::1]:0", &[1, 1000, 10 << 20])
+}
+
+/// A server in a pod, a client outside, the capture at either end of the pair.
+fn veth(options: impl Fn(&Pod) -> CaptureOptions) -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    for address in pod.pod {
+        let listener = pod.run(|| Ok(std::net::TcpListener::bind(SocketAddr::new(address, 0))?))?;
+        let server = listener.local_addr()?;
+        let mut options = options(&pod);
+        options.filters.ports = vec![server.port()];
+        options.ring_bytes = 64 << 20;
+        let mut capture = Capture::start(&options, 1)?;
+        let mut source = capture.source()?;
+        let (request, response) = (payload(100_000, 1), payload(5 << 20, 2));
+        let ends = exchange(&listener, || Ok(TcpStream::connect(server)?), &request, &response)?;
+        let mut collected = Collected::default();
+        collected.until(&mut source, |seen| seen.over(ends.client, ends.server))?;
+        compare(&collected, ends, &request, &response)?;
+        // One pass each: nothing is there twice, but for what TCP itself sent twice.
+        let captured: usize = collected.segments.values().flatten().map(|kept| kept.payload.len()).sum();
+        let carried = request.len() + response.len();
+        ensure!(captured < carried + carried / 10, "{captured} bytes captured of {carried}");
+    }
+    Ok(())
+}
+
+fn veth_outside() -> anyhow::Result<()> {
+    veth(|pod| CaptureOptions { interfaces: vec![pod.outside.clone()], ..CaptureOptions::default() })
+}
+
+fn veth_inside() -> anyhow::Result<()> {
+    veth(|pod| CaptureOptions {
+        interfaces: vec![pod.inside.clone()],
+        netns: Some(pod.netns()),
+        ..CaptureOptions::default()
+    })
+}
+
+fn cgroup_skb() -> anyhow::Result<()> {
+    let group = Group::new()?;
+    let id = interceptor::kernel::cgroup::id(&group.0)?;
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        // The server is inside, the client is not.
+        let (listener, server) = group.run(|| listen(address))?;
+        let options =
+            CaptureOptions { cgroups: vec![group.0.clone()], ring_bytes: 64 << 20, ..CaptureOptions::default() };
+        let mut capture = Capture::start(&options, 0)?;
+        ensure!(!capture.attached().iter().any(|attachment| attachment.place == "lo"), "attached to `lo` too");
+        let mut source = capture.source()?;
+        let (request, response) = (payload(300_000, 5), payload(5 << 20, 6));
+        let ends = exchange(&listener, || Ok(TcpStream::connect(server)?), &request, &response)?;
+        let mut collected = Collected::default();
+        collected.until(&mut source, |seen| seen.over(ends.client, ends.server))?;
+        compare(&collected, ends, &request, &response)?;
+        let mut cookies = Vec::new();
+        for ((sender, _), kept) in &collected.segments {
+            let owner = if *sender == ends.server { Owner::Source } else { Owner::Destination };
+            for kept in kept.iter().filter(|kept| !kept.payload.is_empty()) {
+                let (found, cookie, cgroup) = kept.socket.context("data without a socket")?;
+                ensure!(found == owner && cgroup == id, "{found:?} in {cgroup}, expected {owner:?} in {id}");
+                cookies.push(cookie);
+            }
+        }
+        cookies.sort_unstable();
+        cookies.dedup();
+        ensure!(cookies.len() == 1 && cookies[0] != 0, "the server's socket has the cookies {cookies:?}");
+    }
+    Ok(())
+}
+
+fn joined() -> anyhow::Result<()> {
+    let (listener, address) = listen("127.0.0.1:0")?;
+    let mut client = TcpStream::connect(address)?;
+    let (mut server, _) = listener.accept()?;
+    client.write_all(b"before")?;
+    server.read_exact(&mut [0; 6])?;
+    let mut capture = Capture::start(&options("lo", address.port()), 0)?;
+    let mut source = capture.source()?;
+    thread::sleep(Duration::from_millis(20));
+    client.write_all(b"after")?;
+    server.read_exact(&mut [0; 5])?;
+    let (from, to): (Endpoint, Endpoint) = (client.local_addr()?.into(), address.into());
+    drop((client, server));
+    let mut collected = Collected::default();
+    collected.until(&mut source, |seen| seen.over(from, to))?;
+    let first = collected.segments.get(&(from, to)).and_then(|kept| kept.first()).context("nothing captured")?;
+    ensure!(first.payload == b"after", "first is {first:?}");
+    ensure!(collected.stream_from(from, to, first.seq)? == b"after");
+    ensure!(IpAddr::from([127, 0, 0, 1]) == from.ip());
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! What is filtered is not there, what is not filtered is whole, and both are counted.
+
+use std::{
+    collections::HashSet,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use interceptor::{
+    kernel::{Capture, CaptureOptions, Filters, cgroup},
+    model::LossReason,
+};
+use interceptor_common::DropReason;
+
+use crate::{
+    Test,
+    bed::{Ends, Group, exchange, listen, options, payload},
+    collect::{Collected, Kept},
+};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        ("ports_are_filtered", ports),
+        ("networks_are_filtered", networks),
+        ("cgroups_are_filtered_with_those_below", cgroups),
+        ("directions_are_filtered", directions),
+        ("a_sample_takes_flows_whole_or_not_at_all", sample),
+        ("the_payload_limit_cuts_and_says_so", payload_limit),
+        ("a_flow_that_is_cut_off_gives_lengths_only_until_it_is_taken_up_again", cut_off),
+    ]
+}
+
+/// One exchange over `lo` under these options; gives what was captured of it once `time` has passed.
+fn captured(options: &CaptureOptions) -> anyhow::Result<(Collected, Ends, interceptor::kernel::Drops)> {
+    let (listener, address) = listen("127.0.0.1:0")?;
+    let mut capture = Capture::start(options, 0)?;
+    let mut source = capture.source()?;
+    let ends = exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong")?;
+    let mut collected = Collected::default();
+    collected.for_a_while(&mut source, Duration::from_millis(200))?;
+    let drops = capture.drops()?;
+    Ok((collected, ends, drops))
+}
+
+fn has(collected: &Collected, ends: Ends) -> bool {
+    let directions = [(ends.client, ends.server), (ends.server, ends.client)];
+    directions.iter().any(|key| collected.segments.contains_key(key))
+}
+
+fn on_lo(filters: Filters) -> CaptureOptions {
+    CaptureOptions { interfaces: vec!["lo".to_owned()], filters, ..CaptureOptions::default() }
+}
+
+fn ports() -> anyhow::Result<()> {
+    // No test listens at the discard port.
+    let (collected, ends, drops) = captured(&on_lo(Filters { ports: vec![9], ..Filters::default() }))?;
+    ensure!(!has(&collected, ends), "captured in spite of the filter");
+    ensure!(collected.sockets.iter().all(|report| report.local != ends.client), "reported in spite of the filter");
+    ensure!(drops.total(DropReason::Filtered).packets > 0, "not counted");
+    Ok(())
+}
+
+fn networks() -> anyhow::Result<()> {
+    for (network, expected) in [("127.0.0.0/8", true), ("127.0.0.1", true), ("10.0.0.0/8", false), ("::1/128", false)] {
+        let (collected, ends, _) = captured(&on_lo(Filters { cidrs: vec![network.parse()?], ..Filters::default() }))?;
+        ensure!(has(&collected, ends) == expected, "{network}");
+        ensure!(collected.closed(ends.client, ends.server).is_some() == expected, "{network}: report");
+    }
+    Ok(())
+}
+
+fn cgroups() -> anyhow::Result<()> {
+    let (parent, other) = (Group::new()?, Group::new()?);
+    let child = Group(parent.0.join("child"));
+    std::fs::create_dir(&child.0)?;
+    let listening = child.run(|| listen("127.0.0.1:0"))?;
+    for (group, expected) in [(&parent, true), (&child, true), (&other, false)] {
+        let filters = Filters { cgroups: vec![cgroup::id(&group.0)?], ..Filters::default() };
+        let mut capture = Capture::start(&on_lo(filters), 0)?;
+        let mut source = capture.source()?;
+        let (listener, address) = &listening;
+        let ends = exchange(listener, || Ok(TcpStream::connect(*address)?), b"ping", b"pong")?;
+        let mut collected = Collected::default();
+        collected.for_a_while(&mut source, Duration::from_millis(200))?;
+        // On `lo` the sender's cgroup is known: the server is inside, the client is not.
+        let sent = collected.segments.contains_key(&(ends.server, ends.client));
+        ensure!(sent == expected, "{}", group.0.display());
+        ensure!(!collected.segments.contains_key(&(ends.client, ends.server)), "the client is not inside");
+    }
+    drop(listening);
+    drop(child);
+    Ok(())
+}
+
+fn directions() -> anyhow::Result<()> {
+    let (collected, ends, drops) = captured(&on_lo(Filters { no_egress: true, ..Filters::default() }))?;
+    // `lo` is captured on egress.
+    ensure!(!has(&collected, ends) && drops.total(DropReason::Filtered).packets > 0);
+    let (collected, ends, _) = captured(&on_lo(Filters { no_ingress: true, ..Filters::default() }))?;
+    ensure!(has(&collected, ends));
+    Ok(())
+}
+
+fn sample() -> anyhow::Result<()> {
+    const FLOWS: usize = 200;
+    let (listener, address) = listen("127.0.0.1:0")?;
+    let mut capture = Capture::start(&CaptureOptions { sample: 0.5, ..options("lo", address.port()) }, 0)?;
+    let mut source = capture.source()?;
+    let mut all = Vec::new();
+    for _ in 0..FLOWS {
+        all.push(exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong")?);
+    }
+    let mut collected = Collected::default();
+    collected.for_a_while(&mut source, Duration::from_millis(300))?;
+    let mut taken = 0;
+    for ends in all {
+        let both = [(ends.client, ends.server), (ends.server, ends.client)];
+        let there: HashSet<_> = both.iter().map(|key| collected.segments.contains_key(key)).collect();
+        ensure!(there.len() == 1, "one direction only");
+        let reported = collected.closed(ends.client, ends.server).is_some();
+        ensure!(there.contains(&reported), "packets and reports disagree");
+        if reported {
+            taken += 1;
+            ensure!(collected.stream(ends.client, ends.server)? == b"ping");
+            ensure!(collected.stream(ends.server, ends.client)? == b"pong");
+        }
+    }
+    // Six standard deviations of a fair coin.
+    ensure!((58..=142).contains(&taken), "{taken} of {FLOWS} flows");
+    ensure!(capture.drops()?.total(DropReason::Sampled).packets > 0, "not counted");
+    Ok(())
+}
+
+fn payload_limit() -> anyhow::Result<()> {
+    // Within a piece, at its end, at the end of the next, and beyond.
+    for limit in [10, 30 * 1024, 60 * 1024, 40_000] {
+        let (listener, address) = listen("127.0.0.1:0")?;
+        let mut capture = Capture::start(&CaptureOptions { payload_limit: limit, ..options("lo", address.port()) }, 0)?;
+        let mut source = capture.source()?;
+        let request = payload(500_000, 9);
+        let ends = exchange(&listener, || Ok(TcpStream::connect(address)?), &request, b"ok")?;
+        let mut collected = Collected::default();
+        collected.until(&mut source, |seen| seen.over(ends.client, ends.server))?;
+        let kept = &collected.segments[&(ends.client, ends.server)];
+        let first = kept.first().context("no SYN")?.seq.wrapping_add(1);
+        for Kept { seq, payload, .. } in kept.iter().filter(|kept| !kept.payload.is_empty()) {
+            let at = seq.wrapping_sub(first) as usize;
+            ensure!(request[at..at + payload.len()] == **payload, "limit {limit}: differs at {at}");
+        }
+        let wire: u64 = kept.iter().map(|kept| u64::from(kept.wire_len)).sum();
+        let taken: u64 = kept.iter().map(|kept| kept.payload.len() as u64).sum();
+        ensure!(wire >= request.len() as u64, "limit {limit}: {wire} bytes on the wire");
+        let dropped = capture.drops()?.total(DropReason::PayloadLimit).bytes;
+        ensure!(dropped > 0 && wire - taken == dropped, "limit {limit}: {wire} - {taken} is not {dropped}");
+    }
+    Ok(())
+}
+
+fn cut_off() -> anyhow::Result<()> {
+    let (listener, address) = listen("127.0.0.1:0")?;
+    let mut capture = Capture::start(&options("lo", address.port()), 0)?;
+    let mut source = capture.source()?;
+    let mut client = TcpStream::connect(address)?;
+    let (mut server, _) = listener.accept()?;
+    let (from, to) = (client.local_addr()?.into(), address.into());
+    let mut send = |bytes: &[u8]| -> anyhow::Result<()> {
+        client.write_all(bytes)?;
+        server.read_exact(&mut vec![0; bytes.len()])?;
+        server.write_all(b"answer")?;
+        Ok(client.read_exact(&mut [0; 6])?)
+    };
+    send(b"first")?;
+    capture.cut_off(from, to, true)?;
+    send(b"second")?;
+    capture.cut_off(from, to, false)?;
+    send(b"third")?;
+    drop(client);
+    drop(server);
+    let mut collected = Collected::default();
+    collected.until(&mut source, |seen| seen.over(from, to))?;
+    let seen: Vec<_> = collected.segments[&(from, to)]
+        .iter()
+        .filter(|kept| kept.wire_len != 0)
+        .map(|kept| (kept.payload.as_slice(), kept.wire_len))
+        .collect();
+    ensure!(seen == [(&b"first"[..], 5), (b"", 6), (b"third", 5)], "{seen:?}");
+    ensure!(collected.stream(to, from)? == b"answeransweranswer", "the other direction was cut off too");
+    ensure!(capture.drops()?.total(DropReason::CutOff).bytes == 6);
+    ensure!(collected.losses.iter().all(|loss| loss.reason != LossReason::CutOff), "reported twice");
+    Ok(())
+}
