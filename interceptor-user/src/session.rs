@@ -133,6 +133,19 @@ impl Session {
         }
     }
 
+    /// Bytes of memory held for the flow, beside the session itself.
+    pub fn memory(&self) -> usize {
+        match &self.state {
+            State::New | State::Opaque => 0,
+            State::Detecting(held) => {
+                size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
+            }
+            State::Talking(talk) => {
+                size_of::<Talk>() + talk.requests.memory() + talk.responses.memory() + talk.pairing.memory()
+            }
+        }
+    }
+
     /// A chunk of a flow of which we do not know what it speaks, or that we do not decode.
     fn first_chunks(
         &mut self,

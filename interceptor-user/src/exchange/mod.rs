@@ -67,6 +67,12 @@ impl Pairing {
         self.queue.len() as u32
     }
 
+    /// Bytes of memory held beside the pairing itself.
+    pub fn memory(&self) -> usize {
+        let spilled = if self.queue.spilled() { self.queue.capacity() * size_of::<Open>() } else { 0 };
+        spilled + self.queue.iter().map(Open::memory).sum::<usize>()
+    }
+
     /// How many exchanges there were, open ones included.
     pub const fn count(&self) -> u64 {
         self.count

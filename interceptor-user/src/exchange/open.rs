@@ -82,6 +82,14 @@ impl Open {
         }
     }
 
+    /// Bytes of memory that it holds.
+    pub(super) fn memory(&self) -> usize {
+        let parts = [&self.exchange.request, &self.exchange.response];
+        let fields = |part: &Part| part.head.fields.memory() + part.trailers.memory();
+        let heads = parts.into_iter().flatten().map(fields).sum::<usize>();
+        size_of::<Exchange>() + heads + self.request_body.capacity() + self.response_body.capacity()
+    }
+
     /// Keeps what `limit` allows for one body, and `room` for all.
     pub(super) fn body(&mut self, role: Role, piece: &[u8], time: Timestamp, limit: usize, room: usize) {
         let Some(part) = self.part(role) else { return };

@@ -104,6 +104,13 @@ impl Decoder {
         }
     }
 
+    /// Bytes of memory held beside the decoder itself.
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Http1(decoder) => decoder.memory(),
+        }
+    }
+
     /// Bytes that became part of a message.
     pub fn parsed(&self) -> u64 {
         match self {

@@ -35,6 +35,11 @@ impl Buffer {
         self.len() == 0
     }
 
+    /// Bytes of memory that it holds.
+    pub(super) const fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Adds `more`. What was taken off is dropped once it is as much as what is left.
     pub(super) fn extend(&mut self, more: &[u8]) {
         if self.start > 0 && self.start >= self.len() {

@@ -152,6 +152,17 @@ pub(super) fn find(role: Role, bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// Where the last line begins that is a start line, but for the first one.
+pub(super) fn last_start(role: Role, head: &[u8]) -> Option<usize> {
+    let begins = match role {
+        Role::Request => request,
+        Role::Response => response,
+    };
+    memchr::memrchr_iter(b'\n', head)
+        .map(|feed| feed + 1)
+        .find(|start| head.get(*start..).is_some_and(|line| begins(line) == Fit::Yes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,7 +47,8 @@ use crate::model::{Anomalies, Anomaly, Chunk, Message, Protocol, Timestamp};
 
 /// How much is added to the buffer before it is looked at again, so that little of what follows a head is copied.
 const PIECE: usize = 2048;
-/// Heads that are tried for one empty line while searching: a bound on the work that hostile bytes cause.
+/// Heads that are tried for one empty line while searching, the last of them where its last start line is: a bound on
+/// the work that hostile bytes cause.
 const ATTEMPTS: u8 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +135,11 @@ impl Decoder {
     /// Bytes that became part of none.
     pub const fn reported(&self) -> u64 {
         self.reported
+    }
+
+    /// Bytes of memory held beside the decoder itself.
+    pub const fn memory(&self) -> usize {
+        self.buffer.memory()
     }
 
     /// See [`super::Decoder::next`].

@@ -27,8 +27,13 @@ impl Decoder {
                             self.buffer.clear();
                             return Some(self.begin_message(parsed, end, context));
                         }
+                        let last_line = line::last_start(self.role, head);
                         self.buffer.attempts += 1;
-                        self.skip(if self.buffer.attempts < ATTEMPTS { 1 } else { end });
+                        self.skip(match self.buffer.attempts {
+                            1..ATTEMPTS => 1,
+                            ATTEMPTS => last_line.unwrap_or(end),
+                            _ => end,
+                        });
                     }
                 }
             }
