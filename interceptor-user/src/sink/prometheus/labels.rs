@@ -199,7 +199,7 @@ impl<'a> Labels<'a> {
         if self.fold == Fold::All {
             return;
         }
-        key.extend_from_slice(&[self.method() as u8, self.version() as u8, self.error() as u8]);
+        key.extend_from_slice(&[self.method() as u8, self.version(), self.error() as u8]);
         key.extend_from_slice(&self.status().unwrap_or(0).to_be_bytes());
         if self.fold == Fold::Nothing {
             let target = self.exchange.request.as_ref().and_then(|request| request.head.target());

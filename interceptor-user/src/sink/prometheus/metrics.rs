@@ -289,7 +289,7 @@ impl Sampled {
         self.flows_open.set(signed(sum(|totals| totals.open_flows)));
         raise(&self.flows_opened, sum(|totals| totals.flows_opened));
         raise(&self.polls, sum(|totals| totals.polls));
-        self.label_sets.set(label_sets as i64);
+        self.label_sets.set(signed(label_sets as u64));
         for reason in DropReason::ALL {
             let dropped = totals.iter().filter_map(|totals| totals.dropped.get(reason as usize));
             let counter = |counters: &IntCounterVec| counters.with_label_values(&[reason.name()]);

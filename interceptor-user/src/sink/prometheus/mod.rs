@@ -92,6 +92,7 @@ impl Handles {
             self.duration.observe(duration.as_secs_f64());
         }
         // The size of a body that was not seen to end is not known.
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 8 PiB")]
         let size = |part: &Part| part.ended.then(|| (part.body_size + part.body_missing) as f64);
         if let Some(size) = exchange.request.as_ref().and_then(size) {
             self.request_size.observe(size);
