@@ -98,7 +98,7 @@ CASES = {
     "get": (NGINX, lambda: curl(at(NGINX, "/index.html")), []),
     "keep_alive": (NGINX, lambda: curl(*[at(NGINX, f"/{path}") for path in ["index.html", "missing", "nothing"]]), []),
     "head": (NGINX, lambda: curl("--head", at(NGINX, "/index.html"), "--next", "-s", at(NGINX, "/index.html")), []),
-    "not_modified": (NGINX, lambda: curl("-z", "2030-01-01", at(NGINX, "/index.html"), at(NGINX, "/nothing")), []),
+    "not_modified": (NGINX, lambda: curl("-z", "Tue, 14 Nov 2023 22:13:20 GMT", at(NGINX, "/index.html"), at(NGINX, "/nothing")), []),
     "gzip": (NGINX, lambda: curl("--compressed", at(NGINX, "/words.txt")), []),
     "ipv6": (NGINX, lambda: curl("-g", at(NGINX, "/index.html", "[::1]")), []),
     "pipelined": (NGINX, pipelined, []),

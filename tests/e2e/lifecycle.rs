@@ -8,11 +8,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use aya::programs::{SchedClassifier, TcAttachType};
 use interceptor::demo::pod::Pair;
 use interceptor_tests::{Case, Need, Process, Tail, interceptor, until};
 use nix::sys::signal::Signal;
 
-use super::{Bed, NEEDS, curl};
+use super::{Bed, INTERFACE, NEEDS, curl};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -29,15 +30,20 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// What is attached in the server pod, as bpftool lists it.
+/// What is attached in the server pod: clsact filters and cgroup programs as bpftool lists them, and TCX programs, which
+/// not every bpftool knows (nor every kernel).
 fn attached(pods: &Pair) -> Result<(String, String)> {
+    let tcx = pods.server.namespace().enter(|| {
+        let of = |direction| SchedClassifier::query_tcx(INTERFACE, direction).map_or(0, |(_, programs)| programs.len());
+        Ok(of(TcAttachType::Ingress) + of(TcAttachType::Egress))
+    })?;
     let list = |arguments: &[&str]| -> Result<String> {
         let mut command = pods.server.command("bpftool")?;
         let output = Process::start(command.args(arguments))?.end(SOON)?.success()?;
         Ok(output.stdout.join("\n"))
     };
     let cgroup = pods.server.cgroup().to_string_lossy().into_owned();
-    Ok((list(&["-j", "net", "list"])?, list(&["-j", "cgroup", "list", &cgroup])?))
+    Ok((format!("{tcx} {}", list(&["-j", "net", "list"])?), list(&["-j", "cgroup", "list", &cgroup])?))
 }
 
 /// Captures the pod's interfaces and its cgroup, all hooks that there are.
@@ -88,7 +94,7 @@ fn a_broken_pipe_ends_it() -> Result<()> {
     command.arg("tail").args(bed.on_veth()).stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
     let mut child = command.spawn()?;
     let mut errors = BufReader::new(child.stderr.take().context("no stderr")?).lines();
-    errors.find(|line| line.as_ref().is_ok_and(|line| line.contains("capturing"))).context("does not capture")??;
+    errors.find(|line| line.as_ref().is_ok_and(|line| line.contains("watching"))).context("does not capture")??;
     let mut output = BufReader::new(child.stdout.take().context("no stdout")?);
     curl(&bed.pods.client, &[&bed.url("/index.html")])?;
     let mut line = String::new();
@@ -114,7 +120,7 @@ fn a_full_disk_is_an_error() -> Result<()> {
     command.stderr(Stdio::piped()).stdin(Stdio::null());
     let mut child = command.spawn()?;
     let mut errors = BufReader::new(child.stderr.take().context("no stderr")?).lines();
-    errors.find(|line| line.as_ref().is_ok_and(|line| line.contains("capturing"))).context("does not capture")??;
+    errors.find(|line| line.as_ref().is_ok_and(|line| line.contains("watching"))).context("does not capture")??;
     curl(&bed.pods.client, &[&bed.url("/index.html")])?;
     let status = until(SOON, "its end", || Ok(child.try_wait()?)).inspect_err(|_| drop(child.kill()))?;
     let errors: Vec<_> = errors.map_while(Result::ok).collect();
@@ -131,7 +137,7 @@ fn a_closed_output_does_no_harm() -> Result<()> {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$@\" >&-", "sh"]).arg(program.get_program()).arg("tail").args(bed.on_veth());
     let process = Process::start(&mut command)?;
-    process.wait_stderr(SOON, "capturing")?;
+    process.wait_stderr(SOON, "watching")?;
     curl(&bed.pods.client, &[&bed.url("/index.html")])?;
     let ended = process.stop(Signal::SIGINT, SOON)?;
     ensure!(ended.status.code().is_some_and(|code| code < 2), "{ended:?}");

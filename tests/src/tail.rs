@@ -36,7 +36,7 @@ impl Tail {
     /// Starts it and waits until it captures.
     pub fn start<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self> {
         let process = Process::start(interceptor()?.args(["tail", "-o", "json"]).args(arguments))?;
-        process.wait_stderr(READY, "capturing").context("interceptor tail does not capture")?;
+        process.wait_stderr(READY, "watching").context("interceptor tail does not capture")?;
         Ok(Self(process))
     }
 

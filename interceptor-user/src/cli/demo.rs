@@ -8,9 +8,7 @@ use super::{
 };
 use crate::{
     demo::{self, client, server},
-    pipeline,
     policy::Filter,
-    session,
 };
 
 const AFTER_HELP: &str = "\
@@ -80,10 +78,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
     let options = demo::Options {
         duration: (!args.hold).then_some(args.duration),
-        pipeline: pipeline::Options {
-            session: session::Limits { body: args.output.body_limit(), ..session::Limits::default() },
-            ..pipeline::Options::default()
-        },
+        pipeline: args.output.pipeline(),
     };
     let live = args.output.view(Filter::default());
     // JSON is for a program to read, and has standard output for itself.

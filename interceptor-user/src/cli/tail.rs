@@ -2,8 +2,6 @@
 
 mod place;
 
-use std::io::{self, IsTerminal as _};
-
 use interceptor_common::{DropCount, DropReason};
 
 use self::place::Place;
@@ -123,10 +121,8 @@ impl Args {
 
 /// Silence could mean that nothing happens or that nothing is seen; whoever waits at a terminal is told which.
 fn say_where(capture: &Capture) {
-    if io::stdout().is_terminal() && io::stderr().is_terminal() {
-        let places: Vec<String> = capture.attached().iter().map(ToString::to_string).collect();
-        eprintln!("interceptor: watching by {}; Ctrl-C ends it", places.join(", "));
-    }
+    let places: Vec<String> = capture.attached().iter().map(ToString::to_string).collect();
+    eprintln!("interceptor: watching by {}; Ctrl-C ends it", places.join(", "));
 }
 
 /// Says what the kernel side could not hand over, if anything, and what would help.

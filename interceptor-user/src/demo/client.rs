@@ -67,6 +67,7 @@ impl Tally {
 
 /// Asks `servers` for `duration`, or until SIGTERM if there is none; then prints the tally as a line of JSON.
 pub fn ask(servers: &[SocketAddr], duration: Option<Duration>) -> anyhow::Result<()> {
+    nix::sys::prctl::set_name(c"demo-client")?;
     let tally = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(servers, duration))?;
     println!("{}", serde_json::to_string(&tally)?);
     Ok(std::io::stdout().flush()?)

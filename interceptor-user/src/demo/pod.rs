@@ -24,7 +24,7 @@ use anyhow::{Context as _, bail};
 use nix::{
     fcntl::{Flock, FlockArg},
     sched::{CloneFlags, setns},
-    sys::signal::{Signal, kill},
+    sys::signal::{SigSet, Signal, kill},
     unistd::Pid,
 };
 
@@ -123,9 +123,10 @@ impl Pod {
             (&procs).write_all(b"0")?;
             setns(&namespace, CloneFlags::CLONE_NEWNET)?;
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-            Ok(())
+            // A child inherits what its parent blocks.
+            Ok(SigSet::empty().thread_set_mask()?)
         };
-        // SAFETY: `enter` makes three system calls on what was opened before the fork; it neither allocates nor locks.
+        // SAFETY: `enter` makes four system calls on what was opened before the fork; it neither allocates nor locks.
         #[expect(unsafe_code, reason = "only the child can move itself into the pod")]
         unsafe {
             command.pre_exec(enter);

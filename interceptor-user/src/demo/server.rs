@@ -32,6 +32,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until it is killed. Prints a line once it listens.
 pub fn serve() -> anyhow::Result<()> {
+    nix::sys::prctl::set_name(c"model-server")?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT))).await {
             // IPv6 is switched off on this host.
