@@ -70,6 +70,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
 }
 
 fn print_summary(summary: &Summary, packets: &PacketStats, took: Duration) -> io::Result<()> {
+    #[expect(clippy::cast_precision_loss, reason = "four digits are read")]
     let rate = |count: u64| count as f64 / took.as_secs_f64().max(1e-9);
     let mut out = io::stdout().lock();
     writeln!(out, "{summary}")?;

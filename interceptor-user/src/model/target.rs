@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::{Head, Part};
 
 /// What a request is for, taken apart by the form of its target (RFC 9112 section 3.2).
@@ -39,6 +41,18 @@ impl<'a> Authority<'a> {
         let possible =
             !host.is_empty() && !host.bytes().any(|byte| byte.is_ascii_control() || b" /?#\"<>".contains(&byte));
         possible.then_some(Self { host, port })
+    }
+}
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') {
+            write!(f, "[{host}]")?;
+        } else {
+            f.write_str(host)?;
+        }
+        port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -107,6 +121,17 @@ mod tests {
             fields.push(b"Host", host.as_bytes());
         }
         Head::request(method, target, Version::Http11, fields)
+    }
+
+    #[test]
+    fn an_authority_is_written_as_it_is_read() {
+        for text in ["model", "model:8080", "[::1]", "[2001:db8::1]:80"] {
+            assert_eq!(Authority::parse(text).map(|authority| authority.to_string()).as_deref(), Some(text));
+        }
+        assert_eq!(
+            Authority::parse("user:secret@model").map(|authority| authority.to_string()).as_deref(),
+            Some("model")
+        );
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Clock {
         if self.second != Some(second) {
             self.second = Some(second);
             // 64 bits of nanoseconds end in 2554: the second is always in range.
-            let instant = jiff::Timestamp::from_second(second as i64).unwrap_or_default();
+            let instant = jiff::Timestamp::from_second(second.cast_signed()).unwrap_or_default();
             let civil = self.zone.to_datetime(instant);
             digits(&mut self.text[0..4], civil.year().unsigned_abs().into());
             for (place, value) in

@@ -17,7 +17,9 @@ pub(crate) const fn at(nanos: u64) -> Timestamp {
 
 pub(crate) fn fields(lines: &[(&str, &str)]) -> Fields {
     let mut fields = Fields::default();
-    lines.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+    for (name, value) in lines {
+        fields.push(name.as_bytes(), value.as_bytes());
+    }
     fields
 }
 

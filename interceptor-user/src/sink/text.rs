@@ -14,6 +14,7 @@ use crate::model::{Anomaly, Exchange, Part, Record, Side};
 
 /// What the lines look like.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     /// Indented header and trailer fields under each line.
     pub headers: bool,
@@ -143,11 +144,8 @@ fn write_target(out: &mut String, request: Option<&Part>, mask: &Mask) -> std::f
     let target = request.target();
     match target.path {
         Some(path) => {
-            if !raw.starts_with('/') {
-                if let Some(authority) = target.authority {
-                    write!(out, "http://{}", Escaped(authority.host.as_bytes()))?;
-                    authority.port.map_or(Ok(()), |port| write!(out, ":{port}"))?;
-                }
+            if let Some(authority) = target.authority.filter(|_| !raw.starts_with('/')) {
+                write!(out, "http://{}", Escaped(authority.to_string().as_bytes()))?;
             }
             write!(out, "{}", Escaped(path.as_bytes()))?;
             target.query.map_or(Ok(()), |query| write!(out, "?{}", Escaped(mask.query(query).as_bytes())))

@@ -1,3 +1,5 @@
+mod build;
+
 use std::{borrow::Cow, fmt, net::IpAddr};
 
 use schemars::JsonSchema;
@@ -5,14 +7,11 @@ use serde::{Serialize, Serializer};
 
 use super::{
     body::{Content, Encoding},
-    fields::{FieldAttributes, PREFIXES},
+    fields::FieldAttributes,
 };
 use crate::{
-    model::{Anomalies, Anomaly, Authority, Endpoint, Exchange, Part, Peer, Side, Target},
-    sink::{
-        clock::{Clock, Stamp},
-        mask::Mask,
-    },
+    model::{Anomalies, Anomaly, Authority},
+    sink::{clock::Stamp, mask::Mask},
 };
 
 /// One HTTP exchange, as its client sees it.
@@ -224,139 +223,6 @@ pub(super) struct Detail<'a> {
     pub(super) mask: &'a Mask,
 }
 
-impl<'a> ExchangeLine<'a> {
-    pub(super) fn new(exchange: &'a Exchange, clock: &mut Clock, detail: Detail<'a>) -> Self {
-        let flow = &*exchange.flow;
-        let (request, response) = (exchange.request.as_ref(), exchange.response.as_ref());
-        let target = request.map(Part::target).unwrap_or_default();
-        let query = target.query.map(|query| detail.mask.query(query));
-        let (method, method_original) = method(request.and_then(|part| part.head.method()));
-        let start = request.or(response).map_or(flow.start, |part| part.first_byte);
-        let status = response.and_then(|part| part.head.status());
-        let (server_address, server_port) = server(target.authority, flow.server.endpoint);
-        let Identity { side, this, other } = Identity::of(exchange);
-        let content = |part: Option<&'a Part>| part.filter(|_| detail.bodies).and_then(Content::of);
-        let (request_body, response_body) = (content(request), content(response));
-        let kept = |part: Option<&Part>, body: Option<Content<'_>>| body.and(part).map(Part::body_cut);
-        Self {
-            timestamp: clock.stamp(start),
-            duration: exchange.duration().map(|duration| duration.as_secs_f64()),
-            complete: exchange.complete(),
-            anomalies: exchange.anomalies,
-            flow_id: flow.id,
-            mid_stream: flow.joined,
-            number: exchange.number,
-            interim: exchange.interim,
-            transport: "tcp",
-            network_type: if flow.server.endpoint.ip().is_ipv4() { "ipv4" } else { "ipv6" },
-            protocol: exchange.protocol.name(),
-            version: request.or(response).map(|part| part.head.version.name()),
-            client_address: flow.client.endpoint.ip(),
-            client_port: flow.client.endpoint.port(),
-            full: full_url(&target, query.clone(), method),
-            server_address,
-            server_port,
-            peer_address: flow.server.endpoint.ip(),
-            peer_port: flow.server.endpoint.port(),
-            interface: flow.interface,
-            method,
-            method_original,
-            scheme: target.path.map(|_| "http"),
-            path: target.path,
-            query,
-            user_agent: request.and_then(|part| part.head.fields.get("user-agent")).map(String::from_utf8_lossy),
-            request_size: request.map(Part::content_size),
-            status,
-            response_size: response.map(Part::content_size),
-            error: error(status, exchange.anomalies),
-            side,
-            pid: this.and_then(|peer| peer.process.as_ref()).map(|process| process.pid),
-            command: this.and_then(|peer| peer.process.as_ref()).map(|process| &*process.command),
-            container: this.and_then(|peer| peer.container.as_deref()),
-            peer_pid: other.and_then(|peer| peer.process.as_ref()).map(|process| process.pid),
-            peer_command: other.and_then(|peer| peer.process.as_ref()).map(|process| &*process.command),
-            peer_container: other.and_then(|peer| peer.container.as_deref()),
-            client_cookie: flow.client.cookie,
-            server_cookie: flow.server.cookie,
-            client_cgroup: flow.client.cgroup,
-            server_cgroup: flow.server.cgroup,
-            request_last: request.map(|part| clock.stamp(part.last_byte)),
-            response_first: response.map(|part| clock.stamp(part.first_byte)),
-            response_last: response.map(|part| clock.stamp(part.last_byte)),
-            request_missing: request.map(|part| part.body_missing).filter(|missing| *missing > 0),
-            response_missing: response.map(|part| part.body_missing).filter(|missing| *missing > 0),
-            request_encoding: request_body.map(Content::encoding),
-            request_truncated: kept(request, request_body),
-            request_body,
-            response_encoding: response_body.map(Content::encoding),
-            response_truncated: kept(response, response_body),
-            response_body,
-            fields: if detail.headers { fields(exchange, detail.mask) } else { FieldAttributes::none() },
-        }
-    }
-}
-
-/// Of which end the process attributes tell, and what is known of both.
-struct Identity<'a> {
-    side: Option<&'static str>,
-    this: Option<&'a Peer>,
-    other: Option<&'a Peer>,
-}
-
-impl<'a> Identity<'a> {
-    fn of(exchange: &'a Exchange) -> Self {
-        let known = |side| {
-            let peer = exchange.flow.peer(side);
-            (peer.process.is_some() || peer.container.is_some()).then_some(peer)
-        };
-        match (known(Side::Client), known(Side::Server)) {
-            (Some(client), server) => Self { side: Some("client"), this: Some(client), other: server },
-            (None, Some(server)) => Self { side: Some("server"), this: Some(server), other: None },
-            (None, None) => Self { side: None, this: None, other: None },
-        }
-    }
-}
-
-/// The methods of RFC 9110 section 9.3 and RFC 5789 (and QUERY), by their name; any other as `_OTHER` and by its name.
-fn method(sent: Option<&str>) -> (Option<&str>, Option<&str>) {
-    match sent {
-        Some("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" | "QUERY")
-        | None => (sent, None),
-        Some(other) => (Some("_OTHER"), Some(other)),
-    }
-}
-
-fn server<'a>(named: Option<Authority<'a>>, endpoint: Endpoint) -> (Cow<'a, str>, u16) {
-    match named {
-        Some(Authority { host, port }) => (host.into(), port.unwrap_or(endpoint.port())),
-        None => (endpoint.ip().to_string().into(), endpoint.port()),
-    }
-}
-
-fn error(status: Option<u16>, anomalies: Anomalies) -> Option<Cow<'static, str>> {
-    match status {
-        Some(status @ 400..) => Some(status.to_string().into()),
-        _ => [Anomaly::Reset, Anomaly::NoResponse, Anomaly::Truncated]
-            .into_iter()
-            .find(|anomaly| anomalies.contains(*anomaly))
-            .map(|anomaly| anomaly.name().into()),
-    }
-}
-
-fn fields<'a>(exchange: &'a Exchange, mask: &'a Mask) -> FieldAttributes<'a> {
-    let mut attributes = FieldAttributes::none();
-    let [request_header, response_header, request_trailer, response_trailer] = PREFIXES;
-    if let Some(part) = &exchange.request {
-        attributes.push(request_header, &part.head.fields, mask);
-        attributes.push(request_trailer, &part.trailers, mask);
-    }
-    if let Some(part) = &exchange.response {
-        attributes.push(response_header, &part.head.fields, mask);
-        attributes.push(response_trailer, &part.trailers, mask);
-    }
-    attributes
-}
-
 /// A target put together again; written, never stored.
 struct FullUrl<'a> {
     authority: Authority<'a>,
@@ -364,24 +230,9 @@ struct FullUrl<'a> {
     query: Option<Cow<'a, str>>,
 }
 
-fn full_url<'a>(target: &Target<'a>, query: Option<Cow<'a, str>>, method: Option<&str>) -> Option<FullUrl<'a>> {
-    method?;
-    Some(FullUrl { authority: target.authority?, path: target.path?, query })
-}
-
 impl fmt::Display for FullUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Authority { host, port } = self.authority;
-        f.write_str("http://")?;
-        if host.contains(':') {
-            write!(f, "[{host}]")?
-        } else {
-            f.write_str(host)?
-        }
-        if let Some(port) = port {
-            write!(f, ":{port}")?;
-        }
-        f.write_str(self.path)?;
+        write!(f, "http://{}{}", self.authority, self.path)?;
         if let Some(query) = &self.query {
             f.write_str("?")?;
             f.write_str(query)?;
