@@ -230,17 +230,17 @@ impl Head {
 
     /// Method, if it is a request.
     pub fn method(&self) -> Option<&str> {
-        match self.start_line() {
-            StartLine::Request { method, .. } => Some(method),
-            StartLine::Response { .. } => None,
+        match self.line {
+            Line::Request { method, .. } => Some(self.fields.text_at(method)),
+            Line::Response { .. } => None,
         }
     }
 
     /// Request target as sent, if it is a request.
     pub fn target(&self) -> Option<&str> {
-        match self.start_line() {
-            StartLine::Request { target, .. } => Some(target),
-            StartLine::Response { .. } => None,
+        match self.line {
+            Line::Request { target, .. } => Some(self.fields.text_at(target)),
+            Line::Response { .. } => None,
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     line, take,
 };
 use crate::{
-    model::{Anomaly, Message, StartLine},
+    model::{Anomaly, Message},
     protocol::Context,
 };
 
@@ -111,11 +111,9 @@ impl Decoder {
     pub(super) fn begin_message(&mut self, parsed: Parsed, len: usize, context: &Context) -> Message<'static> {
         self.parsed += len as u64;
         let Parsed { head, facts, mut anomalies } = parsed;
-        let framing = match head.start_line() {
-            StartLine::Request { .. } => framing::request(&facts, head.version, &mut anomalies),
-            StartLine::Response { status } => {
-                framing::response(status, &facts, head.version, context.expects, &mut anomalies)
-            }
+        let framing = match head.status() {
+            None => framing::request(&facts, head.version, &mut anomalies),
+            Some(status) => framing::response(status, &facts, head.version, context.expects, &mut anomalies),
         };
         self.anomalies.merge(anomalies);
         self.state = State::Head;

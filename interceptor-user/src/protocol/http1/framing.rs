@@ -65,6 +65,12 @@ impl FieldFacts {
     }
 
     fn note_length(&mut self, value: &[u8]) {
+        if self.length == Length::Absent
+            && let Some(length) = decimal(value)
+        {
+            self.length = Length::Given(length);
+            return;
+        }
         for member in value.split(|byte| *byte == b',') {
             let member = decimal(member.trim_ascii()).map_or(Length::Bad, Length::Given);
             if member == Length::Bad {

@@ -5,11 +5,7 @@ use super::*;
 /// The request is sent, answered, and followed by an ordinary exchange that has to be seen as it is.
 #[track_caller]
 fn in_step(name: &str, request: &str, expected: &str) {
-    check(
-        name,
-        &[client(request), answer(400), get("/next"), answer(200)],
-        &[&format!("{expected}"), "GET /next 0 > 200 2 []"],
-    );
+    check(name, &[client(request), answer(400), get("/next"), answer(200)], &[expected, "GET /next 0 > 200 2 []"]);
 }
 
 #[test]
