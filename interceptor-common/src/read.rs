@@ -57,6 +57,6 @@ mod tests {
         assert!(SegmentEvent::read(&record).is_none());
         assert!(SegmentEvent::read(&record[..50]).is_none());
         assert!(EventHeader::read(&record[..7]).is_none());
-        assert!(SocketEvent::read(&record[..size_of::<SocketEvent>() - 1]).is_none());
+        assert!(SocketEvent::read(&record).is_none(), "a socket event is longer");
     }
 }

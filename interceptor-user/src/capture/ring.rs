@@ -56,7 +56,7 @@ impl RingSource {
         let mut count = 0;
         while count < BATCH {
             let Some(record) = self.ring.next() else { break };
-            take(event(&record, self.zone, &self.clock)?);
+            take(event(&record, self.zone, self.clock)?);
             count += 1;
         }
         Ok(count)
@@ -82,8 +82,12 @@ impl RingSource {
         let mut sockets = Vec::new();
         self.sweep.run(|key, bytes| losses.extend(loss(key, bytes, zone)), |event| sockets.push(*event))?;
         let count = losses.len() + sockets.len();
-        losses.into_iter().for_each(|report| take(Event::Loss(report)));
-        sockets.iter().for_each(|event| take(Event::Socket(report(event, zone, &clock))));
+        for loss in losses {
+            take(Event::Loss(loss));
+        }
+        for event in &sockets {
+            take(Event::Socket(report(event, zone, clock)));
+        }
         Ok(count)
     }
 }
@@ -126,7 +130,7 @@ impl Clock {
         Ok(())
     }
 
-    const fn wall(&self, monotonic: u64) -> Timestamp {
+    const fn wall(self, monotonic: u64) -> Timestamp {
         Timestamp::from_nanos(self.offset.saturating_add(monotonic))
     }
 }
@@ -137,7 +141,7 @@ fn monotonic() -> anyhow::Result<u64> {
 }
 
 /// A record of the ring.
-fn event<'a>(record: &'a [u8], zone: u32, clock: &Clock) -> anyhow::Result<Event<'a>> {
+fn event(record: &[u8], zone: u32, clock: Clock) -> anyhow::Result<Event<'_>> {
     let header = EventHeader::read(record).context("a ring record is too short")?;
     ensure!(
         header.version == ABI_VERSION,
@@ -166,7 +170,7 @@ const fn destination(key: &TupleKey) -> Endpoint {
     Endpoint::from_mapped(key.destination, key.destination_port)
 }
 
-fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], zone: u32, clock: &Clock) -> Segment<'a> {
+fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], zone: u32, clock: Clock) -> Segment<'a> {
     let mut flags = event.flags;
     let mut seq = event.seq.wrapping_add(event.offset);
     // The SYN takes the first sequence number (RFC 9293 section 3.4), and belongs to the first piece.
@@ -174,7 +178,7 @@ fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], zone: u32, clock: &Clock
         seq = seq.wrapping_add(1);
         flags &= !TcpFlags::SYN.0;
     }
-    let cut = event.cut.checked_sub(1).and_then(|reason| loss_reason(reason));
+    let cut = event.cut.checked_sub(1).and_then(loss_reason);
     let rest = event.payload_len.saturating_sub(event.offset);
     let last = cut.is_some() || event.captured == rest;
     if !last {
@@ -202,7 +206,7 @@ fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], zone: u32, clock: &Clock
     }
 }
 
-fn report(event: &SocketEvent, zone: u32, clock: &Clock) -> SocketReport {
+fn report(event: &SocketEvent, zone: u32, clock: Clock) -> SocketReport {
     let command = event.command.split(|byte| *byte == 0).next().unwrap_or_default();
     SocketReport {
         time: clock.wall(event.time_ns),
