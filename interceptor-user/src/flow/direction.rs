@@ -36,6 +36,7 @@ impl Incoming<'_> {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one stream, not a state")]
 pub(super) struct Direction {
     pub(super) side: Side,
     /// Sequence number of this side's SYN, if we saw it.
@@ -210,14 +211,11 @@ impl Direction {
     }
 
     /// Takes the byte back that turned out to be a FIN.
-    const fn uncount_phantom(&mut self) {
-        let lost = &mut self.ledger.lost[LossReason::NotSeen as usize];
-        if self.phantom && *lost > 0 {
-            *lost -= 1;
+    fn uncount_phantom(&mut self) {
+        if std::mem::take(&mut self.phantom) && self.ledger.unlose(LossReason::NotSeen, 1) == 1 {
             self.delivered -= 1;
             self.next = self.next.wrapping_sub(1);
         }
-        self.phantom = false;
     }
 
     /// Puts what is new of `incoming` where it belongs: handed over if it is next, queued if not.
@@ -229,7 +227,7 @@ impl Direction {
         shared: &mut Shared,
         emit: &mut impl FnMut(FlowEvent<'_>),
     ) {
-        let payload_end = start + incoming.payload.len() as i64;
+        let payload_end = start + (incoming.payload.len() as u64).cast_signed();
         let mut end = (start + incoming.len().cast_signed()).max(0).cast_unsigned();
         if let Some(fin) = self.fin.filter(|&fin| fin < end) {
             let beyond = payload_end - start.max(fin.cast_signed());
@@ -238,7 +236,8 @@ impl Direction {
         }
         // Payload bytes of the stream from `from` to `to`.
         let bytes = |from: u64, to: u64| {
-            let at = |offset: u64| (offset.cast_signed() - start).clamp(0, payload_end - start) as usize;
+            let at =
+                |offset: u64| (offset.cast_signed() - start).clamp(0, payload_end - start).cast_unsigned() as usize;
             incoming.payload.get(at(from)..at(to)).unwrap_or_default()
         };
         let old = bytes(0, end.min(self.delivered));
@@ -470,10 +469,10 @@ impl Direction {
         ledger.carried = self.kernel.map_or(proven, |kernel| kernel.max(proven));
         ledger.kernel = self.kernel == Some(ledger.carried);
         let missing = ledger.carried - proven;
-        let unseen = std::mem::take(&mut ledger.lost[LossReason::NotSeen as usize]);
+        let unseen = ledger.unlose(LossReason::NotSeen, u64::MAX);
         let mut unexplained = unseen + missing;
         for reason in LossReason::ALL {
-            let reported = self.losses.as_ref().map_or(0, |losses| losses[reason as usize]);
+            let reported = self.losses.as_ref().and_then(|losses| losses.get(reason as usize)).map_or(0, |sum| *sum);
             let explained = reported.min(unexplained);
             ledger.lose(reason, explained);
             unexplained -= explained;

@@ -374,15 +374,14 @@ impl<S: Default> Table<S> {
 
     fn loss(&mut self, report: &LossReport) {
         let key = FlowKey::new(report.zone, report.source, report.destination);
-        match self.find(&key).and_then(|slot| self.slots.get_mut(slot as usize)) {
-            Some(Some(flow)) => {
-                let side = flow.sender(report.source == key.low());
-                flow.lost(side, report.reason, report.bytes);
-            }
-            _ => {
-                self.pending.lost(key, report, self.ticked);
-                self.forget(|_| false);
-            }
+        if let Some(slot) = self.find(&key)
+            && let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+        {
+            let side = flow.sender(report.source == key.low());
+            flow.lost(side, report.reason, report.bytes);
+        } else {
+            self.pending.lost(key, report, self.ticked);
+            self.forget(|_| false);
         }
     }
 

@@ -81,6 +81,14 @@ impl SideLedger {
         self.lost[reason as usize] += bytes;
     }
 
+    /// Takes up to `bytes` lost bytes back, which another reason turned out to be true of; returns how many.
+    pub fn unlose(&mut self, reason: LossReason, bytes: u64) -> u64 {
+        let lost = &mut self.lost[reason as usize];
+        let taken = bytes.min(*lost);
+        *lost -= taken;
+        taken
+    }
+
     /// Do both equations hold?
     pub fn balances(&self) -> bool {
         self.carried == self.captured + self.lost_total() && self.captured == self.parsed + self.reported
