@@ -7,16 +7,17 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use interceptor_tests::{Case, Daemon, Nginx, until};
+use interceptor_tests::{Case, Daemon, Need, Nginx, until};
 use nix::sys::signal::Signal;
 
-use super::{Bed, NEEDS};
+use super::{Bed, NEEDS, lifecycle::attached};
 
 const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) fn cases() -> Vec<Case> {
+    let tools = [NEEDS, &[Need::Program("bpftool", "bpftool")]].concat();
     vec![
-        Case::new("daemon::is_ready_counts_and_drains", NEEDS, is_ready_counts_and_drains),
+        Case::new("daemon::is_ready_counts_and_drains", &tools, is_ready_counts_and_drains),
         Case::new("daemon::sigkill_under_load_fails_no_request", NEEDS, sigkill_under_load_fails_no_request),
     ]
 }
@@ -27,7 +28,9 @@ fn start(bed: &Bed) -> Result<Daemon> {
 
 fn is_ready_counts_and_drains() -> Result<()> {
     let bed = Bed::new()?;
+    let before = attached(&bed.pods)?;
     let daemon = start(&bed)?;
+    ensure!(attached(&bed.pods)? != before, "ready before anything was attached");
     ensure!(daemon.get("/healthz")?.status == 200);
     ensure!(daemon.metrics()?.get("interceptor_polls_total")? > 0, "ready before the first look into the ring");
     let mut connection = bed.connect()?;
@@ -39,6 +42,7 @@ fn is_ready_counts_and_drains() -> Result<()> {
     let ended = daemon.into_process().stop(Signal::SIGTERM, SOON)?;
     ensure!(ended.status.success(), "{ended:?}");
     ensure!(!ended.stderr.iter().any(|line| line.contains("does not balance")), "{ended:?}");
+    ensure!(attached(&bed.pods)? == before, "left something attached");
     // And what it watched goes on.
     ensure!(connection.get("/index.html")?.status == 200);
     Ok(())

@@ -2,8 +2,8 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::{Result, ensure};
-use interceptor::demo::pod::cgroup_root;
+use anyhow::{Context as _, Result, ensure};
+use interceptor::kernel::cgroup;
 use interceptor_tests::{Case, Ended, Need, Process, check, interceptor};
 use nix::{sys::signal::Signal, unistd::Pid};
 
@@ -25,7 +25,8 @@ fn start(arguments: &[&str]) -> Result<Process> {
 /// Names in the network namespaces and cgroups that belong to a demo.
 fn remains(pid: Pid) -> Result<Vec<String>> {
     let prefix = format!("interceptor-demo-{pid}-");
-    let names = ["/run/netns".into(), cgroup_root()?].map(fs::read_dir).into_iter().flatten().flatten().flatten();
+    let cgroups = cgroup::mount().context("no cgroup v2")?;
+    let names = ["/run/netns".into(), cgroups].map(fs::read_dir).into_iter().flatten().flatten().flatten();
     let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
     Ok(names.filter(|name| name.starts_with(&prefix)).collect())
 }

@@ -32,7 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// What is attached in the server pod: clsact filters and cgroup programs as bpftool lists them, and TCX programs, which
 /// not every bpftool knows (nor every kernel).
-fn attached(pods: &Pair) -> Result<(String, String)> {
+pub(crate) fn attached(pods: &Pair) -> Result<(String, String)> {
     let tcx = pods.server.namespace().enter(|| {
         let of = |direction| SchedClassifier::query_tcx(INTERFACE, direction).map_or(0, |(_, programs)| programs.len());
         Ok(of(TcAttachType::Ingress) + of(TcAttachType::Egress))

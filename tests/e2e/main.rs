@@ -76,5 +76,5 @@ impl Bed {
 fn curl(pod: &Pod, arguments: &[&str]) -> Result<Ended> {
     let mut command = pod.command("curl")?;
     command.args(["-sS", "-g", "--max-time", "60"]).args(arguments);
-    Process::start(&mut command)?.end(std::time::Duration::from_secs(60))?.success()
+    Process::start(&mut command)?.end(std::time::Duration::from_mins(1))?.success()
 }

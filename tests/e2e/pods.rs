@@ -33,7 +33,7 @@ fn reach_each_other_and_nothing_stays() -> Result<()> {
     ensure!(inside.lines().count() == 2, "nginx and its worker: {inside}");
 
     let places = [pods.server.namespace().path(), pods.client.namespace().path(), pods.server.cgroup(), pods.cgroup()];
-    let places = places.map(|path| path.to_owned());
+    let places = places.map(std::path::Path::to_owned);
     ensure!(places.iter().all(|path| path.exists()));
     drop(nginx);
     drop(pods);

@@ -36,7 +36,7 @@ fn large_bodies_are_exact_to_the_byte() -> Result<()> {
     curl(&bed.pods.client, &["-o", &received.to_string_lossy(), &bed.url("/large")])?;
     curl(&bed.pods.client, &["-T", &file.to_string_lossy(), &bed.url("/upload/large")])?;
     ensure!(fs::read(&received)? == bytes && fs::read(bed.nginx.files().join("upload/large"))? == bytes);
-    tail.process().wait_stdout(Duration::from_secs(60), |lines| (lines.len() == 2).then_some(()))?;
+    tail.process().wait_stdout(Duration::from_mins(1), |lines| (lines.len() == 2).then_some(()))?;
     let (exchanges, _) = tail.stop()?;
     let [download, upload] = &exchanges[..] else { anyhow::bail!("{} exchanges", exchanges.len()) };
     for (exchange, side) in [(download, "response"), (upload, "request")] {

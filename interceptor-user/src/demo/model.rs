@@ -22,9 +22,9 @@ pub(super) fn classify(flower: [f32; FEATURES]) -> [f32; CLASSES.len()] {
     }
     // Subtracting the largest changes nothing in the quotient and keeps `exp` from overflowing.
     let largest = scores.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
-    let sum: f32 = scores.iter().sum();
-    scores.map(|score| score / sum)
+    let powers = scores.map(|score| (score - largest).exp());
+    let sum: f32 = powers.iter().sum();
+    powers.map(|power| power / sum)
 }
 
 /// Index of the most probable class.

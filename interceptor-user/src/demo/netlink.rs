@@ -14,6 +14,9 @@ use nix::{
 
 /// linux/veth.h; libc has no name for it.
 const VETH_INFO_PEER: u16 = 1;
+/// Address families as one byte, as in struct ifaddrmsg.
+const AF_INET: u8 = libc::AF_INET.cast_unsigned() as u8;
+const AF_INET6: u8 = libc::AF_INET6.cast_unsigned() as u8;
 
 /// A conversation with the kernel about the network namespace that the calling thread is in.
 pub(super) struct Netlink {
@@ -49,19 +52,19 @@ impl Netlink {
     /// Takes the interface up.
     pub(super) fn set_up(&mut self, name: &str) -> io::Result<()> {
         let mut message = Request::new(libc::RTM_NEWLINK, 0);
-        message.link(if_nametoindex(name)?, libc::IFF_UP as u32);
+        message.link(if_nametoindex(name)?, libc::IFF_UP.cast_unsigned());
         self.ask(message)
     }
 
     /// Gives the interface an address, usable at once (no duplicate address detection).
     pub(super) fn add_address(&mut self, name: &str, address: IpAddr, prefix: u8) -> io::Result<()> {
         let (family, octets) = match address {
-            IpAddr::V4(v4) => (libc::AF_INET, v4.octets().to_vec()),
-            IpAddr::V6(v6) => (libc::AF_INET6, v6.octets().to_vec()),
+            IpAddr::V4(v4) => (AF_INET, v4.octets().to_vec()),
+            IpAddr::V6(v6) => (AF_INET6, v6.octets().to_vec()),
         };
         let mut message = Request::new(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
         // struct ifaddrmsg: family, prefix length, flags, scope, index.
-        message.bytes.extend([family as u8, prefix, 0, 0]);
+        message.bytes.extend([family, prefix, 0, 0]);
         message.bytes.extend(if_nametoindex(name)?.to_ne_bytes());
         message.attribute(libc::IFA_LOCAL, &octets);
         message.attribute(libc::IFA_ADDRESS, &octets);
@@ -92,7 +95,7 @@ struct Request {
 
 impl Request {
     fn new(kind: u16, flags: i32) -> Self {
-        let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags) as u16;
+        let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags).cast_unsigned() as u16;
         let mut bytes = vec![0; 4];
         bytes.extend(kind.to_ne_bytes());
         bytes.extend(flags.to_ne_bytes());

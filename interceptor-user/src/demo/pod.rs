@@ -29,6 +29,7 @@ use nix::{
 };
 
 use super::{namespace, namespace::Namespace, netlink::Netlink};
+use crate::kernel::cgroup;
 
 /// The interface that joins a pod to the other.
 pub const INTERFACE: &str = "eth0";
@@ -244,32 +245,13 @@ fn is_group_name(name: &str, prefix: &str) -> bool {
         .is_some_and(|(pid, count)| pid.parse::<u32>().is_ok() && count.parse::<u32>().is_ok())
 }
 
-/// Where cgroup v2 is mounted: `/sys/fs/cgroup` on most machines, `/sys/fs/cgroup/unified` on hybrid ones.
-pub fn cgroup_root() -> anyhow::Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
-    find_cgroup_root(&mounts).context("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup")
-}
-
-/// proc_pid_mountinfo(5): the mount point is the fifth field; the type is the first after the separator `-`.
-fn find_cgroup_root(mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        (after.split(' ').next()? == "cgroup2").then(|| before.split(' ').nth(4).map(PathBuf::from))?
-    })
+fn cgroup_root() -> anyhow::Result<PathBuf> {
+    cgroup::mount().context("cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cgroup_root_is_the_mount_point_of_cgroup2() {
-        let hybrid = "30 23 0:26 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755\n\
-            31 30 0:27 / /sys/fs/cgroup/unified rw,nosuid shared:5 - cgroup2 cgroup2 rw\n\
-            32 30 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
-        assert_eq!(find_cgroup_root(hybrid), Some("/sys/fs/cgroup/unified".into()));
-        assert_eq!(find_cgroup_root("32 30 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"), None);
-    }
 
     #[test]
     fn only_our_own_names_are_leftovers() {

@@ -81,12 +81,15 @@ impl Summary {
             sum.captured += side.captured;
             sum.parsed += side.parsed;
             sum.reported += side.reported;
-            LossReason::ALL.iter().for_each(|reason| sum.lose(*reason, side.lost[*reason as usize]));
+            for reason in LossReason::ALL {
+                sum.lose(reason, side.lost[reason as usize]);
+            }
         }
     }
 
     /// Writes it all. `tally` is the client's own account, where it could give one.
     pub(super) fn write(&self, out: &mut impl Write, took: Duration, tally: Option<&Tally>) -> io::Result<()> {
+        #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
         let rate = self.exchanges as f64 / took.as_secs_f64().max(0.001);
         writeln!(
             out,
@@ -264,7 +267,9 @@ mod tests {
     fn counts_latencies_and_ledger_are_shown() {
         let mut summary = Summary::default();
         let records = [exchange("/v2?x=1", 200, 2), exchange("/v2", 200, 4), exchange("/no", 404, 1), flow(90, 10)];
-        records.iter().for_each(|record| summary.record(record));
+        for record in &records {
+            summary.record(record);
+        }
         let tally = Tally { answered: 3, by_status: [(200, 2), (404, 1)].into(), ..Tally::default() };
         insta::assert_snapshot!(text(&summary, &tally), @"
         3 exchanges on 1 connections in 2.0 s (1.5/s); 3 complete
@@ -289,7 +294,9 @@ mod tests {
     #[test]
     fn what_does_not_add_up_is_said_aloud() {
         let mut summary = Summary::default();
-        [exchange("/v2", 200, 2), flow(90, 9)].iter().for_each(|record| summary.record(record));
+        for record in [exchange("/v2", 200, 2), flow(90, 9)] {
+            summary.record(&record);
+        }
         let tally = Tally { answered: 1, failed: 2, unexpected: 1, by_status: [(500, 1)].into() };
         let text = text(&summary, &tally);
         assert!(!summary.balanced() && !summary.agrees(&tally));
