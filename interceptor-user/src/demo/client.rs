@@ -30,6 +30,8 @@ use super::{
 const PAUSE: Duration = Duration::from_millis(250);
 /// A request that takes longer has failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// What it calls itself.
+pub(super) const NAME: &str = concat!("interceptor-demo/", env!("CARGO_PKG_VERSION"));
 /// Batch sizes, small ones more often.
 const BATCHES: [usize; 10] = [1, 1, 1, 1, 2, 4, 8, 32, 128, 1024];
 
@@ -147,7 +149,7 @@ async fn put(
         .method(&question.method)
         .uri(&question.path)
         .header(HOST, server.to_string())
-        .header(USER_AGENT, concat!("interceptor-demo/", env!("CARGO_PKG_VERSION")));
+        .header(USER_AGENT, NAME);
     let request = if question.body.is_empty() { request } else { request.header(CONTENT_TYPE, "application/json") };
     let request = request.body(Full::from(question.body.clone()))?;
     let answer = async {
