@@ -12,10 +12,7 @@ use std::sync::Arc;
 use open::{Open, Progress};
 use smallvec::SmallVec;
 
-use crate::{
-    model::{Anomalies, Anomaly, FlowEnd, FlowInfo, Head, Message, Record, Timestamp},
-    protocol::{Expects, Role},
-};
+use crate::model::{Anomalies, Anomaly, Expects, FlowEnd, FlowInfo, Head, Message, Record, Role, Timestamp};
 
 /// What is kept of the exchanges of one flow.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Seen;
-use crate::{
-    model::{Anomalies, Anomaly, Exchange, Fields, FlowInfo, Head, Part, Protocol, Timestamp},
-    protocol::{Expects, Role},
-};
+use crate::model::{Anomalies, Anomaly, Exchange, Expects, Fields, FlowInfo, Head, Part, Protocol, Role, Timestamp};
 
 /// How far one message of an exchange is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -82,6 +82,27 @@ pub enum FlowEvent<'a> {
     },
 }
 
+/// What one side of a flow sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Requests.
+    Request,
+    /// Responses.
+    Response,
+}
+
+/// What a response's framing depends on and its own bytes do not say (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expects {
+    /// The request was an ordinary one, or is not known.
+    #[default]
+    Content,
+    /// The request was HEAD: no content, whatever the fields say.
+    NoContent,
+    /// The request was CONNECT: a 2xx answer makes the connection a tunnel.
+    Tunnel,
+}
+
 /// What a decoder makes of chunks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<'a> {

@@ -19,7 +19,7 @@ pub use exchange::{Exchange, Part};
 pub use flow::{Endpoint, FlowInfo, FlowKey, Peer, Process, Side};
 pub use head::{Fields, Head, StartLine, Version};
 pub use ledger::{Ledger, LossReason, SideLedger};
-pub use message::{Chunk, FlowEnd, FlowEvent, Message};
+pub use message::{Chunk, Expects, FlowEnd, FlowEvent, Message, Role};
 pub use record::{FlowRecord, Protocol, Record};
 pub use target::{Authority, Target};
 pub use time::Timestamp;

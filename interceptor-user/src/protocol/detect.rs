@@ -1,9 +1,7 @@
 //! What a flow speaks, by its first bytes and never by its port.
 
-use super::{
-    Role,
-    http1::line::{self, Fit},
-};
+use super::http1::line::{self, Fit};
+use crate::model::Role;
 
 /// Connection preface of HTTP/2 (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

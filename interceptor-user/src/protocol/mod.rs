@@ -13,28 +13,7 @@
 pub mod detect;
 pub mod http1;
 
-use crate::model::{Chunk, Message, Timestamp};
-
-/// What one side of a flow sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Requests.
-    Request,
-    /// Responses.
-    Response,
-}
-
-/// What a response's framing depends on and its own bytes do not say (RFC 9112 section 6.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Expects {
-    /// The request was an ordinary one, or is not known.
-    #[default]
-    Content,
-    /// The request was HEAD: no content, whatever the fields say.
-    NoContent,
-    /// The request was CONNECT: a 2xx answer makes the connection a tunnel.
-    Tunnel,
-}
+use crate::model::{Chunk, Expects, Message, Timestamp};
 
 /// How one side's bytes came to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,7 @@
 //! Where a message's content ends: RFC 9112 section 6.3, and what we do where it is ambiguous.
 
 use super::line::is_token;
-use crate::{
-    model::{Anomalies, Anomaly, Version},
-    protocol::Expects,
-};
+use crate::model::{Anomalies, Anomaly, Expects, Version};
 
 /// How content is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

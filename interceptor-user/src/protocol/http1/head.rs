@@ -5,10 +5,7 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Request, Response, Status};
 
 use super::{framing::FieldFacts, line::METHOD_MAX, tolerant};
-use crate::{
-    model::{Anomalies, Anomaly, Fields, Head, Version},
-    protocol::Role,
-};
+use crate::model::{Anomalies, Anomaly, Fields, Head, Role, Version};
 
 /// Fields that the fast path has room for; more of them take the slower one.
 const FIELDS: usize = 64;

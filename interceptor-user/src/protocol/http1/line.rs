@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memmem};
 
-use crate::protocol::Role;
+use crate::model::Role;
 
 /// Longest method that is taken for one. RFC 9110 names none over 7 bytes; the longest registered one has 17.
 pub(super) const METHOD_MAX: usize = 32;

@@ -42,8 +42,8 @@ mod tolerant;
 use buffer::Buffer;
 use chunked::Chunked;
 
-use super::{Context, Finish, Role};
-use crate::model::{Anomalies, Anomaly, Chunk, Message, Protocol, Timestamp};
+use super::{Context, Finish};
+use crate::model::{Anomalies, Anomaly, Chunk, Message, Protocol, Role, Timestamp};
 
 /// How much is added to the buffer before it is looked at again, so that little of what follows a head is copied.
 const PIECE: usize = 2048;

@@ -2,8 +2,8 @@
 
 use super::{ATTEMPTS, Decoder, State, head, head::Strict, line, line::Fit};
 use crate::{
-    model::Message,
-    protocol::{Context, Role},
+    model::{Message, Role},
+    protocol::Context,
 };
 
 impl Decoder {

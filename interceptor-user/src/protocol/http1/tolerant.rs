@@ -8,10 +8,7 @@
 use std::ops::Range;
 
 use super::{framing::FieldFacts, head::Parsed, line::is_token};
-use crate::{
-    model::{Anomalies, Anomaly, Fields, Head, Version},
-    protocol::Role,
-};
+use crate::model::{Anomalies, Anomaly, Fields, Head, Role, Version};
 
 /// Reads a head. `None` if its first line is no start line.
 pub(super) fn head(role: Role, raw: &[u8]) -> Option<Parsed> {
