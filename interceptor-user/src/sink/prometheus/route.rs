@@ -21,7 +21,7 @@ pub(super) fn push_route(target: &str, paths: Paths, route: &mut Vec<u8>) {
         route.extend_from_slice(path.as_bytes());
         return;
     }
-    for (number, segment) in path.split('/').enumerate() {
+    for (number, segment) in path.as_bytes().split(|byte| *byte == b'/').enumerate() {
         if number > 0 {
             route.push(b'/');
         }
@@ -29,13 +29,13 @@ pub(super) fn push_route(target: &str, paths: Paths, route: &mut Vec<u8>) {
             route.extend_from_slice(b"...");
             return;
         }
-        route.extend_from_slice(placeholder(segment.as_bytes()).unwrap_or(segment.as_bytes()));
+        route.extend_from_slice(placeholder(segment).unwrap_or(segment));
     }
 }
 
 /// The path of a target in origin, absolute or asterisk form; nothing for authority form, which only CONNECT has.
 fn path(target: &str) -> &str {
-    let end = target.find(['?', '#']).unwrap_or(target.len());
+    let end = target.bytes().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(target.len());
     let target = target.get(..end).unwrap_or_default();
     if target.starts_with('/') || target == "*" {
         return target;
