@@ -2,7 +2,9 @@
 //!
 //! Format: Documentation/bpf/btf.rst of the kernel. aya reads it too, but does not tell members' places.
 
-use std::fs;
+use std::{fs::File, io::Read as _};
+
+use memmap2::MmapMut;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
@@ -12,7 +14,10 @@ const NESTING: u32 = 4;
 
 /// Offset of `member` in `struct name`, in bytes, by the running kernel's BTF; `None` where it cannot be told.
 pub(super) fn offset_of(name: &str, member: &str) -> Option<u32> {
-    let btf = fs::read("/sys/kernel/btf/vmlinux").ok()?;
+    let mut file = File::open("/sys/kernel/btf/vmlinux").ok()?;
+    // Megabytes, for a moment: a mapping goes back to the system at once, which memory of the heap need not.
+    let mut btf = MmapMut::map_anon(file.metadata().ok()?.len() as usize).ok()?;
+    file.read_exact(&mut btf).ok()?;
     find(&btf, name.as_bytes(), member.as_bytes())
 }
 

@@ -42,6 +42,7 @@ impl Capture {
             zone,
         };
         capture.attach(options)?;
+        give_back();
         Ok(capture)
     }
 
@@ -99,6 +100,16 @@ impl Capture {
             destination_port: destination.port(),
         };
         self.feedback.cut_off(&key, cut)
+    }
+}
+
+/// Loading takes megabytes of small pieces, which the allocator keeps; a daemon should not.
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no pointers; it may be called at any time, from any thread.
+    #[expect(unsafe_code, reason = "no crate wraps malloc_trim")]
+    unsafe {
+        nix::libc::malloc_trim(0);
     }
 }
 
