@@ -1,6 +1,7 @@
 //! The program as its users meet it: help, errors, exit codes.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -56,7 +57,7 @@ fn usage_errors_say_what_is_allowed_and_exit_2() {
         let seen = seen(args);
         assert!(seen.starts_with("exit 2\n"), "{args:?}: {seen}");
         let error = if args.is_empty() { "(the help)" } else { seen.trim_start_matches("exit 2\n").trim_end() };
-        all.push_str(&format!("$ interceptor {}\n{error}\n\n", args.join(" ")));
+        writeln!(all, "$ interceptor {}\n{error}\n", args.join(" ")).unwrap();
     }
     insta::assert_snapshot!("usage_errors", all);
 }
