@@ -27,6 +27,9 @@ pub const FILTER_NO_INGRESS: u32 = 16;
 /// The cut-off map has entries.
 pub const FILTER_CUT_OFFS: u32 = 32;
 
+/// Nothing is captured yet: programs are still being attached, and half a conversation would look like a gap.
+pub const FILTER_HOLD: u32 = 64;
+
 /// Levels of ancestors at which a cgroup is looked for.
 pub const CGROUP_LEVELS: i32 = 10;
 /// Directions of flows that can be cut off at one time; the least recently used one is taken up again beyond.

@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 
 use aya_log_ebpf::debug;
 use interceptor_common::{
-    CaptureConfig, DIRECTION_EGRESS, DIRECTION_INGRESS, DropReason, HOOK_CGROUP_SKB, HOOK_TC, OWNER_DESTINATION,
+    CaptureConfig, DIRECTION_EGRESS, DIRECTION_INGRESS, DropReason, FILTER_HOLD, HOOK_CGROUP_SKB, HOOK_TC, OWNER_DESTINATION,
     OWNER_SOURCE, SegmentEvent,
 };
 
@@ -43,6 +43,9 @@ pub fn capture(skb: Skb, hook: Hook) {
 #[inline(always)]
 fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
     let config = filter::config()?;
+    if config.filters & FILTER_HOLD != 0 {
+        return Ok(());
+    }
     filter::direction(config, hook.direction)?;
     let mut event = MaybeUninit::<SegmentEvent>::uninit();
     let event = emit::zeroed(&mut event);

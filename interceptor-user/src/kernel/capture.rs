@@ -42,6 +42,7 @@ impl Capture {
             zone,
         };
         capture.attach(options)?;
+        capture.feedback.release()?;
         give_back();
         Ok(capture)
     }

@@ -9,13 +9,14 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use interceptor_common::{
-    CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey, SocketEvent, TupleKey,
+    CaptureConfig, DropCount, DropReason, FILTER_CUT_OFFS, FILTER_HOLD, LOST_MAX, LostKey, MISSED_SOCKETS_MAX,
+    MissedKey, SocketEvent, TupleKey,
 };
 
 use super::options::Filters;
 
-/// Writes filters and configuration. Called before anything is attached.
-pub(super) fn configure(ebpf: &mut Ebpf, config: CaptureConfig, filters: &Filters) -> anyhow::Result<()> {
+/// Writes filters and configuration. Called before anything is attached; [`Feedback::release`] is called after.
+pub(super) fn configure(ebpf: &mut Ebpf, mut config: CaptureConfig, filters: &Filters) -> anyhow::Result<()> {
     let mut ports: HashMap<_, u16, u8> = HashMap::try_from(map(ebpf, "PORTS")?)?;
     for port in &filters.ports {
         ports.insert(port, 1, 0).with_context(|| format!("cannot filter by port {port}"))?;
@@ -30,6 +31,7 @@ pub(super) fn configure(ebpf: &mut Ebpf, config: CaptureConfig, filters: &Filter
         cgroups.insert(id, 1, 0).with_context(|| format!("cannot filter by cgroup {id}"))?;
     }
     let mut value: Array<_, CaptureConfig> = Array::try_from(map(ebpf, "CONFIG")?)?;
+    config.filters |= FILTER_HOLD;
     value.set(0, config, 0).context("cannot write the capture configuration")
 }
 
@@ -107,11 +109,18 @@ impl Feedback {
         }
         self.cut_offs.insert(key, 1, 0).context("cannot cut off a flow")?;
         let mut config = self.config.get(&0, 0)?;
-        if config.filters & interceptor_common::FILTER_CUT_OFFS == 0 {
-            config.filters |= interceptor_common::FILTER_CUT_OFFS;
+        if config.filters & FILTER_CUT_OFFS == 0 {
+            config.filters |= FILTER_CUT_OFFS;
             self.config.set(0, config, 0)?;
         }
         Ok(())
+    }
+
+    /// Everything is attached: capture from now on, both directions at once.
+    pub(super) fn release(&mut self) -> anyhow::Result<()> {
+        let mut config = self.config.get(&0, 0)?;
+        config.filters &= !FILTER_HOLD;
+        self.config.set(0, config, 0).context("cannot start the capture")
     }
 }
 
