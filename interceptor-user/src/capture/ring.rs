@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use aya::maps::{MapData, RingBuf};
 use interceptor_common::{
     ABI_VERSION, DropReason, EVENT_SEGMENT, EVENT_SOCKET, EventHeader, LostKey, OWNER_DESTINATION, OWNER_SOURCE,
     SOCKET_OPENED_ACTIVE, SOCKET_OPENED_PASSIVE, SegmentEvent, SocketEvent, TupleKey,
@@ -20,7 +19,7 @@ use nix::{
 
 use super::{Polled, Source};
 use crate::{
-    kernel::Sweep,
+    kernel::{Ring, Sweep},
     model::{
         Endpoint, Event, LossReason, LossReport, Owner, Process, Segment, SocketChange, SocketReport, TcpFlags,
         Timestamp,
@@ -39,7 +38,7 @@ const CLOCK_STEP: u64 = 500_000_000;
 
 /// Reads events out of the ring of one [`crate::kernel::Capture`].
 pub struct RingSource {
-    ring: RingBuf<MapData>,
+    ring: Ring,
     sweep: Sweep,
     zone: u32,
     clock: Clock,
@@ -47,16 +46,17 @@ pub struct RingSource {
 }
 
 impl RingSource {
-    pub(crate) fn new(ring: RingBuf<MapData>, sweep: Sweep, zone: u32) -> anyhow::Result<Self> {
+    pub(crate) fn new(ring: Ring, sweep: Sweep, zone: u32) -> anyhow::Result<Self> {
         Ok(Self { ring, sweep, zone, clock: Clock::new()?, swept: 0 })
     }
 
     /// Hands over what is in the ring, up to a batch. Segments are borrowed: their payload lies in the ring.
     fn drain(&mut self, take: &mut impl FnMut(Event<'_>)) -> anyhow::Result<usize> {
+        let Self { ring, zone, clock, .. } = self;
         let mut count = 0;
         while count < BATCH {
-            let Some(record) = self.ring.next() else { break };
-            take(event(&record, self.zone, self.clock)?);
+            let Some(taken) = ring.next(|record| event(record, *zone, *clock).map(&mut *take)) else { break };
+            taken?;
             count += 1;
         }
         Ok(count)

@@ -5,7 +5,7 @@ use std::{collections::HashMap as Seen, sync::Arc};
 use anyhow::Context as _;
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, RingBuf, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, lpm_trie::Key},
 };
 use aya_log::EbpfLogger;
 use interceptor_common::{
@@ -13,7 +13,7 @@ use interceptor_common::{
     MissedKey, SocketEvent, TupleKey,
 };
 
-use super::options::Filters;
+use super::{options::Filters, ring::Ring};
 
 /// Writes filters and configuration. Called before anything is attached; [`Feedback::release`] is called after.
 pub(super) fn configure(ebpf: &mut Ebpf, mut config: CaptureConfig, filters: &Filters) -> anyhow::Result<()> {
@@ -204,6 +204,6 @@ fn logger(ebpf: &mut Ebpf) -> anyhow::Result<Box<dyn FnMut() + Send>> {
 }
 
 /// The ring itself.
-pub(super) fn ring(ebpf: &mut Ebpf) -> anyhow::Result<RingBuf<MapData>> {
-    take(ebpf, "EVENTS")
+pub(super) fn ring(ebpf: &mut Ebpf) -> anyhow::Result<Ring> {
+    Ring::new(ebpf.take_map("EVENTS").context("the ring has a reader already")?)
 }

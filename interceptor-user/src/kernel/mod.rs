@@ -15,9 +15,11 @@ mod netlink;
 mod netns;
 mod object;
 mod options;
+mod ring;
 
 pub use attach::{Attachment, Hook};
 pub use capture::Capture;
 pub use identity::Identity;
 pub use maps::{Drops, Sweep};
 pub use options::{CaptureOptions, Cidr, Filters};
+pub use ring::Ring;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use interceptor::{
     kernel::{Capture, CaptureOptions},
     model::{Endpoint, LossReason, SocketChange},
@@ -187,6 +187,17 @@ fn who() -> anyhow::Result<()> {
 }
 
 fn ring_full() -> anyhow::Result<()> {
+    // A busy machine makes TCP retransmit even on `lo`, and bytes that were lost twice count twice.
+    for _ in 0..10 {
+        if ring_full_once()? {
+            return Ok(());
+        }
+    }
+    bail!("TCP retransmitted in each of ten rounds");
+}
+
+/// Compares, unless TCP retransmitted.
+fn ring_full_once() -> anyhow::Result<bool> {
     let (listener, address) = listen("127.0.0.1:0")?;
     let options = CaptureOptions { ring_bytes: 64 << 10, ..options("lo", address.port()) };
     let mut capture = Capture::start(&options, 0)?;
@@ -204,7 +215,15 @@ fn ring_full() -> anyhow::Result<()> {
     let full = drops.total(DropReason::RingFull);
     ensure!(drops.taken_total().bytes == captured, "{} taken, {captured} captured", drops.taken_total().bytes);
     ensure!(full.packets > 0 && drops.total(DropReason::MapFull).packets == 0);
-    // Each direction by itself; on `lo` nothing is retransmitted.
+    let lost: u64 = collected.losses.iter().map(|loss| loss.bytes).sum();
+    ensure!(lost == full.bytes, "{lost} reported, {} counted", full.bytes);
+    ensure!(collected.losses.iter().all(|loss| loss.reason == LossReason::RingFull));
+    // The final counters came through all the same.
+    let report = collected.closed(ends.client, ends.server).context("no report")?;
+    ensure!((report.bytes_acked, report.bytes_received) == (request.len() as u64, response.len() as u64));
+    if collected.sockets.iter().any(|report| report.retransmits != 0) {
+        return Ok(false);
+    }
     for (from, to, sent) in [(ends.client, ends.server, request.len()), (ends.server, ends.client, response.len())] {
         let kept = collected.segments.get(&(from, to)).into_iter().flatten();
         let captured: u64 = kept.map(|kept| kept.payload.len() as u64).sum();
@@ -212,13 +231,7 @@ fn ring_full() -> anyhow::Result<()> {
         let lost: u64 = losses.map(|loss| loss.bytes).sum();
         ensure!(captured + lost == sent as u64, "{captured} captured and {lost} lost are not {sent}");
     }
-    let lost: u64 = collected.losses.iter().map(|loss| loss.bytes).sum();
-    ensure!(lost == full.bytes, "{lost} reported, {} counted", full.bytes);
-    ensure!(collected.losses.iter().all(|loss| loss.reason == LossReason::RingFull));
-    // The final counters came through all the same.
-    let report = collected.closed(ends.client, ends.server).context("no report")?;
-    ensure!((report.bytes_acked, report.bytes_received) == (request.len() as u64, response.len() as u64));
-    Ok(())
+    Ok(true)
 }
 
 fn throughput() -> anyhow::Result<()> {
