@@ -238,7 +238,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             address: Address((Ipv4Addr::LOCALHOST, 9464).into()),
-            max_label_sets: Count(2000),
+            max_label_sets: Count(500),
             paths: Paths::Template,
         }
     }
