@@ -4,7 +4,6 @@ pub mod demo;
 pub mod doctor;
 mod filter;
 pub mod generate;
-mod latency;
 mod logging;
 mod output;
 pub mod replay;

@@ -1,9 +1,8 @@
 use std::{fmt, time::Duration};
 
-use super::latency::Latency;
 use crate::{
     model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Protocol, Record, Side},
-    sink::Sink,
+    sink::{Sink, latency::Latency},
 };
 
 /// Counts what passes; costs next to nothing an exchange.

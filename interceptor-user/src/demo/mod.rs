@@ -9,7 +9,6 @@ mod model;
 mod namespace;
 mod netlink;
 pub mod pod;
-mod quantiles;
 pub mod server;
 mod summary;
 mod traffic;

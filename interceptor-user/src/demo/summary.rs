@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    client::{self, Tally},
-    quantiles::Quantiles,
+use super::client::{self, Tally};
+use crate::{
+    model::{Exchange, FlowRecord, LossReason, Record, Side, SideLedger},
+    sink::latency::Latency,
 };
-use crate::model::{Exchange, FlowRecord, LossReason, Record, Side, SideLedger};
 
 /// Rows of the table; what does not fit is counted in one more.
 const PATHS_MAX: usize = 16;
@@ -24,7 +24,7 @@ pub(super) struct Summary {
     classes: BTreeMap<u16, u64>,
     /// Of the demo's client; whoever explores the demo asks too.
     client_by_status: BTreeMap<u16, u64>,
-    latency: Quantiles,
+    latency: Latency,
     paths: BTreeMap<String, Path>,
     flows: u64,
     unbalanced: u64,
@@ -38,7 +38,7 @@ pub(super) struct Summary {
 struct Path {
     count: u64,
     classes: BTreeMap<u16, u64>,
-    latency: Quantiles,
+    latency: Latency,
 }
 
 impl Summary {
@@ -145,8 +145,8 @@ impl Summary {
         for (name, path) in paths {
             let of = |class: u16| path.classes.get(&class).copied().unwrap_or_default();
             let other = path.count - of(2) - of(4);
-            let quantile = |percent| path.latency.percent(percent).map_or_else(|| "-".to_owned(), milliseconds);
-            let (p50, p99) = (quantile(50), quantile(99));
+            let quantile = |permille| path.latency.permille(permille).map_or_else(|| "-".to_owned(), milliseconds);
+            let (p50, p99) = (quantile(500), quantile(990));
             writeln!(out, "{:>6} {:>6} {:>6} {other:>6} {p50:>9} {p99:>9}  {name}", path.count, of(2), of(4))?;
         }
         Ok(())
@@ -191,9 +191,9 @@ fn classes(classes: &BTreeMap<u16, u64>) -> String {
     all.join("   ")
 }
 
-fn latencies(quantiles: &Quantiles) -> String {
-    let names = [(50, "p50"), (90, "p90"), (99, "p99"), (100, "max")];
-    let all = names.map(|(percent, name)| Some(format!("{name} {}", milliseconds(quantiles.percent(percent)?))));
+fn latencies(latency: &Latency) -> String {
+    let names = [(500, "p50"), (900, "p90"), (990, "p99"), (1000, "max")];
+    let all = names.map(|(permille, name)| Some(format!("{name} {}", milliseconds(latency.permille(permille)?))));
     all.into_iter().flatten().collect::<Vec<_>>().join("   ")
 }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod escape;
 pub mod json;
+pub(crate) mod latency;
 pub mod mask;
 mod output;
 pub mod prometheus;

@@ -1,3 +1,5 @@
+//! Quantiles of durations in bounded memory, for summaries.
+
 use std::time::Duration;
 
 /// Steps per power of two: a quantile is exact to 1/64.
@@ -8,7 +10,7 @@ const BUCKETS: usize = (STEPS as usize) * (65 - BITS as usize);
 
 /// Durations counted in buckets that grow with them: one addition each, whatever their number.
 #[derive(Debug)]
-pub(super) struct Latency {
+pub(crate) struct Latency {
     buckets: Box<[u64]>,
     count: u64,
     longest: u64,
@@ -21,7 +23,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    pub(super) fn add(&mut self, duration: Duration) {
+    pub(crate) fn add(&mut self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.buckets[bucket(nanos)] += 1;
         self.count += 1;
@@ -29,7 +31,7 @@ impl Latency {
     }
 
     /// The least duration that so many thousandths of all do not exceed. None if there were none.
-    pub(super) fn permille(&self, permille: u64) -> Option<Duration> {
+    pub(crate) fn permille(&self, permille: u64) -> Option<Duration> {
         let rank = (u128::from(self.count) * u128::from(permille)).div_ceil(1000).max(1);
         let mut seen = 0;
         let bucket = self.buckets.iter().position(|count| {
