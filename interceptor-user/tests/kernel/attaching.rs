@@ -135,7 +135,7 @@ fn filters_of(interface: &str) -> anyhow::Result<usize> {
 fn clsact() -> anyhow::Result<()> {
     let pod = Pod::new()?;
     let interface = pod.outside.as_str();
-    let address = std::net::SocketAddr::new(pod.pod[0], 0);
+    let address = std::net::SocketAddr::new(pod.peer[0], 0);
     let listener = pod.run(|| Ok(std::net::TcpListener::bind(address)?))?;
     let address = listener.local_addr()?;
     let mut capture = Capture::start(&CaptureOptions { clsact: true, ..options(interface, address.port()) }, 0)?;
@@ -165,7 +165,7 @@ pub(crate) fn child(interface: &str) -> ExitCode {
     match Capture::start(&CaptureOptions { clsact: true, ..options(interface, 9) }, 0) {
         Ok(_capture) => {
             println!("attached");
-            thread::sleep(Duration::from_secs(60));
+            thread::sleep(Duration::from_mins(1));
             ExitCode::SUCCESS
         }
         Err(error) => {

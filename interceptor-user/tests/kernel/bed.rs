@@ -110,7 +110,7 @@ pub(crate) struct Pod {
     pub(crate) inside: String,
     /// Our addresses, then its.
     pub(crate) host: [IpAddr; 2],
-    pub(crate) pod: [IpAddr; 2],
+    pub(crate) peer: [IpAddr; 2],
 }
 
 impl Pod {
@@ -126,7 +126,7 @@ impl Pod {
             outside: format!("iko{unique}"),
             inside: format!("iki{unique}"),
             host: [v4(1), v6(1)],
-            pod: [v4(2), v6(2)],
+            peer: [v4(2), v6(2)],
         };
         let Self { name, outside, inside, .. } = &pod;
         ip(&format!("netns add {name}"))?;
@@ -134,7 +134,7 @@ impl Pod {
         for (address, bits) in pod.host.iter().zip([30, 64]) {
             ip(&format!("addr add {address}/{bits} dev {outside}{}", nodad(*address)))?;
         }
-        for (address, bits) in pod.pod.iter().zip([30, 64]) {
+        for (address, bits) in pod.peer.iter().zip([30, 64]) {
             ip(&format!("-n {name} addr add {address}/{bits} dev {inside}{}", nodad(*address)))?;
         }
         ip(&format!("link set {outside} up"))?;

@@ -108,7 +108,7 @@ fn around_the_ring() -> anyhow::Result<()> {
 /// A server in a pod, a client outside, the capture at either end of the pair.
 fn veth(options: impl Fn(&Pod) -> CaptureOptions) -> anyhow::Result<()> {
     let pod = Pod::new()?;
-    for address in pod.pod {
+    for address in pod.peer {
         let listener = pod.run(|| Ok(std::net::TcpListener::bind(SocketAddr::new(address, 0))?))?;
         let server = listener.local_addr()?;
         let mut options = options(&pod);

@@ -75,12 +75,8 @@ impl Collected {
 
     /// Did both sides of a connection send FIN or RST?
     pub(crate) fn over(&self, a: Endpoint, b: Endpoint) -> bool {
-        let ends = |key| self.segments.get(&key).is_some_and(|kept: &Vec<Kept>| kept.iter().any(ends));
-        return ends((a, b)) && ends((b, a));
-
-        fn ends(kept: &Kept) -> bool {
-            kept.flags.has(TcpFlags::FIN) || kept.flags.has(TcpFlags::RST)
-        }
+        let end = |kept: &Kept| kept.flags.has(TcpFlags::FIN) || kept.flags.has(TcpFlags::RST);
+        [(a, b), (b, a)].iter().all(|key| self.segments.get(key).is_some_and(|kept| kept.iter().any(end)))
     }
 
     /// The stream from `source` to `destination`: contiguous from its SYN on.

@@ -128,7 +128,7 @@ fn ethernet(tags: &[u16], packet: &[u8]) -> Vec<u8> {
 
 /// Sends a frame as it is.
 fn send(interface: &str, frame: &[u8]) -> anyhow::Result<()> {
-    let index = nix::net::if_::if_nametoindex(interface)? as i32;
+    let index = nix::net::if_::if_nametoindex(interface)?.cast_signed();
     let protocol = u16::from_ne_bytes([frame[12], frame[13]]);
     // SAFETY: no pointers; the descriptor is owned from here on.
     #[expect(unsafe_code, reason = "nix cannot make packet socket addresses")]
@@ -147,7 +147,7 @@ fn send(interface: &str, frame: &[u8]) -> anyhow::Result<()> {
         let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
         libc::sendto(socket.as_raw_fd(), frame.as_ptr().cast(), frame.len(), 0, (&raw const address).cast(), length)
     };
-    ensure!(sent == frame.len() as isize, io::Error::last_os_error());
+    ensure!(sent.cast_unsigned() == frame.len(), io::Error::last_os_error());
     Ok(())
 }
 
