@@ -86,10 +86,10 @@ fn counts_latencies_and_ledger_are_shown() {
     the client counted 3 answers: the same, status by status
 
     status   2xx 2   4xx 1
-    latency  p50 2.03 ms   p90 4.00 ms   p99 4.00 ms   max 4.00 ms
+    latency  p50 2.02 ms   p90 4.00 ms   p99 4.00 ms   max 4.00 ms
 
      count    2xx    4xx  other       p50       p99  request
-         2      2      0      0   2.03 ms   4.00 ms  GET /v2
+         2      2      0      0   2.02 ms   4.00 ms  GET /v2
          1      0      1      0   1.00 ms   1.00 ms  GET /no
 
     ledger, in bytes     carried   captured     parsed   reported       lost
