@@ -49,7 +49,7 @@ impl Number {
     fn value(self) -> u32 {
         match self {
             Self::Near(offset) => 1000 + u32::from(offset),
-            Self::Wrapping(offset) => u32::MAX - 100 + u32::from(offset),
+            Self::Wrapping(offset) => (u32::MAX - 100).wrapping_add(u32::from(offset)),
             Self::Any(value) => value,
         }
     }
