@@ -75,7 +75,7 @@ pub(crate) struct Scale {
     flows: [usize; 2],
 }
 
-const FULL: Scale = Scale { rounds: 7, seconds: 6, capture_bytes: 1_000_000_000, flows: [1_000, 20_000] };
+const FULL: Scale = Scale { rounds: 5, seconds: 4, capture_bytes: 1_000_000_000, flows: [1_000, 20_000] };
 const QUICK: Scale = Scale { rounds: 1, seconds: 2, capture_bytes: 50_000_000, flows: [100, 1_000] };
 
 pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {

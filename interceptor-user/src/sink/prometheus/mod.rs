@@ -24,6 +24,8 @@ pub struct Prometheus {
     metrics: Arc<Metrics>,
     paths: Paths,
     seen: HashMap<Key, Handles, RandomState>,
+    /// The last label set of each side.
+    last: [Option<(Key, Handles)>; 2],
     /// Kept to be reused.
     key: Key,
 }
@@ -31,7 +33,7 @@ pub struct Prometheus {
 impl Prometheus {
     /// Counts into `metrics`.
     pub fn new(metrics: Arc<Metrics>, paths: Paths) -> Self {
-        Self { metrics, paths, seen: HashMap::default(), key: Key::new() }
+        Self { metrics, paths, seen: HashMap::default(), last: [None, None], key: Key::new() }
     }
 
     fn exchange(&mut self, exchange: &Exchange) -> anyhow::Result<()> {
@@ -57,8 +59,17 @@ impl Prometheus {
         for fold in [Fold::Nothing, Fold::Route, Fold::All] {
             let labels = labels.folded(fold);
             labels.write_key(&mut self.key);
+            // Requests come in runs of the same kind: comparing with the last one is cheaper than hashing.
+            let last = &mut self.last[side as usize];
+            if let Some((_, handles)) = last.as_ref().filter(|(key, _)| *key == self.key) {
+                handles.observe(exchange);
+                return Ok(());
+            }
             if let Some(handles) = self.seen.get(&self.key) {
                 handles.observe(exchange);
+                let (key, kept) = last.get_or_insert_with(|| (Key::new(), handles.clone()));
+                key.clone_from(&self.key);
+                kept.clone_from(handles);
                 return Ok(());
             }
             if let Some(handles) = self.metrics.label_sets().admit(&self.key, &labels)? {
