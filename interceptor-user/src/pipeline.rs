@@ -42,6 +42,43 @@ pub struct Counts {
     pub flows_opened: AtomicU64,
     /// Polls of the source so far.
     pub polls: AtomicU64,
+    /// Flows ended because there were too many.
+    pub evicted: AtomicU64,
+    /// Segments of no known flow that carry nothing to begin one with.
+    pub strangers: AtomicU64,
+    /// Segments that no receiver would accept.
+    pub out_of_window: AtomicU64,
+    /// Payload bytes in them.
+    pub out_of_window_bytes: AtomicU64,
+    /// Payload bytes beyond a FIN.
+    pub beyond_end_bytes: AtomicU64,
+    /// Resets that were not believed.
+    pub resets_ignored: AtomicU64,
+    /// Bytes in loss reports of flows that were never seen.
+    pub unattributed_loss: AtomicU64,
+}
+
+impl Counts {
+    /// What is in no flow's ledger, for whoever must know that nothing is left out silently.
+    fn publish(&self, stats: &flow::Stats) {
+        let flow::Stats {
+            flows: _, // `flows_opened`, which the pipeline counts itself
+            evicted,
+            strangers,
+            out_of_window,
+            out_of_window_bytes,
+            beyond_end_bytes,
+            resets_ignored,
+            unattributed_loss,
+        } = *stats;
+        self.evicted.store(evicted, Relaxed);
+        self.strangers.store(strangers, Relaxed);
+        self.out_of_window.store(out_of_window, Relaxed);
+        self.out_of_window_bytes.store(out_of_window_bytes, Relaxed);
+        self.beyond_end_bytes.store(beyond_end_bytes, Relaxed);
+        self.resets_ignored.store(resets_ignored, Relaxed);
+        self.unattributed_loss.store(unattributed_loss, Relaxed);
+    }
 }
 
 /// Gives a new flow what the capture cannot know: processes and containers behind its sockets.
@@ -145,6 +182,7 @@ impl<K: Sink> Pipeline<K> {
         counts.open_flows.store(self.flows.len() as u64, Relaxed);
         counts.flows_opened.store(self.downstream.flows_opened, Relaxed);
         counts.open_exchanges.store(self.downstream.open_exchanges, Relaxed);
+        counts.publish(self.flows.stats());
     }
 }
 
@@ -182,3 +220,6 @@ impl<K: Sink> Downstream<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
