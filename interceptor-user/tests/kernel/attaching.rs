@@ -6,13 +6,17 @@ use std::{
     io::{BufRead as _, BufReader},
     net::TcpStream,
     process::{Child, Command, ExitCode, Stdio},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
 use aya::programs::{SchedClassifier, TcAttachType, loaded_programs};
-use interceptor::kernel::{Capture, CaptureOptions, Hook};
+use interceptor::{
+    kernel::{Capture, CaptureOptions, Hook},
+    model::SocketChange,
+};
 
 use crate::{
     Test,
@@ -30,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("nothing_is_left_after_a_panic", nothing_left_after_panic),
         ("clsact_captures_and_takes_its_qdisc_away", clsact),
         ("filters_of_a_killed_run_are_removed_and_those_of_a_living_one_stay", leftovers),
+        ("sockets_are_not_reported_while_programs_are_still_being_attached", held),
         ("errors_say_what_to_do", errors),
     ]
 }
@@ -210,6 +215,41 @@ fn leftovers() -> anyhow::Result<()> {
     })();
     living.kill()?;
     living.wait()?;
+    result
+}
+
+/// Connections come and go while captures start: of each one that is reported, packets were captured too.
+fn held() -> anyhow::Result<()> {
+    let (listener, address) = listen("127.0.0.1:0")?;
+    let stop = AtomicBool::new(false);
+    let result = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                if let Ok(_client) = TcpStream::connect(address) {
+                    drop(listener.accept());
+                }
+            }
+        });
+        let starts = (0..8).try_for_each(|_| {
+            let mut capture = Capture::start(&options("lo", address.port()), 0)?;
+            let mut source = capture.source()?;
+            let mut collected = Collected::default();
+            collected.until(&mut source, |seen| !seen.sockets.is_empty())?;
+            collected.for_a_while(&mut source, Duration::from_millis(50))?;
+            let reported = collected.sockets.iter().filter(|report| report.change == SocketChange::OpenedActive);
+            for report in reported.take(20) {
+                let segments = [(report.local, report.remote), (report.remote, report.local)];
+                ensure!(
+                    segments.iter().any(|key| collected.segments.contains_key(key)),
+                    "{} was opened before the capture began",
+                    report.local
+                );
+            }
+            Ok(())
+        });
+        stop.store(true, Relaxed);
+        starts
+    });
     result
 }
 
