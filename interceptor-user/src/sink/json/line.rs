@@ -97,9 +97,9 @@ pub struct ExchangeLine<'a> {
     /// Scheme of the target.
     #[serde(rename = "url.scheme", skip_serializing_if = "Option::is_none")]
     scheme: Option<&'static str>,
-    /// Path of the target.
+    /// Path of the target; values of sensitive parameters (`;jsessionid=`) are '[masked]' unless asked for by name.
     #[serde(rename = "url.path", skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
+    path: Option<Cow<'a, str>>,
     /// Query of the target; values of sensitive parameters are '[masked]' unless asked for by name.
     #[serde(rename = "url.query", skip_serializing_if = "Option::is_none")]
     query: Option<Cow<'a, str>>,
@@ -226,7 +226,7 @@ pub(super) struct Detail<'a> {
 /// A target put together again; written, never stored.
 struct FullUrl<'a> {
     authority: Authority<'a>,
-    path: &'a str,
+    path: Cow<'a, str>,
     query: Option<Cow<'a, str>>,
 }
 

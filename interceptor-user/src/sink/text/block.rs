@@ -45,7 +45,7 @@ fn fields(out: &mut Vec<u8>, fields: &Fields, mark: char, options: &Options, sty
         if options.mask.hides(name) {
             write!(out, "{dim}{}{dim:#}", crate::sink::mask::MASKED)?;
         } else {
-            write!(out, "{}", Escaped(value))?;
+            write!(out, "{}", Escaped(&options.mask.field_bytes(name, value)))?;
         }
     }
     Ok(())

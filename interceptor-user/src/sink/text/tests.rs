@@ -90,3 +90,22 @@ fn a_narrow_terminal_leaves_room_for_the_path() {
     let line = shown(&[sample::exchange()], Options { width: || Some(20), ..Options::default() });
     assert!(line.contains(" /v2/models/tiny/infer?t…"), "{line}");
 }
+
+#[test]
+fn no_target_shows_its_secrets_and_no_address_in_a_field_does() {
+    for (target, expected) in [
+        ("foo?api_key=x", "GET foo?api_key=[masked]"),
+        ("foo?a=b@c&token=x@y", "GET foo?a=b@c&token=[masked]"),
+        ("?refreshToken=x", "GET ?refreshToken=[masked]"),
+        ("u:p@foo;sid=x", "GET foo;sid=[masked]"),
+        ("/foo;jsessionid=x?user[password]=y", "GET /foo;jsessionid=[masked]?user[password]=[masked]"),
+    ] {
+        let mut exchange = sample::exchange();
+        exchange.request = Some(sample::request("GET", target, &[("Referer", "http://u:p@h/?token=x")], b""));
+        exchange.response = Some(sample::response(302, &[("Location", "/cb?access_token=x")], b""));
+        let text = shown(&[exchange], Options { headers: true, ..Options::default() });
+        assert_eq!(text.matches(expected).count(), 2, "{text}");
+        assert!(text.contains("Referer: http://[masked]@h/?token=[masked]\n"), "{text}");
+        assert!(text.contains("Location: /cb?access_token=[masked]\n"), "{text}");
+    }
+}

@@ -19,6 +19,7 @@ impl<'a> ExchangeLine<'a> {
         let (request, response) = (exchange.request.as_ref(), exchange.response.as_ref());
         let target = request.map(Part::target).unwrap_or_default();
         let query = target.query.map(|query| detail.mask.query(query));
+        let path = target.path.map(|path| detail.mask.path(path));
         let (method, method_original) = method(request.and_then(|part| part.head.method()));
         let start = request.or(response).map_or(flow.start, |part| part.first_byte);
         let status = response.and_then(|part| part.head.status());
@@ -42,7 +43,7 @@ impl<'a> ExchangeLine<'a> {
             version: request.or(response).map(|part| part.head.version.name()),
             client_address: flow.client.endpoint.ip(),
             client_port: flow.client.endpoint.port(),
-            full: full_url(&target, query.clone(), method),
+            full: full_url(&target, path.clone(), query.clone(), method),
             server_address,
             server_port,
             peer_address: flow.server.endpoint.ip(),
@@ -51,7 +52,7 @@ impl<'a> ExchangeLine<'a> {
             method,
             method_original,
             scheme: target.path.map(|_| "http"),
-            path: target.path,
+            path,
             query,
             user_agent: request.and_then(|part| part.head.fields.get("user-agent")).map(String::from_utf8_lossy),
             request_size: request.map(Part::content_size),
@@ -146,7 +147,12 @@ fn fields<'a>(exchange: &'a Exchange, mask: &'a Mask) -> FieldAttributes<'a> {
     attributes
 }
 
-fn full_url<'a>(target: &Target<'a>, query: Option<Cow<'a, str>>, method: Option<&str>) -> Option<FullUrl<'a>> {
+fn full_url<'a>(
+    target: &Target<'a>,
+    path: Option<Cow<'a, str>>,
+    query: Option<Cow<'a, str>>,
+    method: Option<&str>,
+) -> Option<FullUrl<'a>> {
     method?;
-    Some(FullUrl { authority: target.authority?, path: target.path?, query })
+    Some(FullUrl { authority: target.authority?, path: path?, query })
 }
