@@ -116,7 +116,10 @@ impl Pairing {
             Message::BodyGap(missing) => self.body_gap(role, missing),
             Message::Trailers(fields) => {
                 if let Some(open) = self.current(role) {
+                    let had = open.kept;
                     open.trailers(role, fields, seen.last);
+                    let more = open.kept - had;
+                    self.kept += more;
                 }
             }
             Message::End => self.end(role, true, seen, flow, emit),

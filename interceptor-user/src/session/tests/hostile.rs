@@ -164,3 +164,13 @@ fn an_idle_session_is_small() {
     let size = size_of::<Session>() + session.memory();
     assert!(size < 1024, "{size} bytes");
 }
+
+#[test]
+fn trailers_count_against_the_memory_of_the_flow() {
+    let limits = Limits { memory: 1024, ..LIMITS };
+    let trailer = "v".repeat(2000);
+    let first = format!("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nT: {trailer}\r\n\r\n");
+    let (exchanges, over) = run_with(&limits, false, &[client(first), get("/b")], FlowEnd::Idle);
+    assert_eq!(exchanges.iter().map(line).collect::<Vec<_>>(), ["POST /a 0 > - [truncated no_response]"]);
+    assert!(over.anomalies.contains(Anomaly::MemoryLimit));
+}
