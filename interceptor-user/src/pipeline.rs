@@ -188,7 +188,7 @@ impl<K: Sink> Pipeline<K> {
 
 impl<K: Sink> Downstream<K> {
     fn deliver(&mut self, info: &mut Arc<FlowInfo>, session: &mut Session, event: FlowEvent<'_>) {
-        if matches!(event, FlowEvent::Opened) {
+        if matches!(event, FlowEvent::Opened { .. }) {
             self.flows_opened += 1;
             if let Some(identify) = &mut self.identify {
                 identify(Arc::make_mut(info));

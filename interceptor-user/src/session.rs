@@ -45,6 +45,8 @@ impl Default for Limits {
 #[derive(Debug, Default)]
 pub struct Session {
     state: State,
+    /// The first bytes may be from the middle of the flow.
+    late: bool,
     /// Bytes that no decoder saw.
     undecoded: Undecoded,
 }
@@ -90,7 +92,7 @@ impl Session {
         emit: &mut impl FnMut(Record),
     ) {
         match event {
-            FlowEvent::Opened => {}
+            FlowEvent::Opened { late } => self.late = late,
             FlowEvent::Chunk { side, time, chunk } => {
                 if let State::Talking(talk) = &mut self.state {
                     talk.chunk(side, time, chunk, flow, limits, emit);
@@ -152,7 +154,7 @@ impl Session {
             (_, Chunk::Data(data)) => match self.guess(side, data) {
                 Guess::Http1Request => side,
                 Guess::Http1Response => side.peer(),
-                Guess::Nothing if flow.joined => Side::Client,
+                Guess::Nothing if self.late => Side::Client,
                 Guess::Nothing | Guess::Foreign => {
                     *self.undecoded.side(side) += data.len() as u64;
                     self.become_opaque();
@@ -169,7 +171,7 @@ impl Session {
             State::Detecting(held) => *held,
             State::New | State::Talking(_) | State::Opaque => Detecting::default(),
         };
-        let mut talk = Box::new(Talk::new(requester, flow.joined));
+        let mut talk = Box::new(Talk::new(requester, self.late));
         for (side, first) in [(Side::Client, held.client), (Side::Server, held.server)] {
             talk.chunk(side, first.time, Chunk::Data(&first.bytes), flow, limits, emit);
         }

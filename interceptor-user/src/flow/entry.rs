@@ -71,6 +71,8 @@ pub(super) struct Flow<S> {
     pub(super) state: S,
     pub(super) phase: Phase,
     pub(super) last: Timestamp,
+    /// No segment of the handshake was seen when it was opened.
+    pub(super) late: bool,
     client: Direction,
     server: Direction,
     /// Is the client the key's lower end?
@@ -83,12 +85,13 @@ pub(super) struct Flow<S> {
 }
 
 impl<S: Default> Flow<S> {
-    pub(super) fn new(info: FlowInfo) -> Self {
+    pub(super) fn new(info: FlowInfo, late: bool) -> Self {
         let (key, joined) = (info.key, info.joined);
         let (client, server) = (info.client.endpoint, info.server.endpoint);
         Self {
             phase: Phase::Open,
             last: info.start,
+            late,
             info: Arc::new(info),
             state: S::default(),
             client: Direction::new(Side::Client, joined),

@@ -253,7 +253,7 @@ impl<S: Default> Table<S> {
         };
         self.ids += 1;
         self.shared.stats.flows += 1;
-        Flow::new(FlowInfo {
+        let info = FlowInfo {
             id: self.ids,
             key: beginning.key,
             client: Peer::new(client),
@@ -261,7 +261,8 @@ impl<S: Default> Table<S> {
             start: beginning.time,
             joined: opening.joined(),
             interface: beginning.interface,
-        })
+        };
+        Flow::new(info, opening.late())
     }
 
     fn insert(
@@ -286,7 +287,7 @@ impl<S: Default> Table<S> {
         self.recent.push(slot);
         if let Some(place) = self.slots.get_mut(slot as usize) {
             let flow = place.insert(flow);
-            deliver(&mut flow.info, &mut flow.state, FlowEvent::Opened);
+            deliver(&mut flow.info, &mut flow.state, FlowEvent::Opened { late: flow.late });
         }
         slot
     }

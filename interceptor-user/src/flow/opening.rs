@@ -78,6 +78,11 @@ impl Opening {
     pub(super) const fn joined(self) -> bool {
         matches!(self, Self::Joined { .. })
     }
+
+    /// No segment tells where the streams start.
+    pub(super) const fn late(self) -> bool {
+        matches!(self, Self::Reported { .. } | Self::Joined { .. })
+    }
 }
 
 /// The client, if the report tells.

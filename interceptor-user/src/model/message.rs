@@ -49,7 +49,11 @@ impl FlowEnd {
 #[derive(Clone, Copy, Debug)]
 pub enum FlowEvent<'a> {
     /// A new flow; always the first event of it.
-    Opened,
+    Opened {
+        /// No segment of its handshake was seen, so the first bytes may be from the middle of it. Beside
+        /// [`FlowInfo::joined`](super::FlowInfo::joined): a socket may have reported the handshake.
+        late: bool,
+    },
     /// The next chunk of one side.
     Chunk {
         /// Who sent it.

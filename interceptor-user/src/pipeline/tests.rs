@@ -1,7 +1,10 @@
 //! What a pipeline tells of itself.
 
 use super::*;
-use crate::capture::memory::{Conversation, MemorySource, OwnedSegment};
+use crate::{
+    capture::memory::{Conversation, MemorySource, OwnedEvent, OwnedSegment},
+    model::{SocketChange, SocketReport},
+};
 
 /// Forgets the records.
 struct Nowhere;
@@ -34,4 +37,56 @@ fn what_is_in_no_ledger_is_published() {
     assert_eq!(counts.evicted.load(Relaxed), 1);
     assert_eq!((counts.out_of_window.load(Relaxed), counts.out_of_window_bytes.load(Relaxed)), (1, 3));
     assert_eq!(counts.beyond_end_bytes.load(Relaxed), 0);
+}
+
+/// Keeps what exchanges came to.
+#[derive(Default)]
+struct Exchanges(Vec<crate::model::Exchange>);
+
+impl Sink for Exchanges {
+    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+        if let Record::Exchange(exchange) = record {
+            self.0.push((**exchange).clone());
+        }
+        Ok(())
+    }
+}
+
+fn report(of: &OwnedSegment, change: SocketChange, bytes_acked: u64, bytes_received: u64) -> OwnedEvent {
+    OwnedEvent::Socket(SocketReport {
+        time: of.time,
+        zone: 0,
+        change,
+        local: of.source,
+        remote: of.destination,
+        cookie: 0,
+        cgroup: None,
+        process: None,
+        srtt: Duration::ZERO,
+        retransmits: 0,
+        bytes_acked,
+        bytes_received,
+    })
+}
+
+fn exchanges(events: impl IntoIterator<Item = OwnedEvent>) -> Vec<crate::model::Exchange> {
+    let mut pipeline = Pipeline::new(Options::default(), Exchanges::default());
+    pipeline.run(&mut MemorySource::new(events), &AtomicBool::new(false)).expect("nothing can fail");
+    pipeline.finish().expect("nothing can fail");
+    std::mem::take(&mut pipeline.sink_mut().0)
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+#[test]
+fn a_flow_whose_beginning_was_lost_is_decoded_from_its_next_request_on() {
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let segments = Conversation::http().open().client(GET).server("rest of a body").client(GET).server(ok).segments();
+    // The ring was full from the handshake to the middle of the first response; the socket's report got through.
+    let mut events = vec![report(&segments[0], SocketChange::OpenedActive, 0, 0)];
+    events.extend(segments[4..].iter().cloned().map(OwnedEvent::from));
+    let exchanges = exchanges(events);
+    assert_eq!(exchanges.len(), 1);
+    assert!(exchanges[0].complete(), "{:?}", exchanges[0]);
+    assert!(!exchanges[0].flow.joined, "a socket reported the handshake");
 }

@@ -24,8 +24,8 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(requester: Side, joined: bool) -> Self {
-        let decoder = if joined { http1::Decoder::joined } else { http1::Decoder::new };
+    pub(super) fn new(requester: Side, late: bool) -> Self {
+        let decoder = if late { http1::Decoder::joined } else { http1::Decoder::new };
         Self {
             requests: Decoder::Http1(decoder(Role::Request)),
             responses: Decoder::Http1(decoder(Role::Response)),

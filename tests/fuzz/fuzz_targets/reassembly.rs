@@ -65,9 +65,9 @@ struct Sums {
 
 fn check(sums: &mut Sums, event: FlowEvent<'_>) {
     assert!(!sums.ended);
-    assert_eq!(sums.opened, !matches!(event, FlowEvent::Opened));
+    assert_eq!(sums.opened, !matches!(event, FlowEvent::Opened { .. }));
     match event {
-        FlowEvent::Opened => sums.opened = true,
+        FlowEvent::Opened { .. } => sums.opened = true,
         FlowEvent::Chunk { side, chunk, .. } => {
             assert!(!sums.finished[side as usize]);
             match chunk {

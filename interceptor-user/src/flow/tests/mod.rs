@@ -119,14 +119,14 @@ fn note(
     event: FlowEvent<'_>,
 ) {
     assert!(!checker.ended, "nothing follows Ended");
-    assert_eq!(checker.opened, !matches!(event, FlowEvent::Opened), "Opened comes first, and once");
+    assert_eq!(checker.opened, !matches!(event, FlowEvent::Opened { .. }), "Opened comes first, and once");
     let at = info.id as usize - 1;
     if infos.len() <= at {
         infos.resize(at + 1, info.clone());
     }
     infos[at] = info.clone();
     let new = match event {
-        FlowEvent::Opened => {
+        FlowEvent::Opened { .. } => {
             checker.opened = true;
             Told::Opened
         }

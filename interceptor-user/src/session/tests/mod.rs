@@ -55,7 +55,7 @@ fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec
         Record::Exchange(exchange) => exchanges.push(*exchange),
         Record::Flow(record) => assert!(over.replace(*record).is_none(), "one record for the flow"),
     };
-    session.event(&flow, FlowEvent::Opened, limits, &mut emit);
+    session.event(&flow, FlowEvent::Opened { late: joined }, limits, &mut emit);
     let mut now = 0;
     for step in steps {
         now += 1;
