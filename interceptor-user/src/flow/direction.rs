@@ -453,6 +453,16 @@ impl Direction {
         if self.joined && self.delivered == 0 { LossReason::BeforeJoin } else { LossReason::NotSeen }
     }
 
+    /// What the kernel counted beyond the last byte that was handed over was lost at the end of the stream. That is
+    /// known where the stream's start was seen; else it may have been lost at the start.
+    pub(super) fn lose_tail(&mut self, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        let Some(kernel) = self.kernel.filter(|_| self.isn.is_some() && !self.finished) else { return };
+        let missing = kernel.saturating_sub(self.delivered);
+        if missing > 0 {
+            self.gap(missing, LossReason::NotSeen, time, emit);
+        }
+    }
+
     /// The books, once nothing more will come: `carried = captured + lost`.
     ///
     /// What TCP carried is what the kernel counted or what sequence numbers prove, whichever is more. What is

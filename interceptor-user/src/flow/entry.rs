@@ -279,6 +279,11 @@ impl<S> Flow<S> {
         deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
     ) {
         self.flush(self.last, shared, deliver);
+        for side in Side::BOTH {
+            let Self { info, state, client, server, last, .. } = &mut self;
+            let direction = if side == Side::Client { client } else { server };
+            direction.lose_tail(*last, &mut |event| deliver(info, state, event));
+        }
         // What closed by itself did so then, not when we forget it.
         let (end, time) = match self.phase {
             Phase::Open => (end, time),

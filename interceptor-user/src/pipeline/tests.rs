@@ -90,3 +90,19 @@ fn a_flow_whose_beginning_was_lost_is_decoded_from_its_next_request_on() {
     assert!(exchanges[0].complete(), "{:?}", exchanges[0]);
     assert!(!exchanges[0].flow.joined, "a socket reported the handshake");
 }
+
+#[test]
+fn content_whose_tail_and_fin_were_lost_is_not_complete() {
+    let answer = "HTTP/1.0 200 OK\r\n\r\nthe first part";
+    let segments = Conversation::http().open().client(GET).server(answer).segments();
+    let sent = answer.len() as u64;
+    for (lost, missing) in [(5, 5), (0, 0)] {
+        let mut events: Vec<OwnedEvent> = segments.iter().cloned().map(OwnedEvent::from).collect();
+        events.push(report(&segments[0], SocketChange::Closed, GET.len() as u64, sent + lost));
+        let exchanges = exchanges(events);
+        assert_eq!(exchanges.len(), 1);
+        let response = exchanges[0].response.as_ref().expect("was seen");
+        assert_eq!((response.body_size, response.body_missing, response.ended), (14, missing, false));
+        assert!(!exchanges[0].complete());
+    }
+}

@@ -128,9 +128,10 @@ impl Talk {
 
     pub(super) fn close(&mut self, end: FlowEnd, flow: &Arc<FlowInfo>, limits: &Limits, emit: &mut impl FnMut(Record)) {
         let how = match end {
-            FlowEnd::Closed => Finish::Fin,
             FlowEnd::Reset => Finish::Reset,
-            FlowEnd::Idle | FlowEnd::Reused | FlowEnd::Evicted | FlowEnd::CaptureEnded => Finish::Cut,
+            // A side whose FIN came is finished already. Of another, a socket said that it is closed, which does not
+            // say that what we have is all.
+            FlowEnd::Closed | FlowEnd::Idle | FlowEnd::Reused | FlowEnd::Evicted | FlowEnd::CaptureEnded => Finish::Cut,
         };
         for side in Side::BOTH {
             self.finish(side, how, flow, limits, emit);
