@@ -42,6 +42,8 @@ pub struct Counts {
     pub flows_opened: AtomicU64,
     /// Polls of the source so far.
     pub polls: AtomicU64,
+    /// Bytes that decoding keeps at the moment, of all flows.
+    pub session_bytes: AtomicU64,
     /// Flows ended because there were too many.
     pub evicted: AtomicU64,
     /// Segments of no known flow that carry nothing to begin one with.
@@ -98,6 +100,8 @@ struct Downstream<K> {
     counts: Arc<Counts>,
     flows_opened: u64,
     open_exchanges: u64,
+    /// Bytes that decoding keeps, of all flows.
+    held: usize,
     /// The first error of the sink, until it is reported.
     failure: Option<anyhow::Error>,
     /// The sink failed or wants no more; nothing is handed to it any longer.
@@ -116,6 +120,7 @@ impl<K: Sink> Pipeline<K> {
                 counts: Arc::default(),
                 flows_opened: 0,
                 open_exchanges: 0,
+                held: 0,
                 failure: None,
                 done: false,
             },
@@ -182,6 +187,7 @@ impl<K: Sink> Pipeline<K> {
         counts.open_flows.store(self.flows.len() as u64, Relaxed);
         counts.flows_opened.store(self.downstream.flows_opened, Relaxed);
         counts.open_exchanges.store(self.downstream.open_exchanges, Relaxed);
+        counts.session_bytes.store(self.downstream.held as u64, Relaxed);
         counts.publish(self.flows.stats());
     }
 }
@@ -195,14 +201,17 @@ impl<K: Sink> Downstream<K> {
             }
         }
         let before = u64::from(session.open_exchanges());
+        let held = session.held();
+        let limits = self.limits.while_held(self.held);
         let (sink, failure, done) = (&mut self.sink, &mut self.failure, &mut self.done);
-        session.event(info, event, &self.limits, &mut |record: Record| {
+        session.event(info, event, &limits, &mut |record: Record| {
             if !*done {
                 *failure = sink.record(&record).err();
                 *done = failure.is_some();
             }
         });
         self.open_exchanges = (self.open_exchanges + u64::from(session.open_exchanges())).saturating_sub(before);
+        self.held = (self.held + session.held()).saturating_sub(held);
     }
 
     fn flush(&mut self) {

@@ -33,11 +33,28 @@ pub struct Limits {
     pub pipeline: usize,
     /// Bytes of heads and content that all open exchanges of a flow keep.
     pub memory: usize,
+    /// Bytes that the decoding of all flows of a pipeline keeps. Beyond it, until some is given back, new requests and
+    /// content are not kept and a head may have [`SMALL_HEAD`] bytes.
+    pub total: usize,
+}
+
+/// The largest head that is read while [`Limits::total`] is reached: ordinary ones fit, so flows stay in step.
+pub const SMALL_HEAD: usize = 4096;
+
+impl Limits {
+    /// What one flow may keep while all flows together keep `held` bytes.
+    #[must_use]
+    pub fn while_held(&self, held: usize) -> Self {
+        if held < self.total {
+            return *self;
+        }
+        Self { head: self.head.min(SMALL_HEAD), body: 0, memory: 0, ..*self }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: 64 * 1024, body: 0, pipeline: 128, memory: 1024 * 1024 }
+        Self { head: 64 * 1024, body: 0, pipeline: 128, memory: 1024 * 1024, total: 256 * 1024 * 1024 }
     }
 }
 
@@ -119,6 +136,20 @@ impl Session {
         match &self.state {
             State::Talking(talk) => talk.pairing.open(),
             State::New | State::Detecting(_) | State::Opaque => 0,
+        }
+    }
+
+    /// Bytes kept for the flow, as [`Limits::total`] counts them: close to [`Session::memory`], and told at once.
+    #[inline]
+    pub fn held(&self) -> usize {
+        match &self.state {
+            State::New | State::Opaque => 0,
+            State::Detecting(held) => {
+                size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
+            }
+            State::Talking(talk) => {
+                size_of::<Talk>() + talk.requests.memory() + talk.responses.memory() + talk.pairing.held()
+            }
         }
     }
 

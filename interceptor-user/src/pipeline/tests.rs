@@ -106,3 +106,24 @@ fn content_whose_tail_and_fin_were_lost_is_not_complete() {
         assert!(!exchanges[0].complete());
     }
 }
+
+#[test]
+fn all_flows_together_keep_no_more_than_the_total() {
+    let padding = "p".repeat(1000);
+    let head = format!("GET / HTTP/1.1\r\nHost: h\r\nPadding: {padding}\r\n\r\n");
+    let mut options = Options::default();
+    options.session.total = 64 * 1024;
+    let mut pipeline = Pipeline::new(options, Exchanges::default());
+    let stop = AtomicBool::new(false);
+    for port in 1..=1000_u16 {
+        let flow = Conversation::new(([192, 0, 2, 1], port).into(), ([192, 0, 2, 2], 8080).into());
+        let segments = flow.open().client(&head).segments();
+        pipeline.run(&mut MemorySource::new(segments), &stop).expect("nothing can fail");
+    }
+    let kept = pipeline.downstream.open_exchanges;
+    assert!((1..=64).contains(&kept), "{kept} requests are kept");
+    assert!(pipeline.downstream.held < 1000 * 1000, "{}", pipeline.downstream.held);
+    assert_eq!(pipeline.counts().session_bytes.load(Relaxed), pipeline.downstream.held as u64);
+    pipeline.finish().expect("nothing can fail");
+    assert_eq!((pipeline.downstream.held, pipeline.downstream.open_exchanges), (0, 0), "all is given back");
+}

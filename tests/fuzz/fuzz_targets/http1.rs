@@ -15,7 +15,7 @@ use interceptor::{
 };
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { head: 512, body: 32, pipeline: 4, memory: 2048 };
+const LIMITS: Limits = Limits { head: 512, body: 32, pipeline: 4, memory: 2048, total: 1 << 20 };
 /// Open exchanges, the head of one more with all its places, two buffers, and the first bytes of two sides.
 const MEMORY_MAX: usize = LIMITS.memory + 64 * LIMITS.head;
 
@@ -68,6 +68,7 @@ fuzz_target!(|input: Input| {
 /// One flow; its bytes cut into pieces of these lengths, less one.
 fn run(input: &Input, splits: &[u8]) -> (Vec<Exchange>, Vec<FlowRecord>) {
     let mut flow = Flow::new(input.joined);
+    flow.event(FlowEvent::Opened { late: input.joined });
     let mut lengths = splits.iter().map(|length| usize::from(*length) + 1).cycle();
     let mut finished = [false; 2];
     let time = Timestamp::from_nanos(1);

@@ -44,7 +44,7 @@ fn flow(joined: bool) -> Arc<FlowInfo> {
     })
 }
 
-const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, memory: 1 << 20 };
+const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, memory: 1 << 20, total: 1 << 30 };
 
 /// Runs a flow. Time is the number of the step, from 1.
 fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {
