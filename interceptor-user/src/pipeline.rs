@@ -56,6 +56,8 @@ pub struct Counts {
     pub beyond_end_bytes: AtomicU64,
     /// Resets that were not believed.
     pub resets_ignored: AtomicU64,
+    /// Acknowledgements that were not believed.
+    pub acks_ignored: AtomicU64,
     /// Bytes in loss reports of flows that were never seen.
     pub unattributed_loss: AtomicU64,
 }
@@ -71,6 +73,7 @@ impl Counts {
             out_of_window_bytes,
             beyond_end_bytes,
             resets_ignored,
+            acks_ignored,
             unattributed_loss,
         } = *stats;
         self.evicted.store(evicted, Relaxed);
@@ -79,6 +82,7 @@ impl Counts {
         self.out_of_window_bytes.store(out_of_window_bytes, Relaxed);
         self.beyond_end_bytes.store(beyond_end_bytes, Relaxed);
         self.resets_ignored.store(resets_ignored, Relaxed);
+        self.acks_ignored.store(acks_ignored, Relaxed);
         self.unattributed_loss.store(unattributed_loss, Relaxed);
     }
 }

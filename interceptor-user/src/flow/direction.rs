@@ -10,7 +10,7 @@
 use super::{
     history::History,
     pieces::{Body, PIECE_COST, Piece, Pieces},
-    seq::{WINDOW, distance},
+    seq::{ACK_WINDOW, WINDOW, distance},
     shared::Shared,
 };
 use crate::model::{Chunk, FlowEvent, LossReason, Side, SideLedger, Timestamp};
@@ -330,7 +330,12 @@ impl Direction {
             return self.begin(ack);
         }
         let ahead = distance(ack, self.next);
-        if ahead <= 0 || ahead > WINDOW || self.finished {
+        if ahead <= 0 || self.finished {
+            return;
+        }
+        let seen = self.pieces.last_end().map_or(0, |end| end.saturating_sub(self.delivered).cast_signed());
+        if ahead > seen.saturating_add(ACK_WINDOW) {
+            shared.stats.acks_ignored += 1;
             return;
         }
         let acked = self.delivered + ahead.cast_unsigned();

@@ -58,6 +58,11 @@ impl Pieces {
         self.by_offset.first_key_value().map(|(&offset, _)| offset)
     }
 
+    /// Where the last piece ends.
+    pub(super) fn last_end(&self) -> Option<u64> {
+        self.by_offset.last_key_value().map(|(&offset, piece)| offset + piece.len())
+    }
+
     /// Takes the first piece out if it starts at `offset`.
     pub(super) fn take_at(&mut self, offset: u64) -> Option<Piece> {
         let entry = self.by_offset.first_entry().filter(|entry| *entry.key() == offset)?;

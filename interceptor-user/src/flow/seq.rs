@@ -4,6 +4,11 @@
 /// (RFC 7323 section 2.3).
 pub(super) const WINDOW: i64 = 1 << 30;
 
+/// How far beyond all that was seen an acknowledgement is believed. Its receiver ignores one beyond what it has sent
+/// (RFC 9293 section 3.10.7.4); we cannot know what that is, but more than this in flight at once is rare, and one
+/// forged number must not make a gap of everything that is still to come.
+pub(super) const ACK_WINDOW: i64 = 1 << 24;
+
 /// How far a reset's sequence number may be from what we expect. Receivers want an exact hit (RFC 5961 section 3.2);
 /// we may have missed up to a window of data, and few windows exceed this.
 pub(super) const RESET_WINDOW: i64 = 1 << 24;

@@ -19,6 +19,8 @@ pub struct Stats {
     pub beyond_end_bytes: u64,
     /// Resets that were not believed, by their sequence number.
     pub resets_ignored: u64,
+    /// Acknowledgements that were not believed: too far beyond all that was seen.
+    pub acks_ignored: u64,
     /// Bytes in loss reports of flows that we never saw.
     pub unattributed_loss: u64,
 }

@@ -308,3 +308,15 @@ fn zones_keep_equal_addresses_apart() {
     bench.run(&segments).run(&other).finish();
     assert_eq!((bench.bytes(1, Client), bench.bytes(2, Client)), (b"ask".to_vec(), b"ask".to_vec()));
 }
+
+#[test]
+fn a_forged_acknowledgement_does_not_blind_a_direction() {
+    let segments = Conversation::http().open().client("ask").ack(Server).client("more").segments();
+    let mut forged = segments[4].clone();
+    forged.ack = forged.ack.wrapping_add(0x3000_0000);
+    let mut bench = Bench::new();
+    bench.run(&segments[..4]).run(&[forged]).run(&segments[4..]).finish();
+    assert_eq!(bench.bytes(1, Client), b"askmore");
+    assert!(bench.gaps(1).is_empty());
+    assert_eq!(bench.table.stats().acks_ignored, 1);
+}
