@@ -16,8 +16,8 @@ use aya_ebpf::{
     programs::SockOpsContext,
 };
 use interceptor_common::{
-    ABI_VERSION, DropReason, EVENT_SOCKET, EventHeader, SOCKET_CLOSED, SOCKET_OPENED_ACTIVE, SOCKET_OPENED_PASSIVE,
-    SocketEvent,
+    ABI_VERSION, DropReason, EVENT_SOCKET, EventHeader, FILTER_HOLD, SOCKET_CLOSED, SOCKET_OPENED_ACTIVE,
+    SOCKET_OPENED_PASSIVE, SocketEvent,
 };
 
 use crate::{
@@ -178,6 +178,10 @@ impl Ops {
     #[inline(always)]
     fn wanted(self, event: &mut SocketEvent) -> bool {
         let Ok(config) = filter::config() else { return false };
+        // Of a connection that stands by now no packet was captured: it would be a flow of which all is missing.
+        if config.filters & FILTER_HOLD != 0 {
+            return false;
+        }
         if !self.key(event) || filter::flow(config, &event.key).is_err() {
             return false;
         }

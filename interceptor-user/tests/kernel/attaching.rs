@@ -222,7 +222,7 @@ fn leftovers() -> anyhow::Result<()> {
 fn held() -> anyhow::Result<()> {
     let (listener, address) = listen("127.0.0.1:0")?;
     let stop = AtomicBool::new(false);
-    let result = thread::scope(|scope| {
+    thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Relaxed) {
                 if let Ok(_client) = TcpStream::connect(address) {
@@ -249,8 +249,7 @@ fn held() -> anyhow::Result<()> {
         });
         stop.store(true, Relaxed);
         starts
-    });
-    result
+    })
 }
 
 fn errors() -> anyhow::Result<()> {
