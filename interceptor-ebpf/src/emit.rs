@@ -111,8 +111,9 @@ pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, paylo
         }
     }
     if let Some(reason) = failed {
-        count_drop(reason, wanted - done);
+        // In this order: userspace looks at the map only when the count has changed, and must find the bytes then.
         lost(event, reason, wanted - done);
+        count_drop(reason, wanted - done);
     }
     if let Some(taken) = TAKEN.get_ptr_mut(0) {
         // SAFETY: a map value.
@@ -240,9 +241,10 @@ pub fn socket(event: &SocketEvent) {
     if EVENTS.output::<SocketEvent>(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
         return;
     }
-    count_drop(DropReason::RingFull, 0);
     let key = MissedKey { cookie: event.cookie, op: u64::from(event.op) };
     if MISSED_SOCKETS.insert(key, event, 0).is_err() {
         count_drop(DropReason::MapFull, 0);
     }
+    // After the map, as in `segment`.
+    count_drop(DropReason::RingFull, 0);
 }

@@ -133,8 +133,7 @@ pub struct Sweep {
     drops: Arc<PerCpuArray<MapData, DropCount>>,
     lost: HashMap<MapData, LostKey, u64>,
     missed: HashMap<MapData, MissedKey, SocketEvent>,
-    /// Drops at the last sweep: if there are no more, there is nothing to sweep.
-    dropped: u64,
+    changes: Changes,
     /// What was reported of each entry. Entries are never taken out of `lost` (older kernels cannot read and remove in
     /// one step, and bytes added between the two would be gone): the difference is what is new.
     reported: Seen<LostKey, u64>,
@@ -152,7 +151,7 @@ impl Sweep {
             drops: Arc::clone(&feedback.drops),
             lost: take(ebpf, "LOST")?,
             missed: take(ebpf, "MISSED_SOCKETS")?,
-            dropped: 0,
+            changes: Changes::default(),
             reported: Seen::new(),
         })
     }
@@ -170,10 +169,9 @@ impl Sweep {
         for reason in Self::REASONS {
             dropped += sum(&per_cpu(&self.drops, reason as u32)?).packets;
         }
-        if dropped == self.dropped {
+        if !self.changes.look(dropped) {
             return Ok(());
         }
-        self.dropped = dropped;
         // The kernel may evict entries while we walk, which can make the walk start anew: hence the bounds.
         let mut seen = Seen::with_capacity(self.reported.len());
         for entry in self.lost.iter().take(2 * LOST_MAX as usize) {
@@ -197,6 +195,23 @@ impl Sweep {
     }
 }
 
+/// Whether the maps of what found no room are to be walked, by the drops counted so far.
+///
+/// The programs write the map first and count afterwards, but other CPUs may see the two the other way round: after a
+/// change the maps are walked once more.
+#[derive(Debug, Default)]
+struct Changes {
+    dropped: u64,
+    once_more: bool,
+}
+
+impl Changes {
+    fn look(&mut self, dropped: u64) -> bool {
+        let changed = std::mem::replace(&mut self.dropped, dropped) != dropped;
+        std::mem::replace(&mut self.once_more, changed) || changed
+    }
+}
+
 /// Passes the programs' log on to `tracing`, each time it is called.
 fn logger(ebpf: &mut Ebpf) -> anyhow::Result<Box<dyn FnMut() + Send>> {
     let mut logger = EbpfLogger::init(ebpf).context("cannot read the programs' log")?;
@@ -206,4 +221,16 @@ fn logger(ebpf: &mut Ebpf) -> anyhow::Result<Box<dyn FnMut() + Send>> {
 /// The ring itself.
 pub(super) fn ring(ebpf: &mut Ebpf) -> anyhow::Result<Ring> {
     Ring::new(ebpf.take_map("EVENTS").context("the ring has a reader already")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Changes;
+
+    #[test]
+    fn after_a_change_the_maps_are_walked_once_more() {
+        let mut changes = Changes::default();
+        let looks: Vec<bool> = [0, 1, 1, 1, 3, 4, 4, 4].into_iter().map(|dropped| changes.look(dropped)).collect();
+        assert_eq!(looks, [false, true, true, false, true, true, true, false]);
+    }
 }
