@@ -115,22 +115,25 @@ pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, paylo
         lost(event, reason, wanted - done);
         count_drop(reason, wanted - done);
     }
+    if failed.is_some() && done == 0 {
+        return;
+    }
     if let Some(taken) = TAKEN.get_ptr_mut(0) {
         // SAFETY: a map value.
-        unsafe { add(&raw mut (*taken).bytes, u64::from(done)) };
+        unsafe {
+            add(&raw mut (*taken).packets, 1);
+            add(&raw mut (*taken).bytes, u64::from(done));
+        }
     }
 }
 
 /// Looks at the ring's fill now and then: a wake-up costs more than a record, so the reader polls, and is woken only
-/// if more than `wake_bytes` are waiting.
+/// if more than `wake_bytes` are waiting. Packets that find no room do not count: they wake nobody.
 #[inline(always)]
 fn wake_flag(config: &CaptureConfig, wanted: u32) -> u64 {
     let Some(taken) = TAKEN.get_ptr_mut(0) else { return u64::from(BPF_RB_NO_WAKEUP) };
     // SAFETY: a map value.
-    let packets = unsafe {
-        add(&raw mut (*taken).packets, 1);
-        (*taken).packets
-    };
+    let packets = unsafe { (*taken).packets };
     let look = packets % WAKE_EVERY == 0 || wanted >= BULK;
     if look && EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > u64::from(config.wake_bytes) {
         u64::from(BPF_RB_FORCE_WAKEUP)

@@ -214,6 +214,10 @@ fn ring_full_once() -> anyhow::Result<bool> {
     let drops = capture.drops()?;
     let full = drops.total(DropReason::RingFull);
     ensure!(drops.taken_total().bytes == captured, "{} taken, {captured} captured", drops.taken_total().bytes);
+    // A long packet comes in pieces, each of which is collected as a segment.
+    let segments = collected.segments.values().flatten().count() as u64;
+    let packets = drops.taken_total().packets;
+    ensure!(packets > 0 && packets <= segments, "{packets} packets taken, {segments} segments captured");
     ensure!(full.packets > 0 && drops.total(DropReason::MapFull).packets == 0);
     let lost: u64 = collected.losses.iter().map(|loss| loss.bytes).sum();
     ensure!(lost == full.bytes, "{lost} reported, {} counted", full.bytes);
