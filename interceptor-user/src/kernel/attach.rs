@@ -85,14 +85,16 @@ pub(super) fn choose(names: &[String]) -> anyhow::Result<Vec<Interface>> {
 /// Attaches the TC programs to one interface, by TCX where the kernel has it and `clsact` does not forbid it. Runs in
 /// the interface's namespace.
 ///
-/// Notes in `qdiscs` that it added a clsact qdisc.
+/// Notes in `qdiscs` that it added a clsact qdisc, or that a killed interceptor did.
 pub(super) fn interface(
     ebpf: &mut Ebpf,
     interface: &Interface,
     clsact: bool,
     qdiscs: &mut Vec<i32>,
 ) -> anyhow::Result<Hook> {
-    leftover::remove(interface);
+    if leftover::remove(interface) {
+        qdiscs.push(interface.index);
+    }
     let (out, into) =
         if interface.ethernet { ("intercept_out", "intercept_in") } else { ("intercept_outl3", "intercept_inl3") };
     let hook = classifier(ebpf, out, interface, TcAttachType::Egress, clsact, qdiscs)?;
@@ -127,7 +129,8 @@ fn classifier(
         }
     }
     match qdisc_add_clsact(&interface.name) {
-        Ok(()) => qdiscs.push(interface.index),
+        Ok(()) if !qdiscs.contains(&interface.index) => qdiscs.push(interface.index),
+        Ok(()) => {}
         // It may be there already; if it is not, attaching says so.
         Err(error) => tracing::debug!(interface = interface.name, %error, "clsact qdisc not added"),
     }

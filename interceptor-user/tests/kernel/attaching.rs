@@ -34,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("nothing_is_left_after_a_panic", nothing_left_after_panic),
         ("clsact_captures_and_takes_its_qdisc_away", clsact),
         ("filters_of_a_killed_run_are_removed_and_those_of_a_living_one_stay", leftovers),
+        ("the_qdisc_of_a_killed_run_goes_with_its_filters", leftover_qdisc),
         ("sockets_are_not_reported_while_programs_are_still_being_attached", held),
         ("errors_say_what_to_do", errors),
     ]
@@ -216,6 +217,23 @@ fn leftovers() -> anyhow::Result<()> {
     living.kill()?;
     living.wait()?;
     result
+}
+
+fn leftover_qdisc() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    let interface = pod.outside.as_str();
+    let mut killed = start_child(interface)?;
+    killed.kill()?;
+    killed.wait()?;
+    let qdisc = || tc(&format!("qdisc show dev {interface}"));
+    ensure!(filters_of(interface)? == 2 && qdisc()?.contains("clsact"), "nothing is left; this test tests nothing");
+    drop(Capture::start(&options(interface, 9), 0)?);
+    ensure!(filters_of(interface)? == 0 && !qdisc()?.contains("clsact"), "left: {}", qdisc()?);
+    // One that was there before, without anything of ours, is not ours to remove.
+    tc(&format!("qdisc add dev {interface} clsact"))?;
+    drop(Capture::start(&CaptureOptions { clsact: true, ..options(interface, 9) }, 0)?);
+    ensure!(qdisc()?.contains("clsact"), "removed somebody's qdisc");
+    Ok(())
 }
 
 /// Connections come and go while captures start: of each one that is reported, packets were captured too.
