@@ -87,14 +87,24 @@ fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     tracing::info!(address = %server.address(), "serving /metrics, /healthz, /readyz and /status");
 
     let mut workers = Vec::new();
+    let mut started = Ok(());
     for (zone, plan) in plan::plans(&config.capture).into_iter().enumerate() {
         if stop.load(Relaxed) {
             break;
         }
-        workers.push(worker::start(&plan, zone as u32, config, &metrics, &state, stop)?);
+        match worker::start(&plan, zone as u32, config, &metrics, &state, stop) {
+            Ok(worker) => workers.push(worker),
+            Err(error) => {
+                // Those that run detach what they attached before we end: clsact filters would outlive us.
+                started = Err(error);
+                stop.store(true, Relaxed);
+            }
+        }
     }
-    state.enter(Phase::Running);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "capturing");
+    if started.is_ok() {
+        state.enter(Phase::Running);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "capturing");
+    }
 
     while !stop.load(Relaxed) && !workers.iter().any(worker::Running::is_over) {
         thread::sleep(WATCH);
@@ -106,5 +116,5 @@ fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let results: Vec<anyhow::Result<()>> = workers.into_iter().map(worker::Running::join).collect();
     tracing::info!(ledger = %metrics.ledger(), "ended");
     drop(server);
-    results.into_iter().collect()
+    started.and_then(|()| results.into_iter().collect())
 }

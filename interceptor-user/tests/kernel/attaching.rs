@@ -35,6 +35,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("clsact_captures_and_takes_its_qdisc_away", clsact),
         ("filters_of_a_killed_run_are_removed_and_those_of_a_living_one_stay", leftovers),
         ("the_qdisc_of_a_killed_run_goes_with_its_filters", leftover_qdisc),
+        ("a_start_that_fails_ends_the_captures_that_run", failed_start),
         ("sockets_are_not_reported_while_programs_are_still_being_attached", held),
         ("errors_say_what_to_do", errors),
     ]
@@ -233,6 +234,21 @@ fn leftover_qdisc() -> anyhow::Result<()> {
     tc(&format!("qdisc add dev {interface} clsact"))?;
     drop(Capture::start(&CaptureOptions { clsact: true, ..options(interface, 9) }, 0)?);
     ensure!(qdisc()?.contains("clsact"), "removed somebody's qdisc");
+    Ok(())
+}
+
+fn failed_start() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    let output = Command::new(env!("CARGO_BIN_EXE_interceptor"))
+        .args(["run", "--metrics-address", "127.0.0.1:0", "--capture-interfaces", "lo"])
+        .args(["--capture-netns", &pod.netns().display().to_string(), "--capture-netns", "/run/netns/nosuch"])
+        .output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{:?}: {stderr}", output.status);
+    // The first one's worker was joined, which is after it has detached.
+    for part in ["attached", "ended", "interceptor: no network namespace at /run/netns/nosuch"] {
+        ensure!(stderr.contains(part), "no {part:?} in {stderr}");
+    }
     Ok(())
 }
 
