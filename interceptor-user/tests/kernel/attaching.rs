@@ -36,6 +36,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("filters_of_a_killed_run_are_removed_and_those_of_a_living_one_stay", leftovers),
         ("the_qdisc_of_a_killed_run_goes_with_its_filters", leftover_qdisc),
         ("a_start_that_fails_ends_the_captures_that_run", failed_start),
+        ("the_end_of_the_terminal_is_an_end_in_order", hangup),
         ("sockets_are_not_reported_while_programs_are_still_being_attached", held),
         ("errors_say_what_to_do", errors),
     ]
@@ -248,6 +249,26 @@ fn failed_start() -> anyhow::Result<()> {
     // The first one's worker was joined, which is after it has detached.
     for part in ["attached", "ended", "interceptor: no network namespace at /run/netns/nosuch"] {
         ensure!(stderr.contains(part), "no {part:?} in {stderr}");
+    }
+    Ok(())
+}
+
+fn hangup() -> anyhow::Result<()> {
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
+    for signal in [Signal::SIGHUP, Signal::SIGQUIT] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_interceptor"))
+            .args(["tail", "--iface", "lo", "--port", "9"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().context("no output")?).read_line(&mut line)?;
+        kill(Pid::from_raw(child.id().cast_signed()), signal)?;
+        let status = child.wait()?;
+        ensure!(line.contains("watching") && status.code() == Some(0), "{line}, then {status} at {signal}");
     }
     Ok(())
 }
