@@ -1,6 +1,6 @@
 //! Programs to interfaces and cgroups.
 
-use std::{fmt, path::Path};
+use std::{fmt, io, path::Path};
 
 use anyhow::{Context as _, bail};
 use aya::{
@@ -11,7 +11,7 @@ use aya::{
         tc::{NlOptions, TcAttachOptions, qdisc_add_clsact},
     },
 };
-use nix::libc::EINVAL;
+use nix::libc::{EEXIST, EINVAL};
 
 use super::{
     cgroup, leftover,
@@ -121,7 +121,7 @@ fn classifier(
     let refused =
         |error: ProgramError| anyhow::anyhow!("cannot attach to interface {}: {}", interface.name, root(&error));
     if !clsact {
-        match program.attach_with_options(&interface.name, side, TcAttachOptions::TcxOrder(LinkOrder::default())) {
+        match program.attach_with_options(&interface.name, side, TcAttachOptions::TcxOrder(LinkOrder::first())) {
             Ok(_) => return Ok(Hook::Tcx),
             // What kernels before 6.6 say to a TCX link.
             Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(EINVAL) => {}
@@ -134,10 +134,32 @@ fn classifier(
         // It may be there already; if it is not, attaching says so.
         Err(error) => tracing::debug!(interface = interface.name, %error, "clsact qdisc not added"),
     }
-    program
-        .attach_with_options(&interface.name, side, TcAttachOptions::Netlink(NlOptions::default()))
-        .map_err(refused)?;
+    filter(program, &interface.name, side).map_err(refused)?;
     Ok(Hook::Clsact)
+}
+
+/// Attaches by a filter before all others: one that passes or redirects a packet hides it from those after it, and ours
+/// leaves every packet to the next.
+///
+/// Handles of a priority are unique, and `tc` begins with 1: whoever replaces "his" filter 1 must not replace ours.
+fn filter(program: &mut SchedClassifier, interface: &str, side: TcAttachType) -> Result<(), ProgramError> {
+    /// Arbitrary, and far from what is given out automatically.
+    const HANDLE: u32 = 0x1e7c_0000;
+    /// Interceptors at one time.
+    const HANDLES: u32 = 64;
+    let exists = io::Error::from_raw_os_error(EEXIST).to_string();
+    for handle in HANDLE..HANDLE + HANDLES {
+        let first = NlOptions { priority: 1, handle: handle.into(), ..NlOptions::default() };
+        match program.attach_with_options(interface, side, TcAttachOptions::Netlink(first)) {
+            Ok(_) => return Ok(()),
+            // Another interceptor has this handle.
+            Err(error) if root(&error) == exists => {}
+            // A filter of another kind has this priority.
+            Err(_) => break,
+        }
+    }
+    // The kernel chooses: before those for which it chose before.
+    program.attach_with_options(interface, side, TcAttachOptions::Netlink(NlOptions::default())).map(drop)
 }
 
 /// Takes away the clsact qdiscs that we added, unless somebody uses them by now. Runs in their namespace, after our own

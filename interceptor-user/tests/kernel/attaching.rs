@@ -35,6 +35,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("clsact_captures_and_takes_its_qdisc_away", clsact),
         ("filters_of_a_killed_run_are_removed_and_those_of_a_living_one_stay", leftovers),
         ("the_qdisc_of_a_killed_run_goes_with_its_filters", leftover_qdisc),
+        ("programs_are_attached_before_those_of_others", first_in_order),
         ("a_start_that_fails_ends_the_captures_that_run", failed_start),
         ("the_end_of_the_terminal_is_an_end_in_order", hangup),
         ("sockets_are_not_reported_while_programs_are_still_being_attached", held),
@@ -235,6 +236,36 @@ fn leftover_qdisc() -> anyhow::Result<()> {
     tc(&format!("qdisc add dev {interface} clsact"))?;
     drop(Capture::start(&CaptureOptions { clsact: true, ..options(interface, 9) }, 0)?);
     ensure!(qdisc()?.contains("clsact"), "removed somebody's qdisc");
+    Ok(())
+}
+
+fn first_in_order() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    let interface = pod.outside.as_str();
+    let held_by = |work: &dyn Fn() -> anyhow::Result<Capture>| {
+        let before = own_programs()?;
+        let capture = work()?;
+        Ok::<_, anyhow::Error>((capture, &own_programs()? - &before))
+    };
+    let start = || Capture::start(&options(interface, 9), 0);
+    let (_first, others) = held_by(&start)?;
+    let (_second, ours) = held_by(&start)?;
+    for side in [TcAttachType::Ingress, TcAttachType::Egress] {
+        let (_, programs) = SchedClassifier::query_tcx(interface, side)?;
+        let ids: Vec<u32> = programs.iter().map(aya::programs::ProgramInfo::id).collect();
+        ensure!(ids.len() == 2 && ours.contains(&ids[0]) && others.contains(&ids[1]), "{ids:?}, ours are {ours:?}");
+    }
+    // By clsact too, on another interface: a filter with a low number that is there already comes after.
+    let pod = Pod::new()?;
+    let interface = pod.outside.as_str();
+    tc(&format!("qdisc add dev {interface} clsact"))?;
+    tc(&format!("filter add dev {interface} egress pref 2 protocol all matchall action pass"))?;
+    let _capture = Capture::start(&CaptureOptions { clsact: true, ..options(interface, 9) }, 0)?;
+    let shown = tc(&format!("filter show dev {interface} egress"))?;
+    let ours = shown.lines().position(|line| line.contains(" intercept_out")).context("not attached")?;
+    let theirs = shown.lines().position(|line| line.contains("matchall"));
+    ensure!(theirs.is_none_or(|theirs| ours < theirs), "theirs is first: {shown}");
+    ensure!(shown.lines().any(|line| line.contains("pref 1 ") && line.contains("handle 0x1e7c")), "{shown}");
     Ok(())
 }
 
