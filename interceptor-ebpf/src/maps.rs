@@ -63,6 +63,10 @@ pub static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 #[unsafe(no_mangle)]
 pub static NETNS_COOKIE: Global<u64> = Global::new(0);
 
+/// Not 0: only sockets of that namespace are reported, whatever their addresses. Set at load.
+#[unsafe(no_mangle)]
+pub static NETNS_ONLY: Global<u32> = Global::new(0);
+
 /// Where `sk_flags` lies in the kernel's `struct sock` (`skc_flags` of `struct sock_common`), 0 where that is not known. Set at load.
 #[unsafe(no_mangle)]
 pub static SK_FLAGS_AT: Global<u32> = Global::new(0);

@@ -22,7 +22,7 @@ use interceptor_common::{
 
 use crate::{
     emit, filter,
-    maps::{CONNECTING, NETNS_COOKIE, SK_FLAGS_AT, SOCKETS, SocketState},
+    maps::{CONNECTING, NETNS_COOKIE, NETNS_ONLY, SK_FLAGS_AT, SOCKETS, SocketState},
     packet::map_ipv4,
 };
 
@@ -185,10 +185,15 @@ impl Ops {
         if !self.key(event) || filter::flow(config, &event.key).is_err() {
             return false;
         }
-        // Addresses are unique on a host but for loopback ones: those of other namespaces would be taken for ours.
+        // The same addresses may be in use in another namespace, loopback ones are in each: its counters would be taken
+        // for those of a flow here. But from the host's namespace pods are seen by their veth interfaces, and their
+        // sockets are wanted: there only loopback addresses are told apart.
         let netns = NETNS_COOKIE.load();
         // SAFETY: as above. Before 5.15 there is no such helper; the verifier does not see the call if `netns` is 0.
-        if netns != 0 && is_loopback(&event.key.source) && unsafe { bpf_get_netns_cookie(self.0.cast()) } != netns {
+        if netns != 0
+            && (NETNS_ONLY.load() != 0 || is_loopback(&event.key.source))
+            && unsafe { bpf_get_netns_cookie(self.0.cast()) } != netns
+        {
             return false;
         }
         event.header = EventHeader { version: ABI_VERSION, kind: EVENT_SOCKET, len: size_of::<SocketEvent>() as u32 };

@@ -30,7 +30,9 @@ impl Capture {
     pub fn start(options: &CaptureOptions, zone: u32) -> anyhow::Result<Self> {
         let netns = Netns::open(options.netns.as_deref())?;
         let cookie = netns.run(|| Ok(netns::cookie()))?;
-        let mut ebpf = object::load(options, cookie)?;
+        // A namespace that was named may still be our own.
+        let only = options.only_its_sockets() && cookie != netns::cookie();
+        let mut ebpf = object::load(options, cookie, only)?;
         let feedback = Feedback::new(&mut ebpf)?;
         let mut capture = Self {
             ebpf: Some(ebpf),

@@ -198,7 +198,7 @@ fn cgroups() -> Vec<Check> {
 fn programs() -> Vec<Check> {
     const MAPS: &str = "BPF maps";
     let small = CaptureOptions { ring_bytes: 64 << 10, ..CaptureOptions::default() };
-    let mut ebpf = match object::load(&small, 0) {
+    let mut ebpf = match object::load(&small, 0, false) {
         Ok(ebpf) => ebpf,
         Err(error) => {
             let found = format!("{error:#}");

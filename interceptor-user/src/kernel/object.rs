@@ -9,8 +9,8 @@ use super::options::CaptureOptions;
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/interceptor-ebpf"));
 
 /// Creates the maps, sized and configured. Programs are loaded one by one when they are attached, so that one that
-/// this kernel refuses takes nothing else with it.
-pub(super) fn load(options: &CaptureOptions, netns_cookie: u64) -> anyhow::Result<Ebpf> {
+/// this kernel refuses takes nothing else with it. `netns_only`: report the sockets of that namespace only.
+pub(super) fn load(options: &CaptureOptions, netns_cookie: u64, netns_only: bool) -> anyhow::Result<Ebpf> {
     let config = options.config()?;
     let filters = &options.filters;
     // Before 5.11 maps count against RLIMIT_MEMLOCK. If it cannot be raised, the load says so.
@@ -28,6 +28,7 @@ pub(super) fn load(options: &CaptureOptions, netns_cookie: u64) -> anyhow::Resul
         .map_max_entries("AYA_LOGS", log_bytes)
         .override_global(aya_log::LEVEL, &log_level, true)
         .override_global("NETNS_COOKIE", &netns_cookie, true)
+        .override_global("NETNS_ONLY", &u32::from(netns_only), true)
         .override_global("SK_FLAGS_AT", &sk_flags_at, true)
         .load(OBJECT)
         .map_err(explain_load)?;

@@ -113,6 +113,12 @@ impl FromStr for Cidr {
 }
 
 impl CaptureOptions {
+    /// Are only the sockets of the named namespace reported? Pods of different namespaces may have the same addresses.
+    /// Cgroups reach across namespaces, and so do those below the cgroup whose connections were asked for.
+    pub(super) const fn only_its_sockets(&self) -> bool {
+        self.netns.is_some() && self.cgroups.is_empty() && self.sock_ops_cgroup.is_none()
+    }
+
     /// Refuses what makes no sense, and makes the kernel's configuration of the rest.
     pub(super) fn config(&self) -> anyhow::Result<CaptureConfig> {
         let Self { filters, sample, .. } = self;

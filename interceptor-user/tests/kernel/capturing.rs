@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("records_that_run_over_the_end_of_the_ring_are_whole", around_the_ring),
         ("tc_on_a_veth_outside_the_pod", veth_outside),
         ("tc_on_a_veth_inside_another_namespace", veth_inside),
+        ("sockets_of_other_namespaces_are_not_reported_where_one_is_named", foreign_sockets),
         ("cgroup_skb_is_byte_exact_with_cookies_both_ways", cgroup_skb),
         ("a_flow_that_was_open_before_is_taken_from_where_we_joined", joined),
     ]
@@ -139,6 +140,28 @@ fn veth_inside() -> anyhow::Result<()> {
         netns: Some(pod.netns()),
         ..CaptureOptions::default()
     })
+}
+
+fn foreign_sockets() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    let listener = pod.run(|| Ok(std::net::TcpListener::bind(SocketAddr::new(pod.peer[0], 0))?))?;
+    let server = listener.local_addr()?;
+    let inside = CaptureOptions { netns: Some(pod.netns()), ..options(&pod.inside, server.port()) };
+    let mut capture = Capture::start(&inside, 0)?;
+    let mut source = capture.source()?;
+    let ends = exchange(&listener, || Ok(TcpStream::connect(server)?), b"ping", b"pong")?;
+    let mut collected = Collected::default();
+    collected.until(&mut source, |seen| seen.closed(ends.server, ends.client).is_some())?;
+    collected.for_a_while(&mut source, std::time::Duration::from_millis(150))?;
+    ensure!(collected.sockets.iter().all(|report| report.local == ends.server), "{:?}", collected.sockets);
+    // From outside the pod's socket is wanted too.
+    let mut capture = Capture::start(&options(&pod.outside, server.port()), 0)?;
+    let mut source = capture.source()?;
+    let ends = exchange(&listener, || Ok(TcpStream::connect(server)?), b"ping", b"pong")?;
+    let both = |seen: &Collected| {
+        seen.closed(ends.server, ends.client).is_some() && seen.closed(ends.client, ends.server).is_some()
+    };
+    Collected::default().until(&mut source, both)
 }
 
 fn cgroup_skb() -> anyhow::Result<()> {
