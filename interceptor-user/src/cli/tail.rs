@@ -43,7 +43,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Capture")]
 struct What {
-    /// Interface to watch; may be repeated
+    /// Interface to watch; may be repeated. Without it those that are up at the start; later ones are not taken up
     #[arg(short, long, value_delimiter = ',')]
     iface: Vec<Interface>,
     /// Network namespace of the interfaces: a name of 'ip netns', or a path

@@ -45,8 +45,8 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Capture {
-    /// Interfaces to capture on, by name, in each of the namespaces. The default is every interface that is up if no
-    /// cgroup is given either.
+    /// Interfaces to capture on, by name, in each of the namespaces. The default is every interface that is up at the
+    /// start, if no cgroup is given either; interfaces that appear later are not taken up.
     pub interfaces: Vec<Interface>,
     /// Network namespaces of the interfaces, by name (as `ip netns` lists them) or path. The default is our own.
     pub netns: Vec<Netns>,
