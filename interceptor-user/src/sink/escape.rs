@@ -26,6 +26,11 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Does this character do something to a terminal instead of being seen?
+pub(super) fn acts(c: char) -> bool {
+    c.is_control() || commands(c)
+}
+
 /// Characters above U+00FF that are not seen but act: bidirectional controls, separators, joiners, tags.
 const fn commands(c: char) -> bool {
     matches!(c,

@@ -3,14 +3,16 @@
 mod body;
 mod fields;
 mod line;
+mod printable;
 pub mod schema;
 
 use std::io::Write;
 
 use jiff::tz::TimeZone;
+use serde::Serialize as _;
 
-use self::line::Detail;
 pub use self::line::ExchangeLine;
+use self::{line::Detail, printable::Printable};
 use super::{Sink, clock::Clock, mask::Mask, output::Output};
 use crate::model::Record;
 
@@ -44,7 +46,7 @@ impl<W: Write> Sink for JsonSink<W> {
         let Record::Exchange(exchange) = record else { return Ok(()) };
         let Options { headers, bodies, ref mask } = self.options;
         let line = ExchangeLine::new(exchange, &mut self.clock, Detail { headers, bodies, mask });
-        serde_json::to_writer(self.out.buffer(), &line)?;
+        line.serialize(&mut serde_json::Serializer::with_formatter(self.out.buffer(), Printable))?;
         self.out.end_line()
     }
 

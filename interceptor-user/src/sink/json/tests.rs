@@ -170,3 +170,15 @@ fn errors_and_methods_as_the_conventions_say() {
         [Some(json!("QUERY")), None, Some(json!("reset"))]
     );
 }
+
+#[test]
+fn no_line_speaks_to_the_terminal() {
+    let mut exchange = sample::exchange();
+    exchange.request = Some(sample::request("GET", "/\u{9b}31m\u{202e}\u{7f}", &[("X", "\u{85}\u{2066}")], b"\x7f"));
+    let mut out = Vec::new();
+    let mut sink = JsonSink::new(&mut out, everything());
+    sink.record(&Record::Exchange(Box::new(exchange))).expect("written");
+    sink.flush().expect("written");
+    let text = String::from_utf8(out).expect("UTF-8");
+    assert!(!text.trim_end().contains(crate::sink::escape::acts), "{text:?}");
+}
