@@ -142,21 +142,17 @@ fn write_target(out: &mut String, request: Option<&Part>, mask: &Mask) -> std::f
     let Some(request) = request else { return out.write_char('-') };
     let raw = request.head.target().unwrap_or_default();
     let target = request.target();
-    match target.path {
-        Some(path) => {
-            if let Some(authority) = target.authority.filter(|_| !raw.starts_with('/')) {
-                write!(out, "http://{}", Escaped(authority.to_string().as_bytes()))?;
-            }
-            write!(out, "{}", Escaped(mask.path(path).as_bytes()))?;
-            target.query.map_or(Ok(()), |query| write!(out, "?{}", Escaped(mask.query(query).as_bytes())))
-        }
-        None => {
-            // `host:port`, `*`, or nothing that is allowed: it may have a user, and still a query.
-            let (before, query) = raw.split_at(raw.find(['?', '#', ';']).unwrap_or(raw.len()));
-            let host = before.rsplit('@').next().unwrap_or(before);
-            write!(out, "{}{}", Escaped(host.as_bytes()), Escaped(mask.query(query).as_bytes()))
-        }
+    let Some(path) = target.path else {
+        // `host:port`, `*`, or nothing that is allowed: it may have a user, and still a query.
+        let (before, query) = raw.split_at(raw.find(['?', '#', ';']).unwrap_or(raw.len()));
+        let host = before.rsplit('@').next().unwrap_or(before);
+        return write!(out, "{}{}", Escaped(host.as_bytes()), Escaped(mask.query(query).as_bytes()));
+    };
+    if let Some(authority) = target.authority.filter(|_| !raw.starts_with('/')) {
+        write!(out, "http://{}", Escaped(authority.to_string().as_bytes()))?;
     }
+    write!(out, "{}", Escaped(mask.path(path).as_bytes()))?;
+    target.query.map_or(Ok(()), |query| write!(out, "?{}", Escaped(mask.query(query).as_bytes())))
 }
 
 /// Who did it, where known, and what is odd.
