@@ -17,7 +17,7 @@ pub(super) struct Summary {
     latency: Latency,
     flows: u64,
     opaque: u64,
-    ends: [u64; ENDS.len()],
+    ends: [u64; FlowEnd::ALL.len()],
     carried: u64,
     captured: u64,
     parsed: u64,
@@ -25,9 +25,6 @@ pub(super) struct Summary {
     duplicate: u64,
     lost: [u64; LossReason::COUNT],
 }
-
-const ENDS: [FlowEnd; 6] =
-    [FlowEnd::Closed, FlowEnd::Reset, FlowEnd::Idle, FlowEnd::Reused, FlowEnd::Evicted, FlowEnd::CaptureEnded];
 
 impl Summary {
     /// Exchanges so far.
@@ -64,9 +61,7 @@ impl Summary {
             self.flow_anomalies[anomaly as usize] += 1;
         }
         self.opaque += u64::from(flow.protocol != Protocol::Http1);
-        if let Some(index) = ENDS.iter().position(|end| *end == flow.end) {
-            self.ends[index] += 1;
-        }
+        self.ends[flow.end as usize] += 1;
         for side in Side::BOTH {
             let ledger = flow.ledger.side(side);
             self.carried += ledger.carried;
@@ -98,7 +93,7 @@ impl fmt::Display for Summary {
             |counts: &[u64; Anomaly::ALL.len()]| Anomaly::ALL.map(|anomaly| (anomaly.name(), counts[anomaly as usize]));
         let anomalies = Counted(by_name(&self.anomalies).into_iter());
         let between = Counted(by_name(&self.flow_anomalies).into_iter());
-        let ends = Counted(ENDS.iter().zip(self.ends).map(|(end, count)| (end.name(), count)));
+        let ends = Counted(FlowEnd::ALL.iter().zip(self.ends).map(|(end, count)| (end.name(), count)));
         let lost = Counted(LossReason::ALL.iter().map(|reason| (reason.name(), self.lost[*reason as usize])));
         let Self { carried, captured, parsed, reported, duplicate, content, opaque, .. } = self;
 

@@ -32,6 +32,9 @@ pub enum FlowEnd {
 }
 
 impl FlowEnd {
+    /// Every one, in the order of their values.
+    pub const ALL: [Self; 6] = [Self::Closed, Self::Reset, Self::Idle, Self::Reused, Self::Evicted, Self::CaptureEnded];
+
     /// Name in metrics and output.
     pub const fn name(self) -> &'static str {
         match self {
