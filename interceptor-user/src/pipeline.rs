@@ -62,7 +62,32 @@ pub struct Counts {
     pub unattributed_loss: AtomicU64,
 }
 
+/// What is in no flow's ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAside {
+    /// Segments: of no known flow, accepted by no receiver, resets that were not believed.
+    pub segments: [(&'static str, u64); 3],
+    /// Payload bytes: accepted by no receiver, beyond a FIN, reported lost of flows that were never seen.
+    pub bytes: [(&'static str, u64); 3],
+}
+
 impl Counts {
+    /// What is in no flow's ledger so far, by name.
+    pub fn set_aside(&self) -> SetAside {
+        SetAside {
+            segments: [
+                ("stranger", self.strangers.load(Relaxed)),
+                ("out_of_window", self.out_of_window.load(Relaxed)),
+                ("reset_ignored", self.resets_ignored.load(Relaxed)),
+            ],
+            bytes: [
+                ("out_of_window", self.out_of_window_bytes.load(Relaxed)),
+                ("beyond_end", self.beyond_end_bytes.load(Relaxed)),
+                ("lost_unattributed", self.unattributed_loss.load(Relaxed)),
+            ],
+        }
+    }
+
     /// What is in no flow's ledger, for whoever must know that nothing is left out silently.
     fn publish(&self, stats: &flow::Stats) {
         let flow::Stats {

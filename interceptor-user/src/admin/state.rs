@@ -130,8 +130,8 @@ fn status(worker: &Worker) -> Value {
     let totals = (worker.totals)();
     let dropped: Map<String, Value> = DropReason::ALL
         .iter()
-        .zip(totals.dropped)
-        .map(|(reason, count)| (reason.name().to_owned(), json!({ "packets": count.packets, "bytes": count.bytes })))
+        .map(|reason| (reason.name(), totals.dropped_for(*reason)))
+        .map(|(name, count)| (name.to_owned(), json!({ "packets": count.packets, "bytes": count.bytes })))
         .collect();
     json!({
         "name": worker.name,
@@ -139,9 +139,13 @@ fn status(worker: &Worker) -> Value {
         "flows_open": totals.open_flows,
         "flows_opened": totals.flows_opened,
         "exchanges_open": totals.open_exchanges,
-        "polls": (worker.totals)().polls,
+        "polls": totals.polls,
         "ring_size": totals.ring_size,
         "taken": { "packets": totals.taken.packets, "bytes": totals.taken.bytes },
         "dropped": dropped,
+        "set_aside": {
+            "segments": Map::from_iter(totals.set_aside.segments.map(|(name, count)| (name.to_owned(), count.into()))),
+            "bytes": Map::from_iter(totals.set_aside.bytes.map(|(name, count)| (name.to_owned(), count.into()))),
+        },
     })
 }

@@ -43,7 +43,10 @@ fn worker(state: &State) -> Arc<Counts> {
     let totals = move || {
         let (polls, open_flows) = (published.polls.load(Relaxed), published.open_flows.load(Relaxed));
         let mut totals = Totals { open_flows, polls, ..Totals::default() };
-        totals.dropped[DropReason::RingFull as usize] = DropCount { packets: 3, bytes: 4000 };
+        totals.set_aside = published.set_aside();
+        totals.dropped = vec![Default::default(); 2];
+        totals.dropped[0][DropReason::RingFull as usize] = DropCount { packets: 1, bytes: 1000 };
+        totals.dropped[1][DropReason::RingFull as usize] = DropCount { packets: 2, bytes: 3000 };
         totals
     };
     state.watch(Worker {
@@ -93,7 +96,9 @@ fn metrics_are_served_in_the_text_format() {
 #[test]
 fn status_says_what_is_attached_and_what_was_dropped() {
     let (state, server) = start();
-    worker(&state).open_flows.store(5, Relaxed);
+    let counts = worker(&state);
+    counts.open_flows.store(5, Relaxed);
+    counts.strangers.store(6, Relaxed);
     state.enter(Phase::Running);
     let (code, body) = get(&server, "/status");
     let status: Value = serde_json::from_str(&body).expect("JSON");
@@ -102,6 +107,7 @@ fn status_says_what_is_attached_and_what_was_dropped() {
     assert_eq!(status["workers"][0]["attachments"][0], "tc ingress on eth0");
     assert_eq!(status["workers"][0]["flows_open"], 5);
     assert_eq!(status["workers"][0]["dropped"]["ring_full"]["bytes"], 4000);
+    assert_eq!(status["workers"][0]["set_aside"]["segments"]["stranger"], 6);
     assert_eq!(status["ledger"]["carried"], 0);
     assert_eq!(status["ledger"]["lost"]["ring_full"], 0);
 }

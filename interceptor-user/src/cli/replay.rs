@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     capture::{packet::PacketStats, pcap::PcapSource},
-    pipeline::Pipeline,
+    pipeline::{Pipeline, SetAside},
 };
 
 const AFTER_HELP: &str = "\
@@ -63,17 +63,19 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     pipeline.finish()?;
     let took = started.elapsed();
     match pipeline.sink().summary() {
-        Some(summary) => print_summary(summary, &packets, took)?,
+        Some(summary) => print_summary(summary, &pipeline.counts().set_aside(), &packets, took)?,
         None => warn_of_unreadable(&packets),
     }
     Ok(())
 }
 
-fn print_summary(summary: &Summary, packets: &PacketStats, took: Duration) -> io::Result<()> {
+fn print_summary(summary: &Summary, set_aside: &SetAside, packets: &PacketStats, took: Duration) -> io::Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "four digits are read")]
     let rate = |count: u64| count as f64 / took.as_secs_f64().max(1e-9);
     let mut out = io::stdout().lock();
     writeln!(out, "{summary}")?;
+    let SetAside { segments, bytes } = *set_aside;
+    writeln!(out, "set aside   segments: {}; bytes: {}", Counted(segments.into_iter()), Counted(bytes.into_iter()))?;
     writeln!(out, "segments    {}; other packets: {}", packets.segments, Counted(others(packets).into_iter()))?;
     writeln!(
         out,

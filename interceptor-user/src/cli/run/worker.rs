@@ -9,13 +9,13 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use interceptor_common::DropReason;
+use interceptor_common::{DropCount, DropReason};
 
 use super::{drain::Drain, plan::Plan};
 use crate::{
     admin::State,
     config::Config,
-    kernel::Capture,
+    kernel::{Capture, Drops},
     pipeline::{Counts, Options, Pipeline},
     sink::prometheus::{Metrics, Prometheus, Totals, Worker},
 };
@@ -90,14 +90,24 @@ fn totals(counts: Arc<Counts>, capture: Weak<Capture>, ring_size: u64) -> impl F
         last.open_exchanges = counts.open_exchanges.load(Relaxed);
         last.flows_opened = counts.flows_opened.load(Relaxed);
         last.polls = counts.polls.load(Relaxed);
+        last.set_aside = counts.set_aside();
         match capture.upgrade().map(|capture| capture.drops()) {
             Some(Ok(drops)) => {
                 last.taken = drops.taken_total();
-                DropReason::ALL.iter().zip(&mut last.dropped).for_each(|(reason, count)| *count = drops.total(*reason));
+                last.dropped = by_cpu(&drops);
             }
             Some(Err(error)) => tracing::warn!(error = format!("{error:#}"), "cannot read the kernel's counters"),
             None => {}
         }
-        *last
+        last.clone()
     }
+}
+
+fn by_cpu(drops: &Drops) -> Vec<[DropCount; DropReason::COUNT]> {
+    let cpus = drops.by_reason.iter().map(|(_, cpus)| cpus.len()).max().unwrap_or_default();
+    let mut by_cpu = vec![[DropCount::default(); DropReason::COUNT]; cpus];
+    for (reason, counts) in &drops.by_reason {
+        by_cpu.iter_mut().zip(counts).for_each(|(cpu, count)| cpu[*reason as usize] = *count);
+    }
+    by_cpu
 }

@@ -11,10 +11,13 @@ use prometheus::{
 };
 
 use super::{labels::LabelSets, process};
-use crate::model::{Anomalies, Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side};
+use crate::{
+    model::{Anomalies, Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side},
+    pipeline::{Counts, SetAside},
+};
 
-/// What one worker is at, and what its kernel programs counted over all CPUs.
-#[derive(Clone, Copy, Debug, Default)]
+/// What one worker is at, and what its kernel programs counted.
+#[derive(Clone, Debug, Default)]
 pub struct Totals {
     /// Flows in its table.
     pub open_flows: u64,
@@ -24,12 +27,23 @@ pub struct Totals {
     pub flows_opened: u64,
     /// Polls of its source so far.
     pub polls: u64,
-    /// What the kernel did not hand over, by [`DropReason`].
-    pub dropped: [DropCount; DropReason::COUNT],
-    /// What it handed over.
+    /// What is in no flow's ledger.
+    pub set_aside: SetAside,
+    /// What the kernel did not hand over, by CPU and [`DropReason`].
+    pub dropped: Vec<[DropCount; DropReason::COUNT]>,
+    /// What it handed over, over all CPUs.
     pub taken: DropCount,
     /// Size of the ring.
     pub ring_size: u64,
+}
+
+impl Totals {
+    /// What the kernel did not hand over for this reason, over all CPUs.
+    pub fn dropped_for(&self, reason: DropReason) -> DropCount {
+        self.dropped.iter().filter_map(|cpu| cpu.get(reason as usize)).fold(DropCount::default(), |all, one| {
+            DropCount { packets: all.packets + one.packets, bytes: all.bytes + one.bytes }
+        })
+    }
 }
 
 /// What scrapes read of one worker.
@@ -58,11 +72,13 @@ pub struct Metrics {
 
 /// Metrics that are read from elsewhere when a scrape asks.
 struct Sampled {
-    active_requests: IntGauge,
+    open_exchanges: IntGauge,
     flows_open: IntGauge,
     flows_opened: IntCounter,
     polls: IntCounter,
     label_sets: IntGauge,
+    set_aside_segments: IntCounterVec,
+    set_aside_bytes: IntCounterVec,
     dropped_packets: IntCounterVec,
     dropped_bytes: IntCounterVec,
     taken_packets: IntCounter,
@@ -75,8 +91,6 @@ struct Sampled {
 /// How whole an exchange is; the values of the label `completeness`.
 const COMPLETENESS: [&str; 4] = ["complete", "partial", "no_request", "no_response"];
 const STATES: [&str; 5] = ["carried", "captured", "parsed", "reported", "duplicate"];
-const ENDS: [FlowEnd; 6] =
-    [FlowEnd::Closed, FlowEnd::Reset, FlowEnd::Idle, FlowEnd::Reused, FlowEnd::Evicted, FlowEnd::CaptureEnded];
 
 fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
@@ -143,7 +157,7 @@ impl Metrics {
                 "interceptor_flows_ended_total",
                 "TCP connections that are over for us, by why.",
                 "reason",
-                ENDS.map(FlowEnd::name),
+                FlowEnd::ALL.map(FlowEnd::name),
             )?,
             flows_unbalanced: register(
                 r,
@@ -224,7 +238,7 @@ impl Metrics {
     }
 
     pub(super) fn count_flow(&self, flow: &FlowRecord) {
-        if let Some(counter) = ENDS.iter().position(|end| *end == flow.end).and_then(|at| self.flows_ended.get(at)) {
+        if let Some(counter) = self.flows_ended.get(flow.end as usize) {
             counter.inc();
         }
         self.count_anomalies(flow.anomalies);
@@ -248,20 +262,30 @@ impl Sampled {
         let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help));
         let by_reason =
             |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), &["reason"]));
+        let by_cpu_and_reason =
+            |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), &["cpu", "reason"]));
         Ok(Self {
-            active_requests: gauge(
-                "http_server_active_requests",
-                "HTTP requests that have begun and whose responses are not over, on all followed connections.",
+            open_exchanges: gauge(
+                "interceptor_open_exchanges",
+                "HTTP exchanges that have begun and are not over, on all followed connections.",
             )?,
             flows_open: gauge("interceptor_flows_open", "TCP connections that are being followed.")?,
             flows_opened: counter("interceptor_flows_opened_total", "TCP connections that were seen.")?,
             polls: counter("interceptor_polls_total", "Times that a worker looked into its ring.")?,
             label_sets: gauge("interceptor_metrics_label_sets", "Label sets of the HTTP metrics.")?,
-            dropped_packets: by_reason(
+            set_aside_segments: by_reason(
+                "interceptor_set_aside_segments_total",
+                "TCP segments that no connection's ledger has, by why.",
+            )?,
+            set_aside_bytes: by_reason(
+                "interceptor_set_aside_bytes_total",
+                "TCP payload bytes that no connection's ledger has, by why.",
+            )?,
+            dropped_packets: by_cpu_and_reason(
                 "interceptor_kernel_dropped_packets_total",
                 "Packets that the kernel programs did not hand over whole, by why.",
             )?,
-            dropped_bytes: by_reason(
+            dropped_bytes: by_cpu_and_reason(
                 "interceptor_kernel_dropped_bytes_total",
                 "TCP payload bytes that the kernel programs did not hand over, by why, where known.",
             )?,
@@ -285,23 +309,52 @@ impl Sampled {
     fn sample(&self, workers: &[Arc<Worker>], label_sets: usize) {
         let totals: Vec<Totals> = workers.iter().map(|worker| (worker.totals)()).collect();
         let sum = |read: fn(&Totals) -> u64| totals.iter().map(read).sum::<u64>();
-        self.active_requests.set(signed(sum(|totals| totals.open_exchanges)));
+        self.open_exchanges.set(signed(sum(|totals| totals.open_exchanges)));
         self.flows_open.set(signed(sum(|totals| totals.open_flows)));
         raise(&self.flows_opened, sum(|totals| totals.flows_opened));
         raise(&self.polls, sum(|totals| totals.polls));
         self.label_sets.set(signed(label_sets as u64));
-        for reason in DropReason::ALL {
-            let dropped = totals.iter().filter_map(|totals| totals.dropped.get(reason as usize));
-            let counter = |counters: &IntCounterVec| counters.with_label_values(&[reason.name()]);
-            raise(&counter(&self.dropped_packets), dropped.clone().map(|count| count.packets).sum());
-            raise(&counter(&self.dropped_bytes), dropped.map(|count| count.bytes).sum());
-        }
+        self.sample_drops(&totals);
+        self.sample_set_aside(&totals);
         raise(&self.taken_packets, sum(|totals| totals.taken.packets));
         raise(&self.taken_bytes, sum(|totals| totals.taken.bytes));
         self.ring_size.set(signed(sum(|totals| totals.ring_size)));
         self.resident.set(signed(process::resident_bytes()));
         let cpu = process::cpu_time().as_secs_f64() - self.cpu.get();
         self.cpu.inc_by(cpu.max(0.0));
+    }
+
+    fn sample_set_aside(&self, totals: &[Totals]) {
+        // With names also where there is no worker.
+        let mut all = Counts::default().set_aside();
+        for SetAside { segments, bytes } in totals.iter().map(|totals| totals.set_aside) {
+            all.segments.iter_mut().zip(segments).for_each(|((_, all), (_, count))| *all += count);
+            all.bytes.iter_mut().zip(bytes).for_each(|((_, all), (_, count))| *all += count);
+        }
+        for (counters, counts) in [(&self.set_aside_segments, all.segments), (&self.set_aside_bytes, all.bytes)] {
+            for (reason, count) in counts {
+                raise(&counters.with_label_values(&[reason]), count);
+            }
+        }
+    }
+
+    /// Most CPUs never drop for most reasons: what is zero is left out, but for the first CPU's, so that every reason is
+    /// there from the start.
+    fn sample_drops(&self, totals: &[Totals]) {
+        let cpus = totals.iter().map(|totals| totals.dropped.len()).max().unwrap_or_default().max(1);
+        for cpu in 0..cpus {
+            let name = cpu.to_string();
+            for reason in DropReason::ALL {
+                let dropped = totals.iter().filter_map(|totals| totals.dropped.get(cpu)?.get(reason as usize));
+                let packets: u64 = dropped.clone().map(|count| count.packets).sum();
+                let bytes = dropped.map(|count| count.bytes).sum();
+                if cpu > 0 && packets == 0 && bytes == 0 {
+                    continue;
+                }
+                raise(&self.dropped_packets.with_label_values(&[&name, reason.name()]), packets);
+                raise(&self.dropped_bytes.with_label_values(&[&name, reason.name()]), bytes);
+            }
+        }
     }
 }
 

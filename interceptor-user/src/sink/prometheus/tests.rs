@@ -288,7 +288,12 @@ fn scrapes_read_the_workers() {
                 taken: DropCount { packets: 5, bytes: 50 },
                 ..Totals::default()
             };
-            totals.dropped[DropReason::Oversized as usize] = DropCount { packets: number, bytes: 1000 * number };
+            let counts = crate::pipeline::Counts::default();
+            counts.strangers.store(number, std::sync::atomic::Ordering::Relaxed);
+            counts.beyond_end_bytes.store(10 * number, std::sync::atomic::Ordering::Relaxed);
+            totals.set_aside = counts.set_aside();
+            totals.dropped = vec![Default::default(); 3];
+            totals.dropped[1][DropReason::Oversized as usize] = DropCount { packets: number, bytes: 1000 * number };
             totals
         };
         let (name, attachments) = (String::new(), Vec::new());
@@ -296,11 +301,22 @@ fn scrapes_read_the_workers() {
     }
     for _ in 0..2 {
         let samples = samples(&sink);
-        assert_eq!(samples["http_server_active_requests"], 3.0);
+        assert_eq!(samples["interceptor_open_exchanges"], 3.0);
         assert_eq!(samples["interceptor_flows_open"], 30.0);
         assert_eq!(samples["interceptor_flows_opened_total"], 300.0, "a second scrape must not count twice");
-        assert_eq!(samples["interceptor_kernel_dropped_packets_total{reason=\"oversized\"}"], 3.0);
-        assert_eq!(samples["interceptor_kernel_dropped_bytes_total{reason=\"oversized\"}"], 3000.0);
+        assert_eq!(samples["interceptor_set_aside_segments_total{reason=\"stranger\"}"], 3.0);
+        assert_eq!(samples["interceptor_set_aside_bytes_total{reason=\"beyond_end\"}"], 30.0);
+        assert_eq!(samples["interceptor_set_aside_bytes_total{reason=\"lost_unattributed\"}"], 0.0);
+        let dropped = |what, cpu, reason| {
+            samples
+                .get(&format!("interceptor_kernel_dropped_{what}_total{{cpu=\"{cpu}\",reason=\"{reason}\"}}"))
+                .copied()
+        };
+        assert_eq!(dropped("packets", 1, "oversized"), Some(3.0));
+        assert_eq!(dropped("bytes", 1, "oversized"), Some(3000.0));
+        assert_eq!(dropped("packets", 0, "oversized"), Some(0.0), "every reason is there from the start");
+        assert_eq!(dropped("packets", 1, "fragment"), None, "zeros of other CPUs are not");
+        assert_eq!(dropped("packets", 2, "oversized"), None);
         assert_eq!(samples["interceptor_kernel_taken_packets_total"], 10.0);
         assert_eq!(samples["interceptor_kernel_taken_bytes_total"], 100.0);
         assert_eq!(samples["interceptor_ring_size_bytes"], 16384.0);
