@@ -58,6 +58,12 @@ pub struct Counts {
     pub resets_ignored: AtomicU64,
     /// Acknowledgements that were not believed.
     pub acks_ignored: AtomicU64,
+    /// FINs that were not believed.
+    pub fins_ignored: AtomicU64,
+    /// Payload bytes that came after they had been given up.
+    pub late_bytes: AtomicU64,
+    /// Payload bytes that continue a side after the flow was over.
+    pub after_end_bytes: AtomicU64,
     /// Bytes in loss reports of flows that were never seen.
     pub unattributed_loss: AtomicU64,
 }
@@ -99,6 +105,9 @@ impl Counts {
             beyond_end_bytes,
             resets_ignored,
             acks_ignored,
+            fins_ignored,
+            late_bytes,
+            after_end_bytes,
             unattributed_loss,
         } = *stats;
         self.evicted.store(evicted, Relaxed);
@@ -108,6 +117,9 @@ impl Counts {
         self.beyond_end_bytes.store(beyond_end_bytes, Relaxed);
         self.resets_ignored.store(resets_ignored, Relaxed);
         self.acks_ignored.store(acks_ignored, Relaxed);
+        self.fins_ignored.store(fins_ignored, Relaxed);
+        self.late_bytes.store(late_bytes, Relaxed);
+        self.after_end_bytes.store(after_end_bytes, Relaxed);
         self.unattributed_loss.store(unattributed_loss, Relaxed);
     }
 }

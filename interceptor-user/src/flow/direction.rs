@@ -51,6 +51,8 @@ pub(super) struct Direction {
     /// Offset of the FIN.
     fin: Option<u64>,
     pub(super) finished: bool,
+    /// Where the last gap began, if nothing was handed over since.
+    last_gap: Option<u64>,
     /// The last gap ended where an acknowledgement did: its last byte may have been an unseen FIN.
     phantom: bool,
     /// Bytes missing here are older than the capture.
@@ -79,6 +81,7 @@ impl Direction {
             acked: 0,
             fin: None,
             finished: false,
+            last_gap: None,
             phantom: false,
             joined,
             pieces: Pieces::default(),
@@ -197,7 +200,10 @@ impl Direction {
             return;
         }
         let delivered = self.delivered.cast_signed();
-        if end >= delivered {
+        let seen = self.pieces.last_end().map_or(delivered, u64::cast_signed).max(delivered);
+        if end > seen.saturating_add(ACK_WINDOW) {
+            shared.stats.fins_ignored += 1;
+        } else if end >= delivered {
             let end = end.cast_unsigned();
             self.fin = Some(end);
             let before = self.pieces.cost();
@@ -242,7 +248,9 @@ impl Direction {
         };
         let old = bytes(0, end.min(self.delivered));
         if !old.is_empty() {
-            self.ledger.duplicate += old.len() as u64;
+            let late = self.last_gap.map_or(0, |gap| bytes(gap, end.min(self.delivered)).len() as u64);
+            shared.stats.late_bytes += late;
+            self.ledger.duplicate += old.len() as u64 - late;
             if self.history.differs(&shared.hasher, incoming.seq, old) {
                 emit(FlowEvent::RetransmissionDiffers { side: self.side });
             }
@@ -436,6 +444,7 @@ impl Direction {
     fn data(&mut self, data: &[u8], time: Timestamp, shared: &Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
         self.history.note(&shared.hasher, self.next, data);
         self.phantom = false;
+        self.last_gap = None;
         self.ledger.captured += data.len() as u64;
         self.advance(data.len() as u64);
         emit(FlowEvent::Chunk { side: self.side, time, chunk: Chunk::Data(data) });
@@ -443,6 +452,7 @@ impl Direction {
 
     fn gap(&mut self, len: u64, reason: LossReason, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
         self.phantom = false;
+        self.last_gap.get_or_insert(self.delivered);
         self.ledger.lose(reason, len);
         self.advance(len);
         emit(FlowEvent::Chunk { side: self.side, time, chunk: Chunk::Gap { len, reason } });

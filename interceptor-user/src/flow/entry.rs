@@ -180,7 +180,13 @@ impl<S> Flow<S> {
             self.note_socket(side, owner, cookie, cgroup);
         }
         if let Phase::Over { .. } = self.phase {
-            self.side_mut(side).ledger.duplicate += segment.payload.len() as u64;
+            let len = segment.payload.len() as u64;
+            let own = self.side_mut(side);
+            if own.known && !own.finished && distance(segment.seq, own.next) >= 0 {
+                shared.stats.after_end_bytes += len;
+            } else {
+                own.ledger.duplicate += len;
+            }
             return;
         }
         let flags = segment.flags;

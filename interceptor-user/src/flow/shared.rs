@@ -21,6 +21,12 @@ pub struct Stats {
     pub resets_ignored: u64,
     /// Acknowledgements that were not believed: too far beyond all that was seen.
     pub acks_ignored: u64,
+    /// FINs that were not believed: too far beyond all that was seen.
+    pub fins_ignored: u64,
+    /// Payload bytes that came after they had been given up, with nothing handed over in between.
+    pub late_bytes: u64,
+    /// Payload bytes that continue a side after the flow was over: its reset may have been a forgery.
+    pub after_end_bytes: u64,
     /// Bytes in loss reports of flows that we never saw.
     pub unattributed_loss: u64,
 }

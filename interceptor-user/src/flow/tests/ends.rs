@@ -320,3 +320,36 @@ fn a_forged_acknowledgement_does_not_blind_a_direction() {
     assert!(bench.gaps(1).is_empty());
     assert_eq!(bench.table.stats().acks_ignored, 1);
 }
+
+#[test]
+fn a_forged_fin_does_not_blind_a_direction() {
+    let segments = Conversation::http().open().client("ask").fin(Client).segments();
+    let mut forged = segments[4].clone();
+    forged.seq = forged.seq.wrapping_add(0x3000_0000);
+    let mut bench = Bench::new();
+    bench.run(&segments[..3]).run(&[forged]).tick(after(&segments[4], Duration::from_secs(2)));
+    bench.run(&segments[3..]).finish();
+    assert_eq!(bench.bytes(1, Client), b"ask");
+    assert!(bench.gaps(1).is_empty() && bench.told(1).contains(&Told::Finished(Client)));
+    assert_eq!(bench.table.stats().fins_ignored, 1);
+}
+
+#[test]
+fn what_comes_after_an_inexact_reset_is_counted_apart() {
+    let segments = Conversation::http().open().client("ask").client("more").segments();
+    let mut forged = Conversation::http().open().client("ask").reset(Client).segments().pop().unwrap();
+    forged.seq = forged.seq.wrapping_add(1000);
+    let mut bench = Bench::new();
+    bench.run(&segments[..4]).run(&[forged]).run(&segments[3..]).finish();
+    assert_eq!(bench.table.stats().after_end_bytes, 4);
+    assert_eq!(bench.ended(1).1.client.duplicate, 3);
+}
+
+#[test]
+fn what_comes_after_it_was_given_up_is_counted_apart() {
+    let segments = Conversation::http().open().client("late").ack(Server).client("next").segments();
+    let mut bench = Bench::new();
+    bench.run(&pick(&segments, &[0, 1, 2, 4, 3, 5, 3])).finish();
+    assert_eq!(bench.bytes(1, Client), b"next");
+    assert_eq!((bench.table.stats().late_bytes, bench.ended(1).1.client.duplicate), (4, 4));
+}
