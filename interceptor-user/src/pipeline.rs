@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use std::{
 use crate::{
     capture::{Polled, Source},
     flow,
-    model::{Event, FlowEvent, FlowInfo, Record, Timestamp},
+    model::{Counts, Event, FlowEvent, FlowInfo, Record, Timestamp},
     session::{self, Session},
     sink::{Sink, Stop},
 };
@@ -29,99 +29,6 @@ pub struct Options {
     pub flow: flow::Limits,
     /// Decoding and pairing.
     pub session: session::Limits,
-}
-
-/// What a pipeline tells others about itself; written once a poll, read at any time.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Flows in the table.
-    pub open_flows: AtomicU64,
-    /// Exchanges that have begun and are not over.
-    pub open_exchanges: AtomicU64,
-    /// Flows opened so far.
-    pub flows_opened: AtomicU64,
-    /// Polls of the source so far.
-    pub polls: AtomicU64,
-    /// Bytes that decoding keeps at the moment, of all flows.
-    pub session_bytes: AtomicU64,
-    /// Flows ended because there were too many.
-    pub evicted: AtomicU64,
-    /// Segments of no known flow that carry nothing to begin one with.
-    pub strangers: AtomicU64,
-    /// Segments that no receiver would accept.
-    pub out_of_window: AtomicU64,
-    /// Payload bytes in them.
-    pub out_of_window_bytes: AtomicU64,
-    /// Payload bytes beyond a FIN.
-    pub beyond_end_bytes: AtomicU64,
-    /// Resets that were not believed.
-    pub resets_ignored: AtomicU64,
-    /// Acknowledgements that were not believed.
-    pub acks_ignored: AtomicU64,
-    /// FINs that were not believed.
-    pub fins_ignored: AtomicU64,
-    /// Payload bytes that came after they had been given up.
-    pub late_bytes: AtomicU64,
-    /// Payload bytes that continue a side after the flow was over.
-    pub after_end_bytes: AtomicU64,
-    /// Bytes in loss reports of flows that were never seen.
-    pub unattributed_loss: AtomicU64,
-}
-
-/// What is in no flow's ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SetAside {
-    /// Segments: of no known flow, accepted by no receiver, resets that were not believed.
-    pub segments: [(&'static str, u64); 3],
-    /// Payload bytes: accepted by no receiver, beyond a FIN, reported lost of flows that were never seen.
-    pub bytes: [(&'static str, u64); 3],
-}
-
-impl Counts {
-    /// What is in no flow's ledger so far, by name.
-    pub fn set_aside(&self) -> SetAside {
-        SetAside {
-            segments: [
-                ("stranger", self.strangers.load(Relaxed)),
-                ("out_of_window", self.out_of_window.load(Relaxed)),
-                ("reset_ignored", self.resets_ignored.load(Relaxed)),
-            ],
-            bytes: [
-                ("out_of_window", self.out_of_window_bytes.load(Relaxed)),
-                ("beyond_end", self.beyond_end_bytes.load(Relaxed)),
-                ("lost_unattributed", self.unattributed_loss.load(Relaxed)),
-            ],
-        }
-    }
-
-    /// What is in no flow's ledger, for whoever must know that nothing is left out silently.
-    fn publish(&self, stats: &flow::Stats) {
-        let flow::Stats {
-            flows: _, // `flows_opened`, which the pipeline counts itself
-            evicted,
-            strangers,
-            out_of_window,
-            out_of_window_bytes,
-            beyond_end_bytes,
-            resets_ignored,
-            acks_ignored,
-            fins_ignored,
-            late_bytes,
-            after_end_bytes,
-            unattributed_loss,
-        } = *stats;
-        self.evicted.store(evicted, Relaxed);
-        self.strangers.store(strangers, Relaxed);
-        self.out_of_window.store(out_of_window, Relaxed);
-        self.out_of_window_bytes.store(out_of_window_bytes, Relaxed);
-        self.beyond_end_bytes.store(beyond_end_bytes, Relaxed);
-        self.resets_ignored.store(resets_ignored, Relaxed);
-        self.acks_ignored.store(acks_ignored, Relaxed);
-        self.fins_ignored.store(fins_ignored, Relaxed);
-        self.late_bytes.store(late_bytes, Relaxed);
-        self.after_end_bytes.store(after_end_bytes, Relaxed);
-        self.unattributed_loss.store(unattributed_loss, Relaxed);
-    }
 }
 
 /// Gives a new flow what the capture cannot know: processes and containers behind its sockets.
@@ -229,7 +136,7 @@ impl<K: Sink> Pipeline<K> {
         counts.flows_opened.store(self.downstream.flows_opened, Relaxed);
         counts.open_exchanges.store(self.downstream.open_exchanges, Relaxed);
         counts.session_bytes.store(self.downstream.held as u64, Relaxed);
-        counts.publish(self.flows.stats());
+        publish_stats(counts, self.flows.stats());
     }
 }
 
@@ -269,6 +176,35 @@ impl<K: Sink> Downstream<K> {
             _ => Ok(()),
         }
     }
+}
+
+/// Publishes what is in no flow's ledger, for whoever must know that nothing is left out silently.
+fn publish_stats(counts: &Counts, stats: &flow::Stats) {
+    let flow::Stats {
+        flows: _, // `flows_opened`, which the pipeline counts itself
+        evicted,
+        strangers,
+        out_of_window,
+        out_of_window_bytes,
+        beyond_end_bytes,
+        resets_ignored,
+        acks_ignored,
+        fins_ignored,
+        late_bytes,
+        after_end_bytes,
+        unattributed_loss,
+    } = *stats;
+    counts.evicted.store(evicted, Relaxed);
+    counts.strangers.store(strangers, Relaxed);
+    counts.out_of_window.store(out_of_window, Relaxed);
+    counts.out_of_window_bytes.store(out_of_window_bytes, Relaxed);
+    counts.beyond_end_bytes.store(beyond_end_bytes, Relaxed);
+    counts.resets_ignored.store(resets_ignored, Relaxed);
+    counts.acks_ignored.store(acks_ignored, Relaxed);
+    counts.fins_ignored.store(fins_ignored, Relaxed);
+    counts.late_bytes.store(late_bytes, Relaxed);
+    counts.after_end_bytes.store(after_end_bytes, Relaxed);
+    counts.unattributed_loss.store(unattributed_loss, Relaxed);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    pipeline::Counts,
+    model::Counts,
     sink::prometheus::{Metrics, Totals, Worker},
 };
 

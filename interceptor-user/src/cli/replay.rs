@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     capture::{packet::PacketStats, pcap::PcapSource},
-    pipeline::{Pipeline, SetAside},
+    model::SetAside,
+    pipeline::Pipeline,
 };
 
 const AFTER_HELP: &str = "\

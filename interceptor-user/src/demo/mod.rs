@@ -34,8 +34,8 @@ use self::{
 };
 use crate::{
     kernel::{Capture, CaptureOptions},
-    model::Record,
-    pipeline::{self, Counts, Pipeline},
+    model::{Counts, Record},
+    pipeline::{self, Pipeline},
     sink::Sink,
 };
 

@@ -3,6 +3,7 @@
 //! Stages import this module and never each other. It imports nothing local but `interceptor-common`.
 
 mod anomaly;
+mod counts;
 mod event;
 mod exchange;
 mod flow;
@@ -14,6 +15,7 @@ mod target;
 mod time;
 
 pub use anomaly::{Anomalies, Anomaly};
+pub use counts::{Counts, SetAside};
 pub use event::{Event, LossReport, Owner, Segment, SocketChange, SocketReport, TcpFlags};
 pub use exchange::{Exchange, Part};
 pub use flow::{Endpoint, FlowInfo, FlowKey, Peer, Process, Side};

@@ -16,7 +16,8 @@ use crate::{
     admin::State,
     config::Config,
     kernel::{Capture, Drops},
-    pipeline::{Counts, Options, Pipeline},
+    model::Counts,
+    pipeline::{Options, Pipeline},
     sink::prometheus::{Metrics, Prometheus, Totals, Worker},
 };
 

@@ -11,10 +11,7 @@ use prometheus::{
 };
 
 use super::{labels::LabelSets, process};
-use crate::{
-    model::{Anomalies, Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side},
-    pipeline::{Counts, SetAside},
-};
+use crate::model::{Anomalies, Anomaly, Counts, Exchange, FlowEnd, FlowRecord, LossReason, SetAside, Side};
 
 /// What one worker is at, and what its kernel programs counted.
 #[derive(Clone, Debug, Default)]

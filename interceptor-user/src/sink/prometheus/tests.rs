@@ -288,7 +288,7 @@ fn scrapes_read_the_workers() {
                 taken: DropCount { packets: 5, bytes: 50 },
                 ..Totals::default()
             };
-            let counts = crate::pipeline::Counts::default();
+            let counts = crate::model::Counts::default();
             counts.strangers.store(number, std::sync::atomic::Ordering::Relaxed);
             counts.beyond_end_bytes.store(10 * number, std::sync::atomic::Ordering::Relaxed);
             totals.set_aside = counts.set_aside();
