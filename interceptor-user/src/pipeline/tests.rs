@@ -37,6 +37,11 @@ fn what_is_in_no_ledger_is_published() {
     assert_eq!(counts.evicted.load(Relaxed), 1);
     assert_eq!((counts.out_of_window.load(Relaxed), counts.out_of_window_bytes.load(Relaxed)), (1, 3));
     assert_eq!(counts.beyond_end_bytes.load(Relaxed), 0);
+    let forged = Conversation::http().isns(1_000, 0x3000_0000).open().client("ask").segments().pop().expect("asks");
+    let mut honest = Conversation::http().open().client("ask").segments();
+    honest.insert(3, forged);
+    let pipeline = run(Options::default(), honest);
+    assert!(pipeline.counts().set_aside().segments.contains(&("ack_ignored", 1)));
 }
 
 /// Keeps what exchanges came to.
