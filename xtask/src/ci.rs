@@ -185,8 +185,6 @@ fn cargo_deny(project: &Project) -> Result<std::path::PathBuf> {
     if let Some(found) = on_path("cargo-deny").or_else(|| ours.is_file().then(|| ours.clone())) {
         return Ok(found);
     }
-    let mut command = project.cargo();
-    command.args(["install", "cargo-deny", "--locked", "--root"]).arg(project.tools());
-    step::run("Compiling cargo-deny (some minutes)", &mut command)?;
+    step::run("Compiling cargo-deny (some minutes)", &mut project.install("cargo-deny"))?;
     Ok(ours)
 }

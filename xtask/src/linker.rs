@@ -108,9 +108,8 @@ fn compile(project: &Project, llvm: u32) -> Result<()> {
         let packages = packages(llvm);
         apt::install("LLVM for bpf-linker", &packages.each_ref().map(String::as_str))?;
     }
-    let mut command = project.cargo();
-    command.args(["install", "bpf-linker", "--version", RELEASE, "--locked", "--no-default-features", "--features"]);
-    command.arg(format!("llvm-{llvm}")).arg("--root").arg(project.tools());
+    let mut command = project.install("bpf-linker");
+    command.args(["--version", RELEASE, "--no-default-features", "--features"]).arg(format!("llvm-{llvm}"));
     command.env("LLVM_PREFIX", prefix);
     step::run("Compiling bpf-linker (about a minute)", &mut command)
 }

@@ -57,6 +57,16 @@ impl Project {
         command
     }
 
+    /// Installs a tool into [`Self::tools`]: built to be there soon, not to be fast.
+    pub(crate) fn install(&self, tool: &str) -> Command {
+        let mut command = self.cargo();
+        command.args(["install", tool, "--locked", "--root"]).arg(self.tools());
+        for (key, value) in [("LTO", "off"), ("OPT_LEVEL", "1"), ("CODEGEN_UNITS", "16"), ("DEBUG", "0")] {
+            command.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
+        }
+        command
+    }
+
     /// A cargo subcommand that is a program of its own (`cargo-deny`), in the workspace.
     pub(crate) fn subcommand(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
