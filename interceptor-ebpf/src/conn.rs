@@ -4,8 +4,8 @@ use core::mem::MaybeUninit;
 
 use aya_log_ebpf::debug;
 use interceptor_common::{
-    CaptureConfig, DIRECTION_EGRESS, DIRECTION_INGRESS, DropReason, FILTER_HOLD, HOOK_CGROUP_SKB, HOOK_TC, OWNER_DESTINATION,
-    OWNER_SOURCE, SegmentEvent,
+    CaptureConfig, DIRECTION_EGRESS, DIRECTION_INGRESS, DropReason, FILTER_HOLD, HOOK_CGROUP_SKB, HOOK_TC,
+    OWNER_DESTINATION, OWNER_SOURCE, SegmentEvent,
 };
 
 use crate::{

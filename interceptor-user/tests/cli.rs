@@ -204,6 +204,7 @@ fn formats_agree_on_how_many_and_filters_and_counts_hold() {
     let summary = run(&["-o", "summary"]);
     assert_eq!(text.lines().count(), json.lines().count());
     assert!(summary.starts_with(&format!("exchanges   {},", json.lines().count())), "{summary}");
+    assert!(summary.contains("\nset aside   segments: "), "{summary}");
     assert!(!text.contains('\x1b'), "no colours into a pipe");
     assert!(run(&["--color", "always", "-n", "1"]).contains('\x1b'));
     assert_eq!(run(&["-n", "3", "-o", "json"]).lines().count(), 3);

@@ -89,14 +89,8 @@ fn check(sums: &mut Sums, event: FlowEvent<'_>) {
 }
 
 fuzz_target!(|steps: Vec<Step>| {
-    let limits = Limits {
-        flows: FLOWS,
-        flow_bytes: 2000,
-        total_bytes: TOTAL,
-        gap_bytes: 1500,
-        pending: 2,
-        ..Limits::default()
-    };
+    let limits =
+        Limits { flows: FLOWS, flow_bytes: 2000, total_bytes: TOTAL, gap_bytes: 1500, pending: 2, ..Limits::default() };
     let mut table: Table<Sums> = Table::new(limits);
     let mut now = Timestamp::from_nanos(1 << 60);
     let reason = |index: u8| LossReason::ALL[usize::from(index) % LossReason::COUNT];

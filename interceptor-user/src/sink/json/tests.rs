@@ -117,9 +117,12 @@ fn secrets_are_masked_unless_asked_for_by_name() {
     assert_eq!(shown["http.request.header.authorization"], json!(["Bearer hunter2"]));
     assert_eq!(shown["http.response.header.set-cookie"], json!(["[masked]"]));
     let mut exchange = sample::exchange();
-    exchange.request = Some(sample::request("GET", "http://u:hunter2@h/p?api_key=hunter2&a=b", &[], b""));
+    let referer = [("Referer", "http://u:hunter2@h/?refreshToken=hunter2")];
+    exchange.request = Some(sample::request("GET", "http://u:hunter2@h/p;sid=x?api_key=hunter2&a=b", &referer, b""));
     let line = line(exchange, everything());
-    assert_eq!(line["url.full"], "http://h/p?api_key=[masked]&a=b");
+    assert_eq!(line["http.request.header.referer"], json!(["http://[masked]@h/?refreshToken=[masked]"]));
+    assert_eq!(line["url.path"], "/p;sid=[masked]");
+    assert_eq!(line["url.full"], "http://h/p;sid=[masked]?api_key=[masked]&a=b");
     assert_eq!(line["url.query"], "api_key=[masked]&a=b");
 }
 
