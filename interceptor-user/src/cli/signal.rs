@@ -10,7 +10,8 @@ use std::{
 use anyhow::Context as _;
 use nix::sys::signal::{SigSet, Signal};
 
-/// A flag that Ctrl-C, SIGTERM, the end of the terminal (SIGHUP) and Ctrl-\ (SIGQUIT) set, so that what was attached is detached. A second one ends the program at once.
+/// A flag that Ctrl-C, SIGTERM, the end of the terminal (SIGHUP) and Ctrl-\ (SIGQUIT) set, so that what was attached is
+/// detached. A second one ends the program at once.
 ///
 /// To be called before any thread is started: threads inherit what signals are blocked.
 pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {

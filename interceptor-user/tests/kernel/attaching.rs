@@ -290,15 +290,34 @@ fn hangup() -> anyhow::Result<()> {
         unistd::Pid,
     };
     for signal in [Signal::SIGHUP, Signal::SIGQUIT] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_interceptor"))
-            .args(["tail", "--iface", "lo", "--port", "9"])
+        // Whoever runs the tests may ignore these signals (`nohup`, a script's background job), and that is inherited.
+        let mut child = Command::new("env")
+            .args([
+                "--default-signal=HUP,QUIT",
+                env!("CARGO_BIN_EXE_interceptor"),
+                "tail",
+                "--iface",
+                "lo",
+                "--port",
+                "9",
+            ])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
         BufReader::new(child.stderr.take().context("no output")?).read_line(&mut line)?;
         kill(Pid::from_raw(child.id().cast_signed()), signal)?;
-        let status = child.wait()?;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if Instant::now() > deadline {
+                child.kill()?;
+                bail!("still there after {signal}");
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
         ensure!(line.contains("watching") && status.code() == Some(0), "{line}, then {status} at {signal}");
     }
     Ok(())
