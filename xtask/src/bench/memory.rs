@@ -88,7 +88,13 @@ fn wait_for_flows(interceptor: &Interceptor<'_>, count: usize) -> Result<()> {
             return Ok(());
         }
         if started.elapsed() > Duration::from_secs(10) {
-            bail!("the daemon follows {seen} of {count} open connections");
+            let metrics = interceptor.metrics()?;
+            bail!(
+                "the daemon follows {seen} of {count} open connections; opened {}, ended {}, packets dropped in the kernel {}",
+                metrics.sum("interceptor_flows_opened_total", ""),
+                metrics.sum("interceptor_flows_ended_total", ""),
+                metrics.sum("interceptor_kernel_dropped_packets_total", "ring_full"),
+            );
         }
         thread::sleep(Duration::from_millis(50));
     }
