@@ -8,10 +8,12 @@ pub struct CaptureConfig {
     pub payload_limit: u32,
     /// A flow is taken if its symmetric hash modulo 2^32 is below this, or if this is 0 (take all).
     pub sample_below: u32,
-    /// Ring fill, in bytes, above which the reader is woken; below it the reader polls.
+    /// Fill of a ring, in bytes, above which the reader is woken; below it the reader polls.
     pub wake_bytes: u32,
     /// `FILTER_*` bits: which filter maps to consult.
     pub filters: u32,
+    /// The ring that a CPU writes to is the CPU's number and this mask: rings, a power of two, minus one.
+    pub ring_mask: u32,
 }
 
 /// Only flows with a port (either end) in the port map.
@@ -30,6 +32,9 @@ pub const FILTER_CUT_OFFS: u32 = 32;
 /// Nothing is captured yet: programs are still being attached, and half a conversation would look like a gap.
 pub const FILTER_HOLD: u32 = 64;
 
+/// Rings at the most. Writers on several CPUs that share one spend more on its lock and position than on the record.
+pub const RINGS_MAX: usize = 8;
+
 /// Levels of ancestors at which a cgroup is looked for.
 pub const CGROUP_LEVELS: i32 = 10;
 /// Directions of flows that can be cut off at one time; the least recently used one is taken up again beyond.
@@ -37,7 +42,7 @@ pub const CUT_OFFS_MAX: u32 = 16 * 1024;
 
 #[cfg(feature = "user")]
 mod pod {
-    // SAFETY: `#[repr(C)]`, four u32, no padding.
+    // SAFETY: `#[repr(C)]`, u32 only, no padding.
     #[expect(unsafe_code, reason = "aya writes map values as plain bytes")]
     unsafe impl aya::Pod for super::CaptureConfig {}
 }

@@ -4,15 +4,15 @@ use core::{arch::asm, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::bpf_ktime_get_ns,
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_ringbuf_query},
 };
 use interceptor_common::{
     ABI_VERSION, CaptureConfig, DropReason, EVENT_SEGMENT, EventHeader, LostKey, MissedKey, PIECE_MAX, PIECES_MAX,
-    SegmentEvent, SocketEvent,
+    RINGS_MAX, SegmentEvent, SocketEvent,
 };
 
 use crate::{
-    maps::{DROPS, EVENTS, LOST, MISSED_SOCKETS, TAKEN},
+    maps::{DROPS, EVENTS, LOST, MISSED_SOCKETS, Ring, TAKEN},
     packet::Skb,
 };
 
@@ -71,11 +71,24 @@ pub fn now() -> u64 {
     unsafe { bpf_ktime_get_ns() }
 }
 
+/// The ring of this CPU. `None` is what the verifier insists on: userspace has put a ring in each place.
+#[inline(always)]
+fn ring(config: &CaptureConfig) -> Option<&'static Ring> {
+    // SAFETY: no arguments.
+    let cpu = unsafe { bpf_get_smp_processor_id() } as u32;
+    EVENTS.get(cpu & config.ring_mask & (RINGS_MAX as u32 - 1))
+}
+
 /// Hands over the first `wanted` bytes of a segment's payload, in pieces where it is long. `event` is complete but for
 /// `offset`, `captured` and the header.
 #[inline(always)]
 pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, payload_at: u32, wanted: u32) {
-    let wake = wake_flag(config, wanted);
+    let Some(ring) = ring(config) else {
+        lost(event, DropReason::HelperFailed, wanted);
+        count_drop(DropReason::HelperFailed, wanted);
+        return;
+    };
+    let to = Output { ring, wake: wake_flag(config, ring, wanted) };
     let cut = event.cut;
     let mut done = 0;
     let mut failed = None;
@@ -90,7 +103,7 @@ pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, paylo
             event.captured = PIECE_MAX as u32;
             // The last piece of a cut payload says why nothing follows.
             event.cut = if offset + PIECE_MAX as u32 == wanted { cut } else { 0 };
-            if let Err(reason) = full_piece(skb, event, payload_at + offset, wake) {
+            if let Err(reason) = full_piece(to, skb, event, payload_at + offset) {
                 failed = Some(reason);
                 break;
             }
@@ -105,7 +118,7 @@ pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, paylo
         event.offset = done;
         event.captured = wanted - done;
         event.cut = cut;
-        match last_piece(skb, event, payload_at + done, wake) {
+        match last_piece(to, skb, event, payload_at + done) {
             Ok(()) => done = wanted,
             Err(reason) => failed = Some(reason),
         }
@@ -130,53 +143,67 @@ pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, paylo
 /// Looks at the ring's fill now and then: a wake-up costs more than a record, so the reader polls, and is woken only
 /// if more than `wake_bytes` are waiting. Packets that find no room do not count: they wake nobody.
 #[inline(always)]
-fn wake_flag(config: &CaptureConfig, wanted: u32) -> u64 {
+fn wake_flag(config: &CaptureConfig, ring: &Ring, wanted: u32) -> u64 {
     let Some(taken) = TAKEN.get_ptr_mut(0) else { return u64::from(BPF_RB_NO_WAKEUP) };
     // SAFETY: a map value.
     let packets = unsafe { (*taken).packets };
     let look = packets % WAKE_EVERY == 0 || wanted >= BULK;
-    if look && EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) > u64::from(config.wake_bytes) {
+    if look && fill(ring) > u64::from(config.wake_bytes) {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
     }
 }
 
+/// Bytes that wait in a ring.
 #[inline(always)]
-fn full_piece(skb: Skb, event: &mut SegmentEvent, at: u32, wake: u64) -> Result<(), DropReason> {
+fn fill(ring: &Ring) -> u64 {
+    // SAFETY: a ring is nothing but its address here.
+    unsafe { bpf_ringbuf_query(ptr::from_ref(ring).cast_mut().cast(), u64::from(BPF_RB_AVAIL_DATA)) }
+}
+
+/// Where a segment goes, and whether the reader is woken for it.
+#[derive(Clone, Copy)]
+struct Output {
+    ring: &'static Ring,
+    wake: u64,
+}
+
+#[inline(always)]
+fn full_piece(to: Output, skb: Skb, event: &mut SegmentEvent, at: u32) -> Result<(), DropReason> {
     // SAFETY: the record has room for the header and a whole piece.
-    reserve_and_fill::<FULL>(event, wake, |to| unsafe { skb.copy(at, to, PIECE_MAX as u64) })
+    reserve_and_fill::<FULL>(to, event, |room| unsafe { skb.copy(at, room, PIECE_MAX as u64) })
 }
 
 /// The piece that is shorter than [`PIECE_MAX`], in the smallest size class that holds it: the verifier wants record
 /// sizes to be constants, and this way the payload is copied once, into the ring.
 #[inline(always)]
-fn last_piece(skb: Skb, event: &mut SegmentEvent, at: u32, wake: u64) -> Result<(), DropReason> {
+fn last_piece(to: Output, skb: Skb, event: &mut SegmentEvent, at: u32) -> Result<(), DropReason> {
     let len = event.captured;
     macro_rules! class {
         ($($size:literal)*) => {
             $(if len <= ($size - HEADER) as u32 {
-                return partial_piece::<$size, { $size - HEADER }>(skb, event, at, wake);
+                return partial_piece::<$size, { $size - HEADER }>(to, skb, event, at);
             })*
         };
     }
     if len == 0 {
-        return reserve_and_fill::<HEADER>(event, wake, |_| true);
+        return reserve_and_fill::<HEADER>(to, event, |_| true);
     }
     class!(256 512 1024 2048 4096 8192 16384);
-    partial_piece::<FULL, PIECE_MAX>(skb, event, at, wake)
+    partial_piece::<FULL, PIECE_MAX>(to, skb, event, at)
 }
 
 #[inline(always)]
 fn partial_piece<const RECORD: usize, const ROOM: usize>(
+    to: Output,
     skb: Skb,
     event: &mut SegmentEvent,
     at: u32,
-    wake: u64,
 ) -> Result<(), DropReason> {
     let len = clamp::<ROOM>(event.captured);
     // SAFETY: `clamp` keeps the length within the record's room.
-    reserve_and_fill::<RECORD>(event, wake, |to| unsafe { skb.copy(at, to, len) })
+    reserve_and_fill::<RECORD>(to, event, |room| unsafe { skb.copy(at, room, len) })
 }
 
 /// Makes the verifier see `1 <= len <= ROOM`. It is true already, but older kernels (to 6.1) do not learn it from what
@@ -201,11 +228,11 @@ fn clamp<const ROOM: usize>(len: u32) -> u64 {
 
 #[inline(always)]
 fn reserve_and_fill<const RECORD: usize>(
+    to: Output,
     event: &mut SegmentEvent,
-    wake: u64,
     fill: impl FnOnce(*mut u8) -> bool,
 ) -> Result<(), DropReason> {
-    let Some(mut record) = EVENTS.reserve::<[u8; RECORD]>(0) else { return Err(DropReason::RingFull) };
+    let Some(mut record) = to.ring.reserve_untyped::<[u8; RECORD]>(0) else { return Err(DropReason::RingFull) };
     event.header = EventHeader { version: ABI_VERSION, kind: EVENT_SEGMENT, len: (HEADER as u32) + event.captured };
     let start = record.as_mut_ptr().cast::<u8>();
     // SAFETY: every record is at least HEADER bytes long, and aligned to 8.
@@ -214,7 +241,7 @@ fn reserve_and_fill<const RECORD: usize>(
         fill(start.add(HEADER))
     };
     if filled {
-        record.submit(wake);
+        record.submit(to.wake);
         Ok(())
     } else {
         record.discard(u64::from(BPF_RB_NO_WAKEUP));
@@ -240,8 +267,9 @@ fn lost(event: &SegmentEvent, reason: DropReason, bytes: u32) {
 /// Hands over a socket event. One that finds no room is kept for userspace to sweep: counters of a closed socket come
 /// only once.
 #[inline(always)]
-pub fn socket(event: &SocketEvent) {
-    if EVENTS.output::<SocketEvent>(event, u64::from(BPF_RB_NO_WAKEUP)).is_ok() {
+pub fn socket(config: &CaptureConfig, event: &SocketEvent) {
+    let flag = u64::from(BPF_RB_NO_WAKEUP);
+    if ring(config).is_some_and(|ring| ring.output_untyped::<SocketEvent>(event, flag).is_ok()) {
         return;
     }
     let key = MissedKey { cookie: event.cookie, op: u64::from(event.op) };

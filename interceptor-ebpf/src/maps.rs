@@ -2,18 +2,22 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::SkStorage,
+    btf_maps::{ArrayOfMaps, RingBuf, SkStorage},
     macros::{btf_map, map},
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
 };
 use interceptor_common::{
-    CUT_OFFS_MAX, CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey, SocketEvent,
-    TupleKey,
+    CUT_OFFS_MAX, CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey, RINGS_MAX,
+    SocketEvent, TupleKey,
 };
 
-/// Events to userspace. The loader sets its size.
-#[map]
-pub static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+/// A ring buffer of events. The size is that of the pattern by which the kernel knows the type (a page, on machines with
+/// the largest pages); the loader makes the real ones.
+pub type Ring = RingBuf<u64, { 64 << 10 }>;
+
+/// Events to userspace: one ring a CPU, or shared by a few. Owner: userspace puts the rings in, before it attaches.
+#[btf_map]
+pub static EVENTS: ArrayOfMaps<Ring, RINGS_MAX> = ArrayOfMaps::new();
 
 /// What to capture. Owner: userspace. One value.
 #[map]

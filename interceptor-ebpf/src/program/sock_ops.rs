@@ -16,7 +16,7 @@ use aya_ebpf::{
     programs::SockOpsContext,
 };
 use interceptor_common::{
-    ABI_VERSION, DropReason, EVENT_SOCKET, EventHeader, FILTER_HOLD, SOCKET_CLOSED, SOCKET_OPENED_ACTIVE,
+    ABI_VERSION, CaptureConfig, DropReason, EVENT_SOCKET, EventHeader, FILTER_HOLD, SOCKET_CLOSED, SOCKET_OPENED_ACTIVE,
     SOCKET_OPENED_PASSIVE, SocketEvent,
 };
 
@@ -63,9 +63,7 @@ impl Ops {
         let mut event = MaybeUninit::<SocketEvent>::uninit();
         let event = emit::zeroed(&mut event);
         event.op = op;
-        if !self.wanted(event) {
-            return;
-        }
+        let Some(config) = self.wanted(event) else { return };
         // SAFETY: the context is valid for the run of the program; so below.
         unsafe {
             // Others may have asked for callbacks of their own: add to their flags.
@@ -92,7 +90,7 @@ impl Ops {
         }
         self.count(event);
         event.bytes_acked = event.bytes_acked.saturating_sub(u64::from(op == SOCKET_OPENED_ACTIVE));
-        emit::socket(event);
+        emit::socket(config, event);
     }
 
     #[inline(always)]
@@ -110,9 +108,7 @@ impl Ops {
         let mut event = MaybeUninit::<SocketEvent>::uninit();
         let event = emit::zeroed(&mut event);
         event.op = SOCKET_CLOSED;
-        if !self.wanted(event) {
-            return;
-        }
+        let Some(config) = self.wanted(event) else { return };
         self.count(event);
         let state = self.state(0);
         // The kernel counts sequence numbers: SYN and FIN take one each (RFC 9293 section 3.4). We want payload.
@@ -124,7 +120,7 @@ impl Ops {
         };
         event.bytes_acked = event.bytes_acked.saturating_sub(syn_acked + u64::from(self.fin_acked(old)));
         event.bytes_received = event.bytes_received.saturating_sub(u64::from(self.fin_received(old, state)));
-        emit::socket(event);
+        emit::socket(config, event);
     }
 
     /// Was our FIN acknowledged when the socket closed out of state `old`?
@@ -174,16 +170,16 @@ impl Ops {
         if failed { None } else { Some(flags) }
     }
 
-    /// Fills in who and when. Is it of the captured namespace, and does it pass the filters?
+    /// Fills in who and when. Gives the configuration if it is of the captured namespace and passes the filters.
     #[inline(always)]
-    fn wanted(self, event: &mut SocketEvent) -> bool {
-        let Ok(config) = filter::config() else { return false };
+    fn wanted(self, event: &mut SocketEvent) -> Option<&'static CaptureConfig> {
+        let config = filter::config().ok()?;
         // Of a connection that stands by now no packet was captured: it would be a flow of which all is missing.
         if config.filters & FILTER_HOLD != 0 {
-            return false;
+            return None;
         }
         if !self.key(event) || filter::flow(config, &event.key).is_err() {
-            return false;
+            return None;
         }
         // The same addresses may be in use in another namespace, loopback ones are in each: its counters would be taken
         // for those of a flow here. But from the host's namespace pods are seen by their veth interfaces, and their
@@ -194,13 +190,13 @@ impl Ops {
             && (NETNS_ONLY.load() != 0 || is_loopback(&event.key.source))
             && unsafe { bpf_get_netns_cookie(self.0.cast()) } != netns
         {
-            return false;
+            return None;
         }
         event.header = EventHeader { version: ABI_VERSION, kind: EVENT_SOCKET, len: size_of::<SocketEvent>() as u32 };
         event.time_ns = emit::now();
         // SAFETY: as above.
         event.cookie = unsafe { bpf_get_socket_cookie(self.0.cast()) };
-        true
+        Some(config)
     }
 
     #[inline(always)]

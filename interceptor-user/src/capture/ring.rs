@@ -1,7 +1,6 @@
 //! The live source: the kernel's ring.
 
 use std::{
-    os::fd::AsFd as _,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -11,15 +10,11 @@ use interceptor_common::{
     ABI_VERSION, DropReason, EVENT_SEGMENT, EVENT_SOCKET, EventHeader, LostKey, OWNER_DESTINATION, OWNER_SOURCE,
     SOCKET_OPENED_ACTIVE, SOCKET_OPENED_PASSIVE, SegmentEvent, SocketEvent, TupleKey,
 };
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    time::{ClockId, clock_gettime},
-};
+use nix::time::{ClockId, clock_gettime};
 
 use super::{Polled, Source};
 use crate::{
-    kernel::{Ring, Sweep},
+    kernel::{Rings, Sweep},
     model::{
         Endpoint, Event, LossReason, LossReport, Owner, Process, Segment, SocketChange, SocketReport, TcpFlags,
         Timestamp,
@@ -28,46 +23,28 @@ use crate::{
 
 /// Records handed over in one [`Source::poll`] at the most.
 const BATCH: usize = 1024;
-/// How long records wait at the most. The kernel does not wake us for each one: a wake-up costs more than a record.
-const TICK: Duration = Duration::from_millis(10);
+/// How long records wait at the most. The kernel wakes us only if a ring fills up: a wake-up costs more than a record.
+const TICK: Duration = Duration::from_millis(20);
 /// How often the maps are swept in which the kernel keeps what found no room in the ring.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 /// A step of the wall clock (or a suspend) that is followed; less is adjustment, and following it would make time
 /// between events jitter.
 const CLOCK_STEP: u64 = 500_000_000;
 
-/// Reads events out of the ring of one [`crate::kernel::Capture`].
+/// Reads events out of the rings of one [`crate::kernel::Capture`].
 pub struct RingSource {
-    ring: Ring,
+    rings: Rings,
     sweep: Sweep,
     zone: u32,
     clock: Clock,
     swept: u64,
+    /// The last batch was full: there is more.
+    more: bool,
 }
 
 impl RingSource {
-    pub(crate) fn new(ring: Ring, sweep: Sweep, zone: u32) -> anyhow::Result<Self> {
-        Ok(Self { ring, sweep, zone, clock: Clock::new()?, swept: 0 })
-    }
-
-    /// Hands over what is in the ring, up to a batch. Segments are borrowed: their payload lies in the ring.
-    fn drain(&mut self, take: &mut impl FnMut(Event<'_>)) -> anyhow::Result<usize> {
-        let Self { ring, zone, clock, .. } = self;
-        let mut count = 0;
-        while count < BATCH {
-            let Some(taken) = ring.next(|record| event(record, *zone, *clock).map(&mut *take)) else { break };
-            taken?;
-            count += 1;
-        }
-        Ok(count)
-    }
-
-    fn wait(&self, timeout: Duration) -> anyhow::Result<()> {
-        let timeout = PollTimeout::try_from(timeout.min(TICK)).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(self.ring.as_fd(), PollFlags::POLLIN)], timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(error) => Err(error).context("cannot wait for the ring"),
-        }
+    pub(crate) fn new(rings: Rings, sweep: Sweep, zone: u32) -> anyhow::Result<Self> {
+        Ok(Self { rings, sweep, zone, clock: Clock::new()?, swept: 0, more: true })
     }
 
     /// Hands over what found no room in the ring, if it is time to look.
@@ -94,12 +71,14 @@ impl RingSource {
 
 impl Source for RingSource {
     fn poll<F: FnMut(Event<'_>)>(&mut self, timeout: Duration, mut take: F) -> anyhow::Result<Polled> {
-        let mut count = self.drain(&mut take)?;
-        if count == 0 {
-            self.wait(timeout)?;
-            count = self.drain(&mut take)?;
+        if !self.more {
+            self.rings.wait(timeout.min(TICK))?;
         }
         let now = monotonic()?;
+        let Self { rings, zone, clock, .. } = self;
+        // Segments are borrowed: their payload lies in the ring.
+        let mut count = rings.drain(now, BATCH, |record| event(record, *zone, *clock).map(&mut take))?;
+        self.more = count == BATCH;
         count += self.sweep(now, &mut take)?;
         let now = self.clock.wall(now);
         Ok(if count == 0 { Polled::Idle { now } } else { Polled::Events { now } })

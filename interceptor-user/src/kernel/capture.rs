@@ -1,21 +1,25 @@
 use std::path::Path;
 
+use anyhow::Context as _;
 use aya::Ebpf;
 use interceptor_common::TupleKey;
 
 use super::{
     attach::{self, Attachment, Hook},
     cgroup,
-    maps::{self, Drops, Feedback, Sweep},
+    maps::{Drops, Feedback, Sweep},
     netns::{self, Netns},
     object,
     options::CaptureOptions,
+    rings::Rings,
 };
 use crate::{capture::ring::RingSource, model::Endpoint};
 
 /// One load of the kernel object and everything it is attached to. Dropping it detaches.
 pub struct Capture {
     ebpf: Option<Ebpf>,
+    /// Until they are given to a reader.
+    rings: Option<Rings>,
     netns: Netns,
     feedback: Feedback,
     attached: Vec<Attachment>,
@@ -33,9 +37,11 @@ impl Capture {
         // A namespace that was named may still be our own.
         let only = options.only_its_sockets() && cookie != netns::cookie();
         let mut ebpf = object::load(options, cookie, only)?;
+        let rings = Rings::new(&mut ebpf, options.rings(), options.ring_size())?;
         let feedback = Feedback::new(&mut ebpf)?;
         let mut capture = Self {
             ebpf: Some(ebpf),
+            rings: Some(rings),
             netns,
             feedback,
             attached: Vec::new(),
@@ -71,7 +77,8 @@ impl Capture {
     pub fn source(&mut self) -> anyhow::Result<RingSource> {
         let ebpf = self.ebpf.as_mut().ok_or_else(|| anyhow::anyhow!("the capture is over"))?;
         let sweep = Sweep::new(ebpf, &self.feedback, self.kernel_log)?;
-        RingSource::new(maps::ring(ebpf)?, sweep, self.zone)
+        let rings = self.rings.take().context("the rings have a reader already")?;
+        RingSource::new(rings, sweep, self.zone)
     }
 
     /// What the kernel did not hand over, and what it did.

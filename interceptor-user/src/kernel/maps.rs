@@ -13,7 +13,7 @@ use interceptor_common::{
     MissedKey, SocketEvent, TupleKey,
 };
 
-use super::{options::Filters, ring::Ring};
+use super::options::Filters;
 
 /// Writes filters and configuration. Called before anything is attached; [`Feedback::release`] is called after.
 pub(super) fn configure(ebpf: &mut Ebpf, mut config: CaptureConfig, filters: &Filters) -> anyhow::Result<()> {
@@ -216,11 +216,6 @@ impl Changes {
 fn logger(ebpf: &mut Ebpf) -> anyhow::Result<Box<dyn FnMut() + Send>> {
     let mut logger = EbpfLogger::init(ebpf).context("cannot read the programs' log")?;
     Ok(Box::new(move || logger.flush()))
-}
-
-/// The ring itself.
-pub(super) fn ring(ebpf: &mut Ebpf) -> anyhow::Result<Ring> {
-    Ring::new(ebpf.take_map("EVENTS").context("the ring has a reader already")?)
 }
 
 #[cfg(test)]

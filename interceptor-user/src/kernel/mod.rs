@@ -1,6 +1,6 @@
 //! Loading, attaching, feature detection, and the maps.
 //!
-//! One [`Capture`] is one load of the kernel object: one ring, one network namespace ("zone"). Dropping it detaches
+//! One [`Capture`] is one load of the kernel object: one set of rings, one network namespace ("zone"). Dropping it detaches
 //! everything and leaves nothing in the kernel.
 
 mod attach;
@@ -16,10 +16,11 @@ mod netns;
 mod object;
 mod options;
 mod ring;
+mod rings;
 
 pub use attach::{Attachment, Hook};
 pub use capture::Capture;
 pub use identity::Identity;
 pub use maps::{Drops, Sweep};
 pub use options::{CaptureOptions, Cidr, Filters};
-pub use ring::Ring;
+pub use rings::Rings;

@@ -21,7 +21,6 @@ pub(super) fn load(options: &CaptureOptions, netns_cookie: u64, netns_only: bool
     let (log_level, log_bytes) = if options.kernel_log { (aya_log::Level::Debug as u8, 128 << 10) } else { (0, 4096) };
     let mut ebpf = EbpfLoader::new()
         .btf(None)
-        .map_max_entries("EVENTS", options.ring_size())
         .map_max_entries("PORTS", entries(filters.ports.len()))
         .map_max_entries("CIDRS", entries(filters.cidrs.len()))
         .map_max_entries("CGROUPS", entries(filters.cgroups.len()))

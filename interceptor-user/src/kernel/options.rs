@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use interceptor_common::{
-    CaptureConfig, FILTER_CGROUPS, FILTER_CIDRS, FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS,
+    CaptureConfig, FILTER_CGROUPS, FILTER_CIDRS, FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS, RINGS_MAX,
 };
 
 /// What to capture, and how.
@@ -26,9 +26,9 @@ pub struct CaptureOptions {
     pub sample: f64,
     /// Payload bytes to take of each packet at the most; 0 is no limit.
     pub payload_limit: u32,
-    /// Size of the ring; rounded up to a power of two.
+    /// Size of the rings together; rounded up to a power of two, and to the least that a ring can have.
     pub ring_bytes: u32,
-    /// Ring fill above which the reader is woken; 0: a quarter of the ring.
+    /// Fill of a ring above which the reader is woken; 0: a quarter of the ring.
     pub wake_bytes: u32,
     /// Attach by clsact even where the kernel has TCX.
     pub clsact: bool,
@@ -140,13 +140,20 @@ impl CaptureOptions {
             payload_limit: self.payload_limit,
             sample_below,
             wake_bytes: if self.wake_bytes == 0 { self.ring_size() / 4 } else { self.wake_bytes },
+            ring_mask: self.rings() - 1,
             filters: bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit),
         })
     }
 
-    /// The ring's size as the kernel wants it: a power of two, of at least one (64 KiB) page.
+    /// How many rings: one a CPU, as far as that goes.
+    pub(super) fn rings(&self) -> u32 {
+        let cpus = aya::util::online_cpus().map_or(1, |cpus| cpus.len());
+        cpus.next_power_of_two().min(RINGS_MAX) as u32
+    }
+
+    /// The size of each ring as the kernel wants it: a power of two, of at least one (64 KiB) page.
     pub(super) fn ring_size(&self) -> u32 {
-        self.ring_bytes.clamp(64 << 10, 1 << 30).next_power_of_two()
+        (self.ring_bytes.clamp(64 << 10, 1 << 30).next_power_of_two() / self.rings()).max(64 << 10)
     }
 }
 

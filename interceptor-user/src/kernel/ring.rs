@@ -14,7 +14,8 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use aya::maps::{Map, MapData};
+use aya::maps::MapData;
+use interceptor_common::EventHeader;
 use memmap2::{MmapOptions, MmapRaw};
 
 /// The record is still being written.
@@ -22,9 +23,11 @@ const BUSY: u32 = 1 << 31;
 /// The record is to be skipped.
 const DISCARDED: u32 = 1 << 30;
 const HEADER: usize = 8;
+/// Part of the ring that is given back to the kernel at a time.
+const GIVE_BACK_PARTS: usize = 16;
 
 /// A ring, mapped. There must be one reader of it.
-pub struct Ring {
+pub(super) struct Ring {
     map: MapData,
     /// The page that we write our position to.
     consumer: MmapRaw,
@@ -33,14 +36,39 @@ pub struct Ring {
     page: usize,
     /// Bytes of data, a power of two.
     size: usize,
+    /// Where the next record begins.
     position: usize,
+    /// What the kernel was told of `position`.
+    given_back: usize,
+    /// The kernel's position when we last looked.
+    end: usize,
+    /// The record at `position`, if it is complete.
+    head: Option<Head>,
     /// A record that ran over the end.
     joined: Vec<u8>,
 }
 
+/// A record that is complete.
+#[derive(Clone, Copy)]
+struct Head {
+    /// Where its bytes begin in the data.
+    start: usize,
+    len: usize,
+    time: u64,
+}
+
+/// What comes next in a ring.
+pub(super) enum Next {
+    /// Nothing more up to where the kernel was at the last [`Ring::look`].
+    Nothing,
+    /// A record that is still being written.
+    Busy,
+    /// A record, and its time.
+    Record(u64),
+}
+
 impl Ring {
-    pub(super) fn new(map: Map) -> anyhow::Result<Self> {
-        let Map::RingBuf(map) = map else { anyhow::bail!("the map of events is no ring buffer") };
+    pub(super) fn new(map: MapData) -> anyhow::Result<Self> {
         let size = map.info().context("cannot ask for the ring's size")?.max_entries() as usize;
         ensure!(size.is_power_of_two(), "a ring of {size} bytes, which is no power of two");
         let page = page_size();
@@ -51,53 +79,90 @@ impl Ring {
             .len(page + size)
             .map_raw_read_only(fd)
             .with_context(|| format!("cannot map the ring ({size} bytes)"))?;
-        let mut ring = Self { map, consumer, producer, page, size, position: 0, joined: Vec::new() };
+        let mut ring = Self {
+            map,
+            consumer,
+            producer,
+            page,
+            size,
+            position: 0,
+            given_back: 0,
+            end: 0,
+            head: None,
+            joined: Vec::new(),
+        };
         ring.position = ring.consumer_position().load(Ordering::Acquire);
+        (ring.given_back, ring.end) = (ring.position, ring.position);
         Ok(ring)
     }
 
-    /// Hands over the next record that is complete, and gives its place back to the kernel afterwards. `None` if there
-    /// is none.
-    pub fn next<R>(&mut self, take: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        let (at, len) = self.complete()?;
-        let start = at + HEADER;
-        let whole = len.min(self.size.saturating_sub(start));
+    /// Looks how far the kernel has written. Done seldom: the writing CPUs have that cache line.
+    pub(super) fn look(&mut self) {
+        self.end = self.producer_position().load(Ordering::Acquire);
+    }
+
+    /// Skips discarded records.
+    pub(super) fn next(&mut self) -> Next {
+        if let Some(head) = self.head {
+            return Next::Record(head.time);
+        }
+        while self.position != self.end {
+            let at = self.position & (self.size - 1);
+            let word = self.header(at).load(Ordering::Acquire);
+            if word & BUSY != 0 {
+                return Next::Busy;
+            }
+            let len = (word & !DISCARDED) as usize;
+            if word & DISCARDED == 0 {
+                // A record's header does not run over the end, as positions are multiples of its size; its bytes may
+                // begin anew there.
+                let start = (at + HEADER) & (self.size - 1);
+                let head = Head { start, len, time: self.time(start) };
+                self.head = Some(head);
+                return Next::Record(head.time);
+            }
+            self.step_over(len);
+        }
+        Next::Nothing
+    }
+
+    /// Hands over the record that [`Self::next`] told of, if it did.
+    pub(super) fn take<R>(&mut self, take: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let Head { start, len, .. } = self.head.take()?;
+        let whole = len.min(self.size - start);
         let taken = if whole == len {
             take(self.data(start, len))
         } else {
             let mut joined = std::mem::take(&mut self.joined);
             joined.clear();
             joined.extend_from_slice(self.data(start, whole));
-            joined.extend_from_slice(self.data(0, (len - whole).min(at)));
+            joined.extend_from_slice(self.data(0, len - whole));
             let taken = take(&joined);
             self.joined = joined;
             taken
         };
-        self.give_back(len);
+        self.step_over(len);
+        if self.position.wrapping_sub(self.given_back) > self.size / GIVE_BACK_PARTS {
+            self.give_back();
+        }
         Some(taken)
     }
 
-    /// Place and length of the next record that is complete; skips discarded ones.
-    fn complete(&mut self) -> Option<(usize, usize)> {
-        while self.position != self.producer_position().load(Ordering::Acquire) {
-            let at = self.position & (self.size - 1);
-            let word = self.header(at).load(Ordering::Acquire);
-            if word & BUSY != 0 {
-                return None;
-            }
-            let len = (word & !DISCARDED) as usize;
-            if word & DISCARDED == 0 {
-                return Some((at, len));
-            }
-            self.give_back(len);
-        }
-        None
+    /// Lets the kernel write where records were that have been taken. Not done for each: the kernel reads this position
+    /// for each record that it writes, and every change takes the cache line away from it.
+    pub(super) fn give_back(&mut self) {
+        self.given_back = self.position;
+        self.consumer_position().store(self.position, Ordering::Release);
     }
 
-    /// Lets the kernel write where a record of this length was.
-    fn give_back(&mut self, len: usize) {
-        self.position = self.position.wrapping_add((len + HEADER).next_multiple_of(8));
-        self.consumer_position().store(self.position, Ordering::Release);
+    fn step_over(&mut self, len: usize) {
+        self.position = self.position.wrapping_add((len + HEADER).next_multiple_of(HEADER));
+    }
+
+    /// Time of the event whose bytes begin at `start`: the second word of each. It may lie beyond the end.
+    fn time(&self, start: usize) -> u64 {
+        let at = (start + size_of::<EventHeader>()) & (self.size - 1);
+        self.data(at, size_of::<u64>()).try_into().map_or(0, u64::from_ne_bytes)
     }
 
     fn consumer_position(&self) -> &AtomicUsize {
@@ -131,7 +196,7 @@ impl Ring {
     fn data(&self, start: usize, len: usize) -> &[u8] {
         assert!(start + len <= self.size, "a record beyond the ring");
         // SAFETY: within the mapping (just checked). The kernel does not write to a record that is complete until its
-        // place is given back, which `next` does after this borrow has ended.
+        // place is given back, which `take` does after this borrow has ended.
         #[expect(unsafe_code, reason = "memory that the kernel shares")]
         unsafe {
             slice::from_raw_parts(self.producer.as_ptr().add(self.page + start), len)

@@ -4,15 +4,20 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use interceptor::{
+    capture::Source as _,
     kernel::{Capture, CaptureOptions},
-    model::{Endpoint, Owner},
+    model::{Endpoint, Event, Owner},
 };
 use interceptor_common::DropReason;
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
 
 use crate::{
     Test,
@@ -25,6 +30,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("tc_on_lo_is_byte_exact_from_one_byte_to_ten_megabytes", lo),
         ("tc_on_lo_takes_ipv6", lo_ipv6),
         ("records_that_run_over_the_end_of_the_ring_are_whole", around_the_ring),
+        ("an_answer_never_comes_before_its_question_whatever_cpus_they_run_on", order_across_cpus),
         ("tc_on_a_veth_outside_the_pod", veth_outside),
         ("tc_on_a_veth_inside_another_namespace", veth_inside),
         ("sockets_of_other_namespaces_are_not_reported_where_one_is_named", foreign_sockets),
@@ -104,6 +110,69 @@ fn around_the_ring() -> anyhow::Result<()> {
     }
     ensure!(collected.stream(from, to)? == sent, "the stream differs");
     Ok(())
+}
+
+/// Client and server on different CPUs write to different rings; what is read must still alternate.
+fn order_across_cpus() -> anyhow::Result<()> {
+    const ROUNDS: usize = 20_000;
+    let cpus = aya::util::online_cpus().map_err(|(path, error)| anyhow::anyhow!("{path}: {error}"))?;
+    let (Some(first), Some(last)) = (cpus.first(), cpus.last()) else { anyhow::bail!("no CPU") };
+    let (listener, address) = listen("127.0.0.1:0")?;
+    let mut capture = Capture::start(&CaptureOptions { ring_bytes: 64 << 20, ..options("lo", address.port()) }, 0)?;
+    let mut source = capture.source()?;
+    let (first, last) = (*first as usize, *last as usize);
+    let server = thread::spawn(move || {
+        pin(last)?;
+        let (mut server, _) = listener.accept()?;
+        server.set_nodelay(true)?;
+        for _ in 0..ROUNDS {
+            let mut byte = [0];
+            server.read_exact(&mut byte)?;
+            server.write_all(&byte)?;
+        }
+        anyhow::Ok(())
+    });
+    let client = thread::spawn(move || {
+        pin(first)?;
+        let mut client = TcpStream::connect(address)?;
+        client.set_nodelay(true)?;
+        for _ in 0..ROUNDS {
+            client.write_all(b"?")?;
+            client.read_exact(&mut [0])?;
+        }
+        anyhow::Ok(())
+    });
+    let server_end = Endpoint::from(address);
+    let (mut questions, mut answers) = (0, 0);
+    let end = Instant::now() + Duration::from_secs(30);
+    while answers < ROUNDS {
+        ensure!(Instant::now() < end, "{questions} questions and {answers} answers after 30 s");
+        let mut wrong = None;
+        source.poll(Duration::from_millis(20), |event| {
+            let Event::Segment(segment) = event else { return };
+            if segment.payload.is_empty() {
+                return;
+            }
+            if segment.destination == server_end {
+                questions += 1;
+            } else {
+                answers += 1;
+            }
+            if !(answers..=answers + 1).contains(&questions) {
+                wrong = Some((questions, answers));
+            }
+        })?;
+        ensure!(wrong.is_none(), "(questions, answers) so far: {wrong:?}");
+    }
+    client.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
+    server.join().map_err(|_| anyhow::anyhow!("the server panicked"))?
+}
+
+/// Runs this thread on one CPU only.
+fn pin(cpu: usize) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
 /// A server in a pod, a client outside, the capture at either end of the pair.

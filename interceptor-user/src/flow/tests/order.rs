@@ -82,6 +82,19 @@ fn a_retransmission_that_differs_from_what_was_delivered_is_told() {
 }
 
 #[test]
+fn of_a_longer_segment_the_ends_are_compared() {
+    let body = "x".repeat(1000);
+    let segments = Conversation::http().open().client("first").client(&body).segments();
+    for (at, told) in [(0, 1), (127, 1), (500, 0), (872, 1), (999, 1)] {
+        let mut again = segments[4].clone();
+        again.payload[at] = b'y';
+        let mut bench = Bench::new();
+        bench.run(&segments).run(&[again]).finish();
+        assert_eq!(bench.told(1).iter().filter(|told| **told == Told::Differs(Client)).count(), told, "byte {at}");
+    }
+}
+
+#[test]
 fn keep_alives_and_window_probes_are_no_news() {
     let mut segments = Conversation::http().open().client("ask").server("answer").ack(Client).segments();
     let mut probe = segments.last().unwrap().clone();
