@@ -37,7 +37,7 @@ impl Capture {
         // A namespace that was named may still be our own.
         let only = options.only_its_sockets() && cookie != netns::cookie();
         let mut ebpf = object::load(options, cookie, only)?;
-        let rings = Rings::new(&mut ebpf, options.rings(), options.ring_size())?;
+        let rings = Rings::new(&mut ebpf, CaptureOptions::rings(), options.ring_size())?;
         let feedback = Feedback::new(&mut ebpf)?;
         let mut capture = Self {
             ebpf: Some(ebpf),

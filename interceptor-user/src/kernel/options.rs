@@ -140,20 +140,20 @@ impl CaptureOptions {
             payload_limit: self.payload_limit,
             sample_below,
             wake_bytes: if self.wake_bytes == 0 { self.ring_size() / 4 } else { self.wake_bytes },
-            ring_mask: self.rings() - 1,
+            ring_mask: Self::rings() - 1,
             filters: bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit),
         })
     }
 
     /// How many rings: one a CPU, as far as that goes.
-    pub(super) fn rings(&self) -> u32 {
+    pub(super) fn rings() -> u32 {
         let cpus = aya::util::online_cpus().map_or(1, |cpus| cpus.len());
         cpus.next_power_of_two().min(RINGS_MAX) as u32
     }
 
     /// The size of each ring as the kernel wants it: a power of two, of at least one (64 KiB) page.
     pub(super) fn ring_size(&self) -> u32 {
-        (self.ring_bytes.clamp(64 << 10, 1 << 30).next_power_of_two() / self.rings()).max(64 << 10)
+        (self.ring_bytes.clamp(64 << 10, 1 << 30).next_power_of_two() / Self::rings()).max(64 << 10)
     }
 }
 
