@@ -1,6 +1,6 @@
 //! Bounds-checked reads of a packet: IP and TCP headers, and where the payload lies.
 
-use core::{mem::MaybeUninit, ptr};
+use core::arch::asm;
 
 use aya_ebpf::{
     EbpfContext,
@@ -60,45 +60,12 @@ struct Span {
     end: u32,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Ipv4Header {
-    version_and_length: u8,
-    service: u8,
-    total_length: u16,
-    id: u16,
-    fragment: u16,
-    ttl: u8,
-    protocol: u8,
-    checksum: u16,
-    source: [u8; 4],
-    destination: [u8; 4],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Ipv6Header {
-    version: u32,
-    payload_length: u16,
-    next_header: u8,
-    hop_limit: u8,
-    source: [u8; 16],
-    destination: [u8; 16],
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct TcpHeader {
-    source: u16,
-    destination: u16,
-    seq: u32,
-    ack: u32,
-    data_offset: u8,
-    flags: u8,
-    window: u16,
-    checksum: u16,
-    urgent: u16,
-}
+/// The first words of an IPv4 header (RFC 791 section 3.1), without options.
+type Ipv4Header = [u32; 5];
+/// An IPv6 header (RFC 8200 section 3).
+type Ipv6Header = [u32; 10];
+/// A TCP header (RFC 9293 section 3.1), without options.
+type TcpHeader = [u32; 5];
 
 /// The context of TC and cgroup_skb programs.
 #[derive(Clone, Copy)]
@@ -170,24 +137,38 @@ impl Skb {
         unsafe { (*self.0).len }
     }
 
-    /// Reads `T` at `at`: directly where it is in the linear part of the skb, as headers usually are, else by helper.
-    /// `T` is plain integers in every use.
+    /// Reads words at `at`, as they lie in the packet: directly where they are in the linear part of the skb, as headers
+    /// usually are, else by helper.
     #[inline(always)]
-    fn read<T: Copy>(self, at: u32) -> Result<T, DropReason> {
+    fn words<const N: usize>(self, at: u32) -> Result<[u32; N], DropReason> {
+        let mut words = [0; N];
+        let len = size_of::<[u32; N]>();
         // SAFETY: the comparison with `data_end` is the bounds check, which the verifier insists on.
         unsafe {
-            let data = (*self.0).data as usize;
-            let end = (*self.0).data_end as usize;
-            let from = data + (at & OFFSET_MASK) as usize;
-            if from + size_of::<T>() <= end {
-                return Ok(ptr::read_unaligned(from as *const T));
+            let from = (*self.0).data as usize + (at & OFFSET_MASK) as usize;
+            if from + len <= (*self.0).data_end as usize {
+                for (index, word) in words.iter_mut().enumerate() {
+                    *word = load_word(from + index * size_of::<u32>());
+                }
+                return Ok(words);
             }
-            let mut value = MaybeUninit::<T>::uninit();
-            if bpf_skb_load_bytes(self.0.cast(), at, value.as_mut_ptr().cast(), size_of::<T>() as u32) == 0 {
-                Ok(value.assume_init())
+            if bpf_skb_load_bytes(self.0.cast(), at, words.as_mut_ptr().cast(), len as u32) == 0 {
+                Ok(words)
             } else {
                 Err(DropReason::Unparseable)
             }
+        }
+    }
+
+    /// Reads a few bytes of what is rare: tags and extension headers.
+    #[inline(always)]
+    fn bytes<const N: usize>(self, at: u32) -> Result<[u8; N], DropReason> {
+        let mut bytes = [0; N];
+        // SAFETY: the array has room for its length.
+        if unsafe { bpf_skb_load_bytes(self.0.cast(), at, bytes.as_mut_ptr().cast(), N as u32) } == 0 {
+            Ok(bytes)
+        } else {
+            Err(DropReason::Unparseable)
         }
     }
 
@@ -204,7 +185,7 @@ impl Skb {
             if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
                 break;
             }
-            ethertype = u16::from_be(self.read::<u16>(at + 2)?);
+            ethertype = u16::from_be_bytes(self.bytes(at + 2)?);
             at += 4;
         }
         Ok((ethertype, at))
@@ -220,48 +201,51 @@ impl Skb {
             ETHERTYPE_IPV6 => self.ipv6(at, &mut event.key)?,
             _ => return Err(Skip::NotTcp),
         };
-        let header: TcpHeader = self.read(span.tcp_at)?;
-        let header_len = u32::from(header.data_offset >> 4) * 4;
+        let [ports, seq, ack, rest, _]: TcpHeader = self.words(span.tcp_at)?;
+        let (ports, rest) = (u32::from_be(ports), u32::from_be(rest));
+        let header_len = (rest >> 28) * 4;
         let payload_at = span.tcp_at + header_len;
         if header_len < 20 || payload_at > span.end {
             return Err(DropReason::Unparseable.into());
         }
-        event.key.source_port = u16::from_be(header.source);
-        event.key.destination_port = u16::from_be(header.destination);
-        event.seq = u32::from_be(header.seq);
-        event.ack = u32::from_be(header.ack);
-        event.flags = header.flags;
+        event.key.source_port = (ports >> 16) as u16;
+        event.key.destination_port = ports as u16;
+        event.seq = u32::from_be(seq);
+        event.ack = u32::from_be(ack);
+        event.flags = (rest >> 16) as u8;
         event.payload_len = span.end - payload_at;
         Ok(payload_at)
     }
 
     #[inline(always)]
     fn ipv4(self, at: u32, key: &mut TupleKey) -> Result<Span, Skip> {
-        let header: Ipv4Header = self.read(at)?;
-        if header.protocol != PROTOCOL_TCP {
+        let [lengths, fragment, protocol, source, destination]: Ipv4Header = self.words(at)?;
+        let (lengths, fragment, protocol) = (u32::from_be(lengths), u32::from_be(fragment), u32::from_be(protocol));
+        if (protocol >> 16) as u8 != PROTOCOL_TCP {
             return Err(Skip::NotTcp);
         }
-        // "More fragments" or an offset (RFC 791 section 3.1).
-        if u16::from_be(header.fragment) & 0x3fff != 0 {
+        // "More fragments" or an offset.
+        if fragment & 0x3fff != 0 {
             return Err(DropReason::Fragment.into());
         }
-        let header_len = u32::from(header.version_and_length & 0xf) * 4;
+        let header_len = (lengths >> 24 & 0xf) * 4;
         if header_len < 20 {
             return Err(DropReason::Unparseable.into());
         }
-        map_ipv4(&mut key.source, header.source);
-        map_ipv4(&mut key.destination, header.destination);
-        let end = self.packet_end(at, u32::from(u16::from_be(header.total_length)))?;
+        map_ipv4(&mut key.source, source);
+        map_ipv4(&mut key.destination, destination);
+        let end = self.packet_end(at, lengths & 0xffff)?;
         Ok(Span { tcp_at: at + header_len, end })
     }
 
     #[inline(always)]
     fn ipv6(self, at: u32, key: &mut TupleKey) -> Result<Span, Skip> {
-        let header: Ipv6Header = self.read(at)?;
-        let tcp_at = self.skip_extensions(header.next_header, at + size_of::<Ipv6Header>() as u32)?;
-        key.source = header.source;
-        key.destination = header.destination;
-        let payload_length = u32::from(u16::from_be(header.payload_length));
+        let [_, lengths, s0, s1, s2, s3, d0, d1, d2, d3]: Ipv6Header = self.words(at)?;
+        let lengths = u32::from_be(lengths);
+        let tcp_at = self.skip_extensions((lengths >> 8) as u8, at + size_of::<Ipv6Header>() as u32)?;
+        put_ipv6(&mut key.source, [s0, s1, s2, s3]);
+        put_ipv6(&mut key.destination, [d0, d1, d2, d3]);
+        let payload_length = lengths >> 16;
         let total = if payload_length == 0 { 0 } else { payload_length + size_of::<Ipv6Header>() as u32 };
         let end = self.packet_end(at, total)?;
         Ok(Span { tcp_at, end })
@@ -275,12 +259,12 @@ impl Skb {
             let length = match next {
                 PROTOCOL_TCP => return Ok(at),
                 PROTOCOL_HOP_BY_HOP | PROTOCOL_ROUTING | PROTOCOL_DESTINATION | PROTOCOL_MOBILITY => {
-                    (u32::from(self.read::<[u8; 2]>(at)?[1]) + 1) * 8
+                    (u32::from(self.bytes::<2>(at)?[1]) + 1) * 8
                 }
                 // Counted in units of four bytes, minus two (RFC 4302 section 2.2).
-                PROTOCOL_AUTHENTICATION => (u32::from(self.read::<[u8; 2]>(at)?[1]) + 2) * 4,
+                PROTOCOL_AUTHENTICATION => (u32::from(self.bytes::<2>(at)?[1]) + 2) * 4,
                 PROTOCOL_FRAGMENT => {
-                    let [following, _, high, low] = self.read::<[u8; 4]>(at)?;
+                    let [following, _, high, low] = self.bytes::<4>(at)?;
                     // An "atomic" fragment is whole (RFC 6946).
                     if high != 0 || low & 0xf9 != 0 {
                         let tcp = following == PROTOCOL_TCP;
@@ -290,7 +274,7 @@ impl Skb {
                 }
                 _ => return Err(Skip::NotTcp),
             };
-            next = self.read::<[u8; 2]>(at)?[0];
+            next = self.bytes::<2>(at)?[0];
             at = (at + length) & OFFSET_MASK;
         }
         if next == PROTOCOL_TCP { Ok(at) } else { Err(Skip::NotTcp) }
@@ -310,13 +294,30 @@ impl Skb {
     }
 }
 
-/// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), into an address that is zero.
+/// Reads a word of the packet. Packets are aligned as the architecture needs it, which the verifier knows and the compiler
+/// does not: of a plain read it would make one of each byte.
+///
+/// # Safety
+/// The verifier must see that four bytes of the packet are at `from`.
 #[inline(always)]
-pub fn map_ipv4(to: &mut [u8; 16], [a, b, c, d]: [u8; 4]) {
-    to[10] = 0xff;
-    to[11] = 0xff;
-    to[12] = a;
-    to[13] = b;
-    to[14] = c;
-    to[15] = d;
+unsafe fn load_word(from: usize) -> u32 {
+    let word: u64;
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("{word} = *(u32 *)({from} + 0)", word = out(reg) word, from = in(reg) from, options(pure, readonly, nostack));
+    }
+    word as u32
+}
+
+/// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), of an address as it lies in memory.
+#[inline(always)]
+pub fn map_ipv4(to: &mut [u8; 16], address: u32) {
+    put_ipv6(to, [0, 0, 0xffff_u32.to_be(), address]);
+}
+
+/// An address of four words as they lie in memory.
+#[inline(always)]
+pub fn put_ipv6(to: &mut [u8; 16], words: [u32; 4]) {
+    // SAFETY: sixteen bytes each; no alignment is asked for.
+    unsafe { to.as_mut_ptr().cast::<[u32; 4]>().write_unaligned(words) };
 }

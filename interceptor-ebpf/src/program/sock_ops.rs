@@ -16,14 +16,14 @@ use aya_ebpf::{
     programs::SockOpsContext,
 };
 use interceptor_common::{
-    ABI_VERSION, CaptureConfig, DropReason, EVENT_SOCKET, EventHeader, FILTER_HOLD, SOCKET_CLOSED, SOCKET_OPENED_ACTIVE,
-    SOCKET_OPENED_PASSIVE, SocketEvent,
+    ABI_VERSION, CaptureConfig, DropReason, EVENT_SOCKET, EventHeader, FILTER_HOLD, SOCKET_CLOSED,
+    SOCKET_OPENED_ACTIVE, SOCKET_OPENED_PASSIVE, SocketEvent,
 };
 
 use crate::{
     emit, filter,
     maps::{CONNECTING, NETNS_COOKIE, NETNS_ONLY, SK_FLAGS_AT, SOCKETS, SocketState},
-    packet::map_ipv4,
+    packet::{map_ipv4, put_ipv6},
 };
 
 /// What a sock_ops program that has no opinion returns.
@@ -206,24 +206,12 @@ impl Ops {
         unsafe {
             match (*self.0).family {
                 AF_INET => {
-                    map_ipv4(&mut key.source, (*self.0).local_ip4.to_ne_bytes());
-                    map_ipv4(&mut key.destination, (*self.0).remote_ip4.to_ne_bytes());
+                    map_ipv4(&mut key.source, (*self.0).local_ip4);
+                    map_ipv4(&mut key.destination, (*self.0).remote_ip4);
                 }
                 AF_INET6 => {
-                    put_ipv6(
-                        &mut key.source,
-                        (*self.0).local_ip6[0],
-                        (*self.0).local_ip6[1],
-                        (*self.0).local_ip6[2],
-                        (*self.0).local_ip6[3],
-                    );
-                    put_ipv6(
-                        &mut key.destination,
-                        (*self.0).remote_ip6[0],
-                        (*self.0).remote_ip6[1],
-                        (*self.0).remote_ip6[2],
-                        (*self.0).remote_ip6[3],
-                    );
+                    put_ipv6(&mut key.source, context_words(&raw const (*self.0).local_ip6));
+                    put_ipv6(&mut key.destination, context_words(&raw const (*self.0).remote_ip6));
                 }
                 _ => return false,
             }
@@ -272,20 +260,22 @@ impl Ops {
     }
 }
 
+/// Words of the context, read one by one: the verifier takes no other access to them.
+///
+/// # Safety
+/// They must be there.
 #[inline(always)]
-fn put_ipv6(to: &mut [u8; 16], a: u32, b: u32, c: u32, d: u32) {
-    // Each word is in network order already.
-    let word = |at: usize, value: u32, to: &mut [u8; 16]| {
-        let [p, q, r, s] = value.to_ne_bytes();
-        to[at] = p;
-        to[at + 1] = q;
-        to[at + 2] = r;
-        to[at + 3] = s;
-    };
-    word(0, a, to);
-    word(4, b, to);
-    word(8, c, to);
-    word(12, d, to);
+unsafe fn context_words(words: *const [u32; 4]) -> [u32; 4] {
+    let words = words.cast::<u32>();
+    // SAFETY: the caller's promise.
+    unsafe {
+        [
+            words.read_volatile(),
+            words.add(1).read_volatile(),
+            words.add(2).read_volatile(),
+            words.add(3).read_volatile(),
+        ]
+    }
 }
 
 /// 127.0.0.0/8 (mapped) or ::1.

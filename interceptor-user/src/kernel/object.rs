@@ -64,7 +64,8 @@ pub(super) fn explain_program(name: &str, error: &ProgramError) -> anyhow::Error
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             tracing::debug!(program = name, %verifier_log, "verifier");
-            if is_denied(io_error) {
+            // The verifier refuses with the same error, but not without a word.
+            if is_denied(io_error) && verifier_log.to_string().is_empty() {
                 anyhow::anyhow!(
                     "the kernel does not let us load the program {name} ({io_error}): run as root (sudo), or give the \
                      binary CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
