@@ -24,7 +24,7 @@ use crate::{
 /// Records handed over in one [`Source::poll`] at the most.
 const BATCH: usize = 1024;
 /// How long records wait at the most. The kernel wakes us only if a ring fills up: a wake-up costs more than a record.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(50);
 /// How often the maps are swept in which the kernel keeps what found no room in the ring.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 /// A step of the wall clock (or a suspend) that is followed; less is adjustment, and following it would make time

@@ -26,8 +26,8 @@ use crate::{
     sink::prometheus::Metrics,
 };
 
-/// How soon a request to stop, or the end of a worker, is noticed.
-const WATCH: Duration = Duration::from_millis(50);
+/// How soon the end of a worker is noticed. A signal ends the wait.
+const WATCH: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
 A flag wins over its environment variable, a variable over the file, the file over the default. Lists are given by
@@ -107,7 +107,7 @@ fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     }
 
     while !stop.load(Relaxed) && !workers.iter().any(worker::Running::is_over) {
-        thread::sleep(WATCH);
+        thread::park_timeout(WATCH);
     }
     state.enter(Phase::Draining);
     tracing::info!("draining");

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use nix::sys::signal::{SigSet, Signal};
 
 /// A flag that Ctrl-C, SIGTERM, the end of the terminal (SIGHUP) and Ctrl-\ (SIGQUIT) set, so that what was attached is
-/// detached. A second one ends the program at once.
+/// detached. A second one ends the program at once. The caller's thread is unparked.
 ///
 /// To be called before any thread is started: threads inherit what signals are blocked.
 pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
@@ -28,11 +28,13 @@ pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     signals.thread_block().context("cannot block signals")?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
+    let waiting = thread::current();
     let wait = move || {
         while let Ok(signal) = signals.wait() {
             if flag.swap(true, Relaxed) {
                 process::exit(128 + signal as i32);
             }
+            waiting.unpark();
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).context("cannot start a thread for signals")?;
