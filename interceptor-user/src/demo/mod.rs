@@ -7,7 +7,6 @@ pub mod client;
 mod inference;
 mod model;
 mod namespace;
-mod netlink;
 pub mod pod;
 pub mod server;
 mod summary;

@@ -28,8 +28,8 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{namespace, namespace::Namespace, netlink::Netlink};
-use crate::kernel::cgroup;
+use super::{namespace, namespace::Namespace};
+use crate::kernel::{cgroup, netlink::link};
 
 /// The interface that joins a pod to the other.
 pub const INTERFACE: &str = "eth0";
@@ -63,7 +63,7 @@ impl Pair {
         let peer = client.namespace.file().as_fd();
         server
             .namespace
-            .enter(|| Netlink::open()?.add_veth(INTERFACE, peer))
+            .enter(|| link::add_veth(INTERFACE, peer))
             .context("cannot create a veth pair (does the kernel have the `veth` module?)")?;
         let mut ipv6 = true;
         for pod in [&server, &client] {
@@ -138,11 +138,10 @@ impl Pod {
     /// Interfaces up, addresses set. Says whether IPv6 is to be had.
     fn configure(&self) -> io::Result<bool> {
         self.namespace.enter(|| {
-            let mut netlink = Netlink::open()?;
-            netlink.set_up("lo")?;
-            netlink.add_address(INTERFACE, IpAddr::V4(self.ipv4), 24)?;
-            netlink.set_up(INTERFACE)?;
-            Ok(netlink.add_address(INTERFACE, IpAddr::V6(self.ipv6), 64).is_ok())
+            link::set_up("lo")?;
+            link::add_address(INTERFACE, IpAddr::V4(self.ipv4), 24)?;
+            link::set_up(INTERFACE)?;
+            Ok(link::add_address(INTERFACE, IpAddr::V6(self.ipv6), 64).is_ok())
         })
     }
 }

@@ -15,7 +15,7 @@ use nix::libc::{EEXIST, EINVAL};
 
 use super::{
     cgroup, leftover,
-    netlink::{self, Interface},
+    netlink::{link, link::Interface, tc},
     object::{explain_program, program},
 };
 
@@ -64,7 +64,7 @@ impl fmt::Display for Attachment {
 
 /// The interfaces to attach to: those named, or all that are up. Runs in their namespace.
 pub(super) fn choose(names: &[String]) -> anyhow::Result<Vec<Interface>> {
-    let all = netlink::interfaces().context("cannot list the network interfaces")?;
+    let all = link::interfaces().context("cannot list the network interfaces")?;
     if names.is_empty() {
         return Ok(all.into_iter().filter(|interface| interface.up).collect());
     }
@@ -166,10 +166,10 @@ fn filter(program: &mut SchedClassifier, interface: &str, side: TcAttachType) ->
 /// filters are gone.
 pub(super) fn remove_qdiscs(qdiscs: &[i32]) {
     for index in qdiscs {
-        match netlink::has_filters(*index) {
+        match tc::has_filters(*index) {
             Ok(true) => {}
             Ok(false) => {
-                if let Err(error) = netlink::remove_clsact(*index) {
+                if let Err(error) = tc::remove_clsact(*index) {
                     tracing::debug!(index, %error, "clsact qdisc not removed");
                 }
             }

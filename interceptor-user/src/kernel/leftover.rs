@@ -6,7 +6,10 @@ use std::{collections::HashSet, fs, io, path::Path};
 use aya::programs::{TcAttachType, tc::SchedClassifierLink};
 use nix::libc::ESRCH;
 
-use super::netlink::{self, Filter, Interface};
+use super::netlink::{
+    link::Interface,
+    tc::{self, Filter},
+};
 
 /// Our TC programs. Whole names: others may begin like these, and nobody needs to hold a program that `tc` loaded.
 const PROGRAMS: [&str; 4] = ["intercept_out", "intercept_in", "intercept_outl3", "intercept_inl3"];
@@ -20,7 +23,7 @@ pub(super) fn remove(interface: &Interface) -> bool {
     let found: Vec<_> = sides
         .into_iter()
         .flat_map(|(side, egress)| {
-            let filters = netlink::filters(interface.index, egress).unwrap_or_default();
+            let filters = tc::filters(interface.index, egress).unwrap_or_default();
             filters
                 .into_iter()
                 .filter(|filter| PROGRAMS.contains(&filter.name.as_str()))

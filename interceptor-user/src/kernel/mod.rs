@@ -11,7 +11,7 @@ pub mod features;
 mod identity;
 mod leftover;
 mod maps;
-mod netlink;
+pub(crate) mod netlink;
 mod netns;
 mod object;
 mod options;
