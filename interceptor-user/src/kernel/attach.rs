@@ -1,21 +1,20 @@
 //! Programs to interfaces and cgroups.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, path::Path};
 
 use anyhow::{Context as _, bail};
 use aya::{
     Ebpf,
     programs::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, LinkOrder, ProgramError, SchedClassifier,
-        SockOps, TcAttachType,
-        tc::{NlOptions, TcAttachOptions, qdisc_add_clsact},
+        SockOps, TcAttachType, tc::TcAttachOptions,
     },
 };
-use nix::libc::{EEXIST, EINVAL};
+use nix::libc::EINVAL;
 
 use super::{
-    cgroup, leftover,
-    netlink::{link, link::Interface, tc},
+    cgroup, clsact,
+    netlink::{link, link::Interface},
     object::{explain_program, program},
 };
 
@@ -82,25 +81,22 @@ pub(super) fn choose(names: &[String]) -> anyhow::Result<Vec<Interface>> {
     Ok(chosen)
 }
 
-/// Attaches the TC programs to one interface, by TCX where the kernel has it and `clsact` does not forbid it. Runs in
+/// Attaches the TC programs to one interface, by TCX where the kernel has it and `by_clsact` does not forbid it. Runs in
 /// the interface's namespace.
 ///
-/// Notes in `qdiscs` that it added a clsact qdisc, or that a killed interceptor did.
+/// Notes in `qdiscs` the interface to whose clsact qdisc it attached, if an interceptor added that.
 pub(super) fn interface(
     ebpf: &mut Ebpf,
     interface: &Interface,
-    clsact: bool,
+    by_clsact: bool,
     qdiscs: &mut Vec<i32>,
 ) -> anyhow::Result<Hook> {
-    if leftover::remove(interface) {
-        qdiscs.push(interface.index);
-    }
     let (out, into) =
         if interface.ethernet { ("intercept_out", "intercept_in") } else { ("intercept_outl3", "intercept_inl3") };
-    let hook = classifier(ebpf, out, interface, TcAttachType::Egress, clsact, qdiscs)?;
+    let hook = classifier(ebpf, out, interface, TcAttachType::Egress, by_clsact, qdiscs)?;
     // What goes over `lo` passes egress, then ingress: once is enough, and egress knows the sender's socket.
     if !interface.loopback {
-        classifier(ebpf, into, interface, TcAttachType::Ingress, clsact, qdiscs)?;
+        classifier(ebpf, into, interface, TcAttachType::Ingress, by_clsact, qdiscs)?;
     }
     Ok(hook)
 }
@@ -110,7 +106,7 @@ fn classifier(
     name: &str,
     interface: &Interface,
     side: TcAttachType,
-    clsact: bool,
+    by_clsact: bool,
     qdiscs: &mut Vec<i32>,
 ) -> anyhow::Result<Hook> {
     let program: &mut SchedClassifier = program(ebpf, name)?;
@@ -120,7 +116,7 @@ fn classifier(
     }
     let refused =
         |error: ProgramError| anyhow::anyhow!("cannot attach to interface {}: {}", interface.name, root(&error));
-    if !clsact {
+    if !by_clsact {
         match program.attach_with_options(&interface.name, side, TcAttachOptions::TcxOrder(LinkOrder::first())) {
             Ok(_) => return Ok(Hook::Tcx),
             // What kernels before 6.6 say to a TCX link.
@@ -128,54 +124,12 @@ fn classifier(
             Err(error) => return Err(refused(error)),
         }
     }
-    match qdisc_add_clsact(&interface.name) {
-        Ok(()) if !qdiscs.contains(&interface.index) => qdiscs.push(interface.index),
-        Ok(()) => {}
-        // It may be there already; if it is not, attaching says so.
-        Err(error) => tracing::debug!(interface = interface.name, %error, "clsact qdisc not added"),
+    let added = clsact::ensure_qdisc(interface);
+    if added && !qdiscs.contains(&interface.index) {
+        qdiscs.push(interface.index);
     }
-    filter(program, &interface.name, side).map_err(refused)?;
+    clsact::attach(program, interface, side, added).map_err(refused)?;
     Ok(Hook::Clsact)
-}
-
-/// Attaches by a filter before all others: one that passes or redirects a packet hides it from those after it, and ours
-/// leaves every packet to the next.
-///
-/// Handles of a priority are unique, and `tc` begins with 1: whoever replaces "his" filter 1 must not replace ours.
-fn filter(program: &mut SchedClassifier, interface: &str, side: TcAttachType) -> Result<(), ProgramError> {
-    /// Arbitrary, and far from what is given out automatically.
-    const HANDLE: u32 = 0x1e7c_0000;
-    /// Interceptors at one time.
-    const HANDLES: u32 = 64;
-    let exists = io::Error::from_raw_os_error(EEXIST).to_string();
-    for handle in HANDLE..HANDLE + HANDLES {
-        let first = NlOptions { priority: 1, handle: handle.into(), ..NlOptions::default() };
-        match program.attach_with_options(interface, side, TcAttachOptions::Netlink(first)) {
-            Ok(_) => return Ok(()),
-            // Another interceptor has this handle.
-            Err(error) if root(&error) == exists => {}
-            // A filter of another kind has this priority.
-            Err(_) => break,
-        }
-    }
-    // The kernel chooses: before those for which it chose before.
-    program.attach_with_options(interface, side, TcAttachOptions::Netlink(NlOptions::default())).map(drop)
-}
-
-/// Takes away the clsact qdiscs that we added, unless somebody uses them by now. Runs in their namespace, after our own
-/// filters are gone.
-pub(super) fn remove_qdiscs(qdiscs: &[i32]) {
-    for index in qdiscs {
-        match tc::has_filters(*index) {
-            Ok(true) => {}
-            Ok(false) => {
-                if let Err(error) = tc::remove_clsact(*index) {
-                    tracing::debug!(index, %error, "clsact qdisc not removed");
-                }
-            }
-            Err(error) => tracing::debug!(index, %error, "clsact qdisc stays"),
-        }
-    }
 }
 
 /// Attaches the cgroup_skb programs to a cgroup.
@@ -221,7 +175,7 @@ pub(super) fn connect(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
 }
 
 /// The last cause, which is the one that says something.
-fn root(error: &dyn std::error::Error) -> String {
+pub(super) fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

@@ -6,7 +6,7 @@ use interceptor_common::TupleKey;
 
 use super::{
     attach::{self, Attachment, Hook},
-    cgroup,
+    cgroup, clsact, leftover,
     maps::{Drops, Feedback, Sweep},
     netns::{self, Netns},
     object,
@@ -23,7 +23,7 @@ pub struct Capture {
     netns: Netns,
     feedback: Feedback,
     attached: Vec<Attachment>,
-    /// Interfaces (by index) that we added a clsact qdisc to.
+    /// Interfaces (by index) that we are attached to by a clsact qdisc that an interceptor added.
     qdiscs: Vec<i32>,
     kernel_log: bool,
     zone: u32,
@@ -61,15 +61,18 @@ impl Capture {
             attach::cgroup_skb(ebpf, path)?;
             attached.push(Attachment { hook: Hook::CgroupSkb, place: path.display().to_string() });
         }
-        if !options.interfaces.is_empty() || options.cgroups.is_empty() {
-            netns.run(|| {
+        let interfaces = !options.interfaces.is_empty() || options.cgroups.is_empty();
+        netns.run(|| {
+            let _lock = clsact::Lock::wait();
+            leftover::remove();
+            if interfaces {
                 for interface in attach::choose(&options.interfaces)? {
                     let hook = attach::interface(ebpf, &interface, options.clsact, qdiscs)?;
                     attached.push(Attachment { hook, place: interface.name });
                 }
-                Ok(())
-            })?;
-        }
+            }
+            Ok(())
+        })?;
         attach_connections(ebpf, attached, options)
     }
 
@@ -152,8 +155,9 @@ impl Drop for Capture {
         let Self { ebpf, netns, qdiscs, .. } = self;
         let ebpf = ebpf.take();
         let detached = netns.run(move || {
+            let _lock = clsact::Lock::wait();
             drop(ebpf);
-            attach::remove_qdiscs(qdiscs);
+            qdiscs.drain(..).for_each(clsact::remove_unused);
             Ok(())
         });
         if let Err(error) = detached {

@@ -1,79 +1,102 @@
 //! What an interceptor that was killed leaves on kernels without TCX: filters under a clsact qdisc. They are found by
 //! their programs' names and removed at the next start, unless a living process holds the program.
 
-use std::{collections::HashSet, fs, io, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs, io,
+    path::Path,
+};
 
 use aya::programs::{TcAttachType, tc::SchedClassifierLink};
 use nix::libc::ESRCH;
 
-use super::netlink::{
-    link::Interface,
-    tc::{self, Filter},
+use super::{
+    clsact,
+    netlink::{
+        link::{self, Interface},
+        tc::{self, Filter},
+    },
 };
 
-/// Our TC programs. Whole names: others may begin like these, and nobody needs to hold a program that `tc` loaded.
-const PROGRAMS: [&str; 4] = ["intercept_out", "intercept_in", "intercept_outl3", "intercept_inl3"];
 /// The first PID namespace (`PROC_PID_INIT_INO`): from any other, not every process can be seen.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// Removes such filters from an interface, and says whether there were any: then the clsact qdisc was an interceptor's.
-/// Runs in its namespace. Best effort: a filter that stays does no harm but costs time, and attaching goes on.
-pub(super) fn remove(interface: &Interface) -> bool {
-    let sides = [(TcAttachType::Ingress, false), (TcAttachType::Egress, true)];
-    let found: Vec<_> = sides
-        .into_iter()
-        .flat_map(|(side, egress)| {
-            let filters = tc::filters(interface.index, egress).unwrap_or_default();
-            filters
-                .into_iter()
-                .filter(|filter| PROGRAMS.contains(&filter.name.as_str()))
-                .map(move |filter| (side, filter))
-        })
-        .collect();
+/// Removes such filters from all interfaces of this thread's namespace, and the qdiscs that were added for them.
+///
+/// Best effort: a filter that stays does no harm but costs time, and attaching goes on.
+pub(super) fn remove() {
+    let found = match find() {
+        Ok(found) => found,
+        Err(error) => return tracing::warn!(%error, "cannot see whether a killed interceptor left something"),
+    };
     if found.is_empty() {
-        return false;
+        return;
     }
+    let filters = found.len();
     if !fs::read_link("/proc/self/ns/pid").is_ok_and(|namespace| namespace == Path::new(FIRST_PID_NAMESPACE)) {
-        tracing::warn!(
-            interface = interface.name,
-            filters = found.len(),
+        return tracing::warn!(
+            filters,
             "filters of an interceptor are there; whether it lives cannot be seen from this PID namespace, so they stay"
         );
-        return false;
     }
     let held = match held_programs() {
         Ok(held) => held,
         Err(error) => {
-            tracing::warn!(
-                interface = interface.name,
-                filters = found.len(),
+            return tracing::warn!(
+                filters,
                 %error,
                 "filters of an interceptor are there; whether it lives cannot be seen without CAP_SYS_PTRACE, so they \
                  stay"
             );
-            return false;
         }
     };
-    let mut any = false;
-    for (side, filter) in found.into_iter().filter(|(_, filter)| !held.contains(&filter.program_id)) {
-        let Filter { name, priority, handle, program_id } = filter;
-        let removed = SchedClassifierLink::attached(&interface.name, side, priority, handle.into(), None)
-            .map_err(anyhow::Error::new)
-            .and_then(|link| {
-                use aya::programs::links::Link as _;
-                link.detach().map_err(anyhow::Error::new)
-            });
-        match removed {
+    let mut emptied = BTreeSet::new();
+    for left in found.iter().filter(|left| !held.contains(&left.filter.program_id)) {
+        let Left { interface, filter: Filter { name, program_id, .. }, .. } = left;
+        match left.detach() {
             Ok(()) => {
-                any = true;
                 tracing::info!(interface = interface.name, program = name, program_id, "removed a dead filter");
+                if clsact::was_added(&left.filter) {
+                    emptied.insert(interface.index);
+                }
             }
             Err(error) => {
                 tracing::warn!(interface = interface.name, program = name, "cannot remove a dead filter: {error:#}");
             }
         }
     }
-    any
+    emptied.into_iter().for_each(clsact::remove_unused);
+}
+
+/// A filter of an interceptor, be that alive or dead.
+struct Left {
+    interface: Interface,
+    side: TcAttachType,
+    filter: Filter,
+}
+
+impl Left {
+    fn detach(&self) -> anyhow::Result<()> {
+        use aya::programs::links::Link as _;
+        let Filter { priority, handle, .. } = self.filter;
+        let name = &self.interface.name;
+        Ok(SchedClassifierLink::attached(name, self.side, priority, handle.into(), None)?.detach()?)
+    }
+}
+
+fn find() -> io::Result<Vec<Left>> {
+    let qdiscs = tc::clsact_interfaces()?;
+    if qdiscs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for interface in link::interfaces()?.into_iter().filter(|interface| qdiscs.contains(&interface.index)) {
+        for side in [TcAttachType::Ingress, TcAttachType::Egress] {
+            let filters = clsact::filters(interface.index, side).into_iter();
+            found.extend(filters.map(|filter| Left { interface: interface.clone(), side, filter }));
+        }
+    }
+    Ok(found)
 }
 
 /// Ids of the BPF programs that some process has open. An error if there is a process of which we cannot tell.

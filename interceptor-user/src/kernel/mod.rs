@@ -7,6 +7,7 @@ mod attach;
 mod btf;
 mod capture;
 pub mod cgroup;
+mod clsact;
 pub mod features;
 mod identity;
 mod leftover;

@@ -101,6 +101,23 @@ fn ip(arguments: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What `tc` says.
+pub(crate) fn tc(arguments: &str) -> anyhow::Result<String> {
+    let output = Command::new("tc").args(arguments.split_whitespace()).output().context("cannot run tc (iproute2)")?;
+    ensure!(output.status.success(), "tc {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Somebody's filter, which matches nothing.
+pub(crate) fn add_filter(interface: &str) -> anyhow::Result<()> {
+    let output = Command::new("tc")
+        .args(["filter", "add", "dev", interface, "egress", "pref", "2", "protocol", "all"])
+        .args(["bpf", "bytecode", "1,6 0 0 0"])
+        .output()?;
+    ensure!(output.status.success(), "tc filter add: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 /// A network namespace, joined to ours by a veth pair.
 pub(crate) struct Pod {
     name: String,

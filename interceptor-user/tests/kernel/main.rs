@@ -9,6 +9,8 @@ mod collect;
 mod counting;
 mod filtering;
 mod frames;
+mod killed;
+mod leaving;
 
 use std::process::ExitCode;
 
@@ -16,8 +18,8 @@ use interceptor::kernel::{Capture, CaptureOptions};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
-    if let Some(interface) = std::env::var_os(attaching::CHILD) {
-        return attaching::child(&interface.to_string_lossy());
+    if let Some(arguments) = std::env::var_os(killed::CHILD) {
+        return killed::child(&arguments.to_string_lossy());
     }
     let mut arguments = Arguments::from_args();
     // They look at system-wide state (`lo`, programs, our own cgroup).
@@ -27,7 +29,15 @@ fn main() -> ExitCode {
     if let Some(missing) = &missing {
         eprintln!("skipped: {missing}");
     }
-    let groups = [capturing::tests(), filtering::tests(), counting::tests(), attaching::tests(), frames::tests()];
+    let groups = [
+        capturing::tests(),
+        filtering::tests(),
+        counting::tests(),
+        attaching::tests(),
+        leaving::tests(),
+        killed::tests(),
+        frames::tests(),
+    ];
     let trials = groups
         .into_iter()
         .flatten()

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use nix::libc::{EINVAL, ENODEV, RTM_DELQDISC, RTM_GETTFILTER, RTM_NEWTFILTER, TCA_KIND, TCA_OPTIONS};
+use nix::libc::{
+    EINVAL, ENODEV, RTM_DELQDISC, RTM_GETQDISC, RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER, TCA_KIND, TCA_OPTIONS,
+};
 
 use super::{Request, array, attribute, text};
 
@@ -19,6 +21,22 @@ pub(in crate::kernel) struct Filter {
     pub(in crate::kernel) priority: u16,
     pub(in crate::kernel) handle: u32,
     pub(in crate::kernel) program_id: u32,
+}
+
+/// Indexes of the interfaces that have a clsact qdisc.
+pub(in crate::kernel) fn clsact_interfaces() -> io::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    Request::dump(RTM_GETQDISC).body(&message(0, 0, 0)).list(|kind, body| {
+        if kind == RTM_NEWQDISC {
+            found.extend(clsact_interface(body));
+        }
+    })?;
+    Ok(found)
+}
+
+fn clsact_interface(body: &[u8]) -> Option<i32> {
+    let kind = text(attribute(body.get(20..)?, TCA_KIND)?);
+    (kind == "clsact").then(|| array(body, 4).map(i32::from_ne_bytes))?
 }
 
 /// The BPF filters on one side of an interface's clsact qdisc; none if it has no such qdisc.
