@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{Polled, Source};
-use crate::model::{Endpoint, Event, LossReason, LossReport, Owner, Segment, Side, SocketReport, TcpFlags, Timestamp};
+use crate::model::{
+    Endpoint, Event, LossReason, LossReport, Owner, Segment, Side, SocketChange, SocketReport, TcpFlags, Timestamp,
+};
 
 /// Events that one [`MemorySource::poll`] hands over at the most.
 const BATCH: usize = 256;
@@ -54,6 +56,29 @@ impl OwnedSegment {
             socket: self.socket,
             interface: self.interface,
         }
+    }
+
+    /// What the kernel reports of the socket that sent this.
+    pub const fn report(&self, change: SocketChange) -> SocketReport {
+        SocketReport {
+            time: self.time,
+            zone: self.zone,
+            change,
+            local: self.source,
+            remote: self.destination,
+            cookie: 0,
+            cgroup: None,
+            process: None,
+            srtt: Duration::ZERO,
+            retransmits: 0,
+            bytes_acked: 0,
+            bytes_received: 0,
+        }
+    }
+
+    /// That it closed, with the kernel's counters.
+    pub fn closed(&self, bytes_acked: u64, bytes_received: u64) -> SocketReport {
+        SocketReport { bytes_acked, bytes_received, ..self.report(SocketChange::Closed) }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{fmt, time::Duration};
 
 use crate::{
-    model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Protocol, Record, Side},
+    model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Protocol, Record, Side, SideLedger},
     sink::{Sink, latency::Latency},
 };
 
@@ -18,12 +18,8 @@ pub(super) struct Summary {
     flows: u64,
     opaque: u64,
     ends: [u64; FlowEnd::ALL.len()],
-    carried: u64,
-    captured: u64,
-    parsed: u64,
-    reported: u64,
-    duplicate: u64,
-    lost: [u64; LossReason::COUNT],
+    /// Of both sides of all flows.
+    bytes: SideLedger,
 }
 
 impl Summary {
@@ -34,7 +30,7 @@ impl Summary {
 
     /// Captured TCP payload bytes so far, of flows that are over.
     pub(super) const fn captured(&self) -> u64 {
-        self.captured
+        self.bytes.captured
     }
 
     fn exchange(&mut self, exchange: &Exchange) {
@@ -63,15 +59,7 @@ impl Summary {
         self.opaque += u64::from(flow.protocol != Protocol::Http1);
         self.ends[flow.end as usize] += 1;
         for side in Side::BOTH {
-            let ledger = flow.ledger.side(side);
-            self.carried += ledger.carried;
-            self.captured += ledger.captured;
-            self.parsed += ledger.parsed;
-            self.reported += ledger.reported;
-            self.duplicate += ledger.duplicate;
-            for reason in LossReason::ALL {
-                self.lost[reason as usize] += ledger.lost[reason as usize];
-            }
+            self.bytes.add(flow.ledger.side(side));
         }
     }
 }
@@ -94,8 +82,9 @@ impl fmt::Display for Summary {
         let anomalies = Counted(by_name(&self.anomalies).into_iter());
         let between = Counted(by_name(&self.flow_anomalies).into_iter());
         let ends = Counted(FlowEnd::ALL.iter().zip(self.ends).map(|(end, count)| (end.name(), count)));
-        let lost = Counted(LossReason::ALL.iter().map(|reason| (reason.name(), self.lost[*reason as usize])));
-        let Self { carried, captured, parsed, reported, duplicate, content, opaque, .. } = self;
+        let lost = Counted(LossReason::ALL.iter().map(|reason| (reason.name(), self.bytes.lost[*reason as usize])));
+        let Self { content, opaque, .. } = self;
+        let SideLedger { carried, captured, parsed, reported, duplicate, .. } = &self.bytes;
 
         writeln!(f, "exchanges   {exchanges}, complete {complete}, without anomaly {}", self.without_anomaly)?;
         writeln!(f, "anomalies   {anomalies}; between exchanges: {between}")?;
@@ -105,7 +94,7 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "\ncontent     {content} bytes")?;
         writeln!(f, "flows       {flows}, not HTTP/1 {opaque}; ended: {ends}")?;
-        writeln!(f, "carried     {carried} bytes = captured {captured} + lost {}", self.lost.iter().sum::<u64>())?;
+        writeln!(f, "carried     {carried} bytes = captured {captured} + lost {}", self.bytes.lost_total())?;
         writeln!(f, "captured    {captured} bytes = parsed {parsed} + reported {reported}; duplicate {duplicate}")?;
         write!(f, "lost        {lost}")
     }

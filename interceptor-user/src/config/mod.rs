@@ -18,11 +18,11 @@ use std::{fs, net::Ipv4Addr, path::Path};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::{flow, session};
+use crate::{flow, model::Cidr, session};
 
 pub use error::ConfigError;
 pub use keys::{Overrides, unknown_variables};
-pub use place::{Address, Cgroup, Cidr, Interface, LogFilter, Netns, Ports, SockOps};
+pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
 pub use quantity::{Count, Fraction, Period, RingSize, Size};
 
 /// Configuration of the daemon, `interceptor run`.

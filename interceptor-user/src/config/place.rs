@@ -1,13 +1,9 @@
 //! Values that say where, and what to log. Each is valid by construction: what parses can be used.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use super::scalar::{Scalar, scalar};
+use crate::model::Cidr;
 
 /// A port or a range of ports, both ends included: `8080`, `9000-9010`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,53 +41,6 @@ scalar!(Ports, "ports", {
     "maximum": 65535,
     "pattern": "^[0-9]+(-[0-9]+)?$"
 });
-
-/// A network: `10.0.0.0/8`, `fd00::/8`; an address alone is a network of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr {
-    /// Its first address.
-    pub address: IpAddr,
-    /// Bits that its addresses have in common: up to 32 for IPv4, to 128 for IPv6.
-    pub prefix: u8,
-}
-
-impl FromStr for Cidr {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || "expected a network, such as 10.0.0.0/8, fd00::/8 or 192.0.2.7".to_owned();
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix.parse().map_err(|_| expected())?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| expected())?;
-        let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(bits);
-        if prefix > bits {
-            return Err(format!("the prefix length of such an address is at most {bits}"));
-        }
-        let network = match address {
-            IpAddr::V4(v4) => {
-                IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(u32::from(bits - prefix)).unwrap_or(0)).into())
-            }
-            IpAddr::V6(v6) => {
-                IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(u32::from(bits - prefix)).unwrap_or(0)).into())
-            }
-        };
-        // 10.1.2.3/8 is more often a typing error than meant as 10.0.0.0/8.
-        if network == address {
-            Ok(Self { address, prefix })
-        } else {
-            Err(format!("it has bits set beyond its prefix; did you mean `{network}/{prefix}`?"))
-        }
-    }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
 
 scalar!(Cidr, "network", { "type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$" });
 

@@ -84,13 +84,7 @@ impl Summary {
         for (sum, side) in [(&mut self.client, Side::Client), (&mut self.server, Side::Server)] {
             let side = flow.ledger.side(side);
             self.kernel_sides += u64::from(side.kernel);
-            sum.carried += side.carried;
-            sum.captured += side.captured;
-            sum.parsed += side.parsed;
-            sum.reported += side.reported;
-            for reason in LossReason::ALL {
-                sum.lose(reason, side.lost[reason as usize]);
-            }
+            sum.add(side);
         }
     }
 

@@ -93,7 +93,7 @@ pub fn container_id(cgroup: &Path) -> Option<&str> {
 }
 
 /// Every cgroup directory below (and at) `root`, parents first, up to `limit`.
-pub(super) fn walk(root: &Path, limit: usize) -> Vec<PathBuf> {
+pub fn walk(root: &Path, limit: usize) -> Vec<PathBuf> {
     let mut found = vec![root.to_owned()];
     let mut at = 0;
     while let Some(directory) = found.get(at) {

@@ -23,8 +23,10 @@ pub(super) fn configure(ebpf: &mut Ebpf, mut config: CaptureConfig, filters: &Fi
     }
     let mut cidrs: LpmTrie<_, [u8; 16], u8> = LpmTrie::try_from(map(ebpf, "CIDRS")?)?;
     for cidr in &filters.cidrs {
-        let (prefix, address) = cidr.parts();
-        cidrs.insert(&Key::new(prefix, address), 1, 0).with_context(|| format!("cannot filter by network {cidr:?}"))?;
+        let (address, prefix) = cidr.mapped();
+        cidrs
+            .insert(&Key::new(prefix, address.octets()), 1, 0)
+            .with_context(|| format!("cannot filter by network {cidr}"))?;
     }
     let mut cgroups: HashMap<_, u64, u8> = HashMap::try_from(map(ebpf, "CGROUPS")?)?;
     for id in &filters.cgroups {

@@ -23,5 +23,5 @@ pub use attach::{Attachment, Hook};
 pub use capture::Capture;
 pub use identity::Identity;
 pub use maps::{Drops, Sweep};
-pub use options::{CaptureOptions, Cidr, Filters};
+pub use options::{CaptureOptions, Filters};
 pub use rings::Rings;

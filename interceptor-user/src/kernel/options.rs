@@ -1,13 +1,11 @@
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use interceptor_common::{
     CaptureConfig, FILTER_CGROUPS, FILTER_CIDRS, FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS, RINGS_MAX,
 };
+
+use crate::model::Cidr;
 
 /// What to capture, and how.
 #[derive(Clone, Debug)]
@@ -70,48 +68,6 @@ pub struct Filters {
     pub no_ingress: bool,
 }
 
-/// A network: an address and the length of its prefix. IPv4 is kept mapped into IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr {
-    address: [u8; 16],
-    prefix: u32,
-}
-
-impl Cidr {
-    /// From an address (IPv4 or IPv6) and the length of its prefix in bits.
-    pub fn new(address: IpAddr, prefix: u32) -> anyhow::Result<Self> {
-        let (mapped, bits) = match address {
-            IpAddr::V4(v4) => (v4.to_ipv6_mapped(), 32),
-            IpAddr::V6(v6) => (v6, 128),
-        };
-        ensure!(prefix <= bits, "prefix /{prefix} of {address} is longer than its {bits} bits");
-        let prefix = prefix + 128 - bits;
-        let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-        Ok(Self { address: Ipv6Addr::from_bits(mapped.to_bits() & mask).octets(), prefix })
-    }
-
-    pub(super) const fn parts(self) -> (u32, [u8; 16]) {
-        (self.prefix, self.address)
-    }
-}
-
-impl FromStr for Cidr {
-    type Err = anyhow::Error;
-
-    /// `10.0.0.0/8`, `fd00::/8`, or an address alone.
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => {
-                (address, Some(prefix.parse().with_context(|| format!("{text:?}: prefix {prefix:?} is no number"))?))
-            }
-            None => (text, None),
-        };
-        let address: IpAddr =
-            address.parse().with_context(|| format!("{text:?}: {address:?} is no IPv4 or IPv6 address"))?;
-        Self::new(address, prefix.unwrap_or(if address.is_ipv4() { 32 } else { 128 }))
-    }
-}
-
 impl CaptureOptions {
     /// Are only the sockets of the named namespace reported? Pods of different namespaces may have the same addresses.
     /// Cgroups reach across namespaces, and so do those below the cgroup whose connections were asked for.
@@ -160,19 +116,6 @@ impl CaptureOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_are_mapped_and_masked() {
-        let v4: Cidr = "10.1.2.3/8".parse().unwrap();
-        assert_eq!(v4.parts(), (104, "::ffff:10.0.0.0".parse::<Ipv6Addr>().unwrap().octets()));
-        let all: Cidr = "::/0".parse().unwrap();
-        assert_eq!(all.parts(), (0, [0; 16]));
-        let one: Cidr = "fd00::1".parse().unwrap();
-        assert_eq!(one.parts().0, 128);
-        for bad in ["10.0.0.0/33", "10.0.0.0/x", "10.0.0/8", "", "/8", "fd00::/129"] {
-            assert!(bad.parse::<Cidr>().is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_sample_is_never_rounded_to_everything() {

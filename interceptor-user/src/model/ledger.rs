@@ -89,6 +89,18 @@ impl SideLedger {
         taken
     }
 
+    /// Adds up what became of the bytes of another side; whose counters stand behind a sum, it does not say.
+    pub fn add(&mut self, other: &Self) {
+        self.carried += other.carried;
+        self.captured += other.captured;
+        self.parsed += other.parsed;
+        self.reported += other.reported;
+        self.duplicate += other.duplicate;
+        for (sum, lost) in self.lost.iter_mut().zip(other.lost) {
+            *sum += lost;
+        }
+    }
+
     /// Do both equations hold?
     pub fn balances(&self) -> bool {
         self.carried == self.captured + self.lost_total() && self.captured == self.parsed + self.reported

@@ -3,6 +3,7 @@
 //! Stages import this module and never each other. It imports nothing local but `interceptor-common`.
 
 mod anomaly;
+mod cidr;
 mod counts;
 mod event;
 mod exchange;
@@ -15,6 +16,7 @@ mod target;
 mod time;
 
 pub use anomaly::{Anomalies, Anomaly};
+pub use cidr::Cidr;
 pub use counts::{Counts, SetAside};
 pub use event::{Event, LossReport, Owner, Segment, SocketChange, SocketReport, TcpFlags};
 pub use exchange::{Exchange, Part};

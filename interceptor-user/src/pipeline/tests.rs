@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     capture::memory::{Conversation, MemorySource, OwnedEvent, OwnedSegment},
-    model::{SocketChange, SocketReport},
+    model::SocketChange,
 };
 
 /// Forgets the records.
@@ -57,23 +57,6 @@ impl Sink for Exchanges {
     }
 }
 
-fn report(of: &OwnedSegment, change: SocketChange, bytes_acked: u64, bytes_received: u64) -> OwnedEvent {
-    OwnedEvent::Socket(SocketReport {
-        time: of.time,
-        zone: 0,
-        change,
-        local: of.source,
-        remote: of.destination,
-        cookie: 0,
-        cgroup: None,
-        process: None,
-        srtt: Duration::ZERO,
-        retransmits: 0,
-        bytes_acked,
-        bytes_received,
-    })
-}
-
 fn exchanges(events: impl IntoIterator<Item = OwnedEvent>) -> Vec<crate::model::Exchange> {
     let mut pipeline = Pipeline::new(Options::default(), Exchanges::default());
     pipeline.run(&mut MemorySource::new(events), &AtomicBool::new(false)).expect("nothing can fail");
@@ -88,7 +71,7 @@ fn a_flow_whose_beginning_was_lost_is_decoded_from_its_next_request_on() {
     let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
     let segments = Conversation::http().open().client(GET).server("rest of a body").client(GET).server(ok).segments();
     // The ring was full from the handshake to the middle of the first response; the socket's report got through.
-    let mut events = vec![report(&segments[0], SocketChange::OpenedActive, 0, 0)];
+    let mut events = vec![OwnedEvent::Socket(segments[0].report(SocketChange::OpenedActive))];
     events.extend(segments[4..].iter().cloned().map(OwnedEvent::from));
     let exchanges = exchanges(events);
     assert_eq!(exchanges.len(), 1);
@@ -103,7 +86,7 @@ fn content_whose_tail_and_fin_were_lost_is_not_complete() {
     let sent = answer.len() as u64;
     for (lost, missing) in [(5, 5), (0, 0)] {
         let mut events: Vec<OwnedEvent> = segments.iter().cloned().map(OwnedEvent::from).collect();
-        events.push(report(&segments[0], SocketChange::Closed, GET.len() as u64, sent + lost));
+        events.push(OwnedEvent::Socket(segments[0].closed(GET.len() as u64, sent + lost)));
         let exchanges = exchanges(events);
         assert_eq!(exchanges.len(), 1);
         let response = exchanges[0].response.as_ref().expect("was seen");

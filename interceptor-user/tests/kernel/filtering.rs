@@ -64,7 +64,8 @@ fn ports() -> anyhow::Result<()> {
 
 fn networks() -> anyhow::Result<()> {
     for (network, expected) in [("127.0.0.0/8", true), ("127.0.0.1", true), ("10.0.0.0/8", false), ("::1/128", false)] {
-        let (collected, ends, _) = captured(&on_lo(Filters { cidrs: vec![network.parse()?], ..Filters::default() }))?;
+        let cidrs = vec![network.parse().map_err(anyhow::Error::msg)?];
+        let (collected, ends, _) = captured(&on_lo(Filters { cidrs, ..Filters::default() }))?;
         ensure!(has(&collected, ends) == expected, "{network}");
         ensure!(collected.closed(ends.client, ends.server).is_some() == expected, "{network}: report");
     }

@@ -1,8 +1,8 @@
 //! Configuration to captures: one for each network namespace.
 
 use crate::{
-    config::{Capture, Cidr, Direction, Netns, SockOps},
-    kernel::{self, CaptureOptions, Filters},
+    config::{Capture, Direction, Netns, SockOps},
+    kernel::{CaptureOptions, Filters},
 };
 
 /// One capture.
@@ -46,11 +46,9 @@ fn filters(capture: &Capture) -> Filters {
     let mut ports: Vec<u16> = capture.ports.iter().flat_map(|ports| ports.first..=ports.last).collect();
     ports.sort_unstable();
     ports.dedup();
-    // Its own type has checked the prefix.
-    let network = |cidr: &Cidr| kernel::Cidr::new(cidr.address, u32::from(cidr.prefix)).ok();
     Filters {
         ports,
-        cidrs: capture.cidrs.iter().filter_map(network).collect(),
+        cidrs: capture.cidrs.clone(),
         cgroups: Vec::new(),
         no_egress: capture.direction == Direction::Ingress,
         no_ingress: capture.direction == Direction::Egress,
@@ -94,7 +92,7 @@ mod tests {
                     payload_limit: 1KiB\n  ring_size: 1MiB\n  sock_ops: pods\n";
         let options = plans_of(yaml).remove(0).options;
         assert_eq!(options.filters.ports, [80, 9000, 9001, 9002]);
-        assert_eq!(options.filters.cidrs, [kernel::Cidr::new([10, 0, 0, 0].into(), 8).expect("a network")]);
+        assert_eq!(options.filters.cidrs, ["10.0.0.0/8".parse().expect("a network")]);
         assert!(options.filters.no_ingress && !options.filters.no_egress);
         assert_eq!((options.sample, options.payload_limit, options.ring_bytes), (0.25, 1024, 1 << 20));
         assert_eq!(options.sock_ops_cgroup, Some(PathBuf::from("pods")));

@@ -61,9 +61,8 @@ fn netns_of(pid: u32) -> PathBuf {
 fn directory(wanted: &Cgroup) -> anyhow::Result<PathBuf> {
     let mount = cgroup::mount().context("cgroup v2 is not mounted; 'mount -t cgroup2 none /sys/fs/cgroup' does it")?;
     let below = wanted.0.strip_prefix("/").unwrap_or(&wanted.0);
-    let candidates = [wanted.0.clone(), mount.join(below)];
-    let found = candidates.iter().find(|path| path.starts_with(&mount) && path.is_dir());
-    found.cloned().with_context(|| {
+    let directory = cgroup::resolve(&wanted.0);
+    directory.is_dir().then_some(directory).with_context(|| {
         format!(
             "there is no cgroup {} below {}; 'systemd-cgls' shows those there are",
             below.display(),
@@ -74,24 +73,11 @@ fn directory(wanted: &Cgroup) -> anyhow::Result<PathBuf> {
 
 /// A process in this cgroup, or below: containers of a pod have cgroups of their own.
 fn first_process(directory: &Path) -> Option<u32> {
-    let mut directories = vec![directory.to_owned()];
-    let mut at = 0;
-    while let Some(directory) = directories.get(at) {
+    cgroup::walk(directory, CGROUPS_MAX).iter().find_map(|directory| {
         let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
         // A process outside of our pid namespace is shown as 0.
-        if let Some(pid) = processes.lines().filter_map(|line| line.parse().ok()).find(|pid| *pid > 0) {
-            return Some(pid);
-        }
-        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-        let below: Vec<PathBuf> = entries
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-            .map(|entry| entry.path())
-            .take(CGROUPS_MAX.saturating_sub(directories.len()))
-            .collect();
-        directories.extend(below);
-        at += 1;
-    }
-    None
+        processes.lines().filter_map(|line| line.parse().ok()).find(|pid| *pid > 0)
+    })
 }
 
 #[cfg(test)]

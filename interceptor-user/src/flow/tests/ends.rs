@@ -10,18 +10,10 @@ use crate::{
 
 fn report(change: SocketChange, of: &OwnedSegment, cookie: u64) -> SocketReport {
     SocketReport {
-        time: of.time,
-        zone: 0,
-        change,
-        local: of.source,
-        remote: of.destination,
         cookie,
         cgroup: Some(77),
         process: Some(Process { pid: 42, command: "curl".into() }),
-        srtt: Duration::ZERO,
-        retransmits: 0,
-        bytes_acked: 0,
-        bytes_received: 0,
+        ..of.report(change)
     }
 }
 

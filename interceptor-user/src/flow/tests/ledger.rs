@@ -3,26 +3,10 @@
 use Side::Client;
 
 use super::*;
-use crate::{
-    capture::memory::Conversation,
-    model::{LossReport, SocketChange, SocketReport},
-};
+use crate::{capture::memory::Conversation, model::LossReport};
 
 fn closed(of: &OwnedSegment, bytes_acked: u64, bytes_received: u64) -> Event<'static> {
-    Event::Socket(SocketReport {
-        time: of.time,
-        zone: 0,
-        change: SocketChange::Closed,
-        local: of.source,
-        remote: of.destination,
-        cookie: 0,
-        cgroup: None,
-        process: None,
-        srtt: Duration::ZERO,
-        retransmits: 0,
-        bytes_acked,
-        bytes_received,
-    })
+    Event::Socket(of.closed(bytes_acked, bytes_received))
 }
 
 fn loss(of: &OwnedSegment, reason: LossReason, bytes: u64) -> Event<'static> {
