@@ -50,6 +50,8 @@ fn runs_to_its_end_and_adds_up() -> Result<()> {
     let exchanges = check(&stdout)?;
     ensure!(exchanges.len() > 10, "{}", exchanges.len());
     ensure!(exchanges.iter().all(|exchange| exchange["complete"] == true), "{exchanges:?}");
+    // Its processes start as `/proc/self/exe`, which would tell nobody anything.
+    ensure!(exchanges.iter().all(|exchange| exchange["process.command"] == "demo-client"), "{exchanges:?}");
     for pid in pids {
         ensure!(remains(pid)?.is_empty(), "{:?}", remains(pid)?);
     }
@@ -62,6 +64,13 @@ fn ctrl_c_ends_a_held_one_in_order() -> Result<()> {
     demo.wait_stdout(SOON, |lines| lines.iter().any(|line| line.contains("/v2/models/iris")).then_some(()))?;
     demo.wait_stdout(SOON, |lines| (lines.len() > 20).then_some(()))?;
     ensure!(!remains(pid)?.is_empty());
+    let group = cgroup::mount().context("no cgroup v2")?.join(format!("interceptor-demo-{pid}-0"));
+    for (pod, name, role) in [("server", "model-server", "serve"), ("client", "demo-client", "ask")] {
+        let process = fs::read_to_string(group.join(pod).join("cgroup.procs"))?;
+        let says = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", process.trim()));
+        ensure!(says("comm")?.trim() == name, "{pod}: {:?}", says("comm")?);
+        ensure!(says("cmdline")?.starts_with(&format!("interceptor\0demo\0{role}\0")), "{:?}", says("cmdline")?);
+    }
     let ended = demo.stop(Signal::SIGINT, SOON)?.success()?;
     adds_up(&ended.stdout)?;
     ensure!(remains(pid)?.is_empty(), "{:?}", remains(pid)?);

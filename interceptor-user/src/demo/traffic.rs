@@ -28,7 +28,13 @@ impl Role {
     fn start(pod: &Pod, arguments: &[String]) -> anyhow::Result<(Self, BufReader<ChildStdout>)> {
         let mut command: Command = pod.command("/proc/self/exe")?;
         // A process group of its own: Ctrl-C is for the demo, which ends them in order.
-        command.arg("demo").args(arguments).process_group(0).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .arg0("interceptor")
+            .arg("demo")
+            .args(arguments)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start the demo's {}", arguments.join(" ")))?;
         let output = child.stdout.take().context("the child has no output")?;
         Ok((Self(child), BufReader::new(output)))
