@@ -113,6 +113,12 @@ impl Direction {
         self.delivered == 0 && !self.finished
     }
 
+    /// Sequence number after everything that was seen.
+    pub(super) fn edge(&self) -> u32 {
+        let queued = self.pieces.last_end().map_or(0, |end| end - self.delivered);
+        self.next.wrapping_add(queued as u32)
+    }
+
     /// Memory that out-of-order bytes take.
     pub(super) const fn queued(&self) -> usize {
         self.pieces.cost()

@@ -3,21 +3,25 @@
 //! States, beside those of the two directions (which are RFC 9293's, seen from outside):
 //!
 //! ```text
-//!          both FINs handed over, or a believed RST
+//!          both FINs handed over, or an exact RST
 //!   Open ───────────────────────────────────────────► Over ──(linger)──► ended
-//!    └──► Closing ──(linger)──► ended                   ▲
-//!   a socket reports that it is closed └────────────────┘
+//!    │└──► Closing ──(linger)──► ended                 ▲ ▲
+//!    │ a socket reports that it is closed └────────────┘ │
+//!    └───► Doubted ──(linger)──► ended                   │
+//!      ▲   │ an inexact RST  └───────────────────────────┘
+//!      └───┘ the stream goes on
 //! ```
 //!
-//! `Over` takes no more bytes: a receiver would not either. `Closing` does: the last segments of a connection may
-//! come after the report.
+//! `Over` takes no more bytes: a receiver would not either. `Closing` and `Doubted` do: the last segments of a
+//! connection may come after the report, and a receiver does not believe an inexact RST (see [`reset`](super::reset)).
 
 use std::sync::Arc;
 
 use super::{
     direction::{Direction, Incoming},
     opening::client_of,
-    seq::{RESET_WINDOW, distance},
+    reset::{Doubt, Verdict},
+    seq::distance,
     shared::Shared,
 };
 use crate::model::{
@@ -32,6 +36,11 @@ pub(super) enum Phase {
     /// A socket says that it is closed.
     Closing {
         since: Timestamp,
+    },
+    /// A reset came whose sequence number is near, yet not the next one. Ended by time, it was believed.
+    Doubted {
+        since: Timestamp,
+        reset: Doubt,
     },
     Over {
         end: FlowEnd,
@@ -156,7 +165,7 @@ impl<S> Flow<S> {
         if !syn || fits {
             return Incarnation::Same;
         }
-        if matches!(self.phase, Phase::Over { .. } | Phase::Closing { .. }) {
+        if self.phase != Phase::Open {
             return Incarnation::New;
         }
         if !ack {
@@ -192,7 +201,8 @@ impl<S> Flow<S> {
         let flags = segment.flags;
         if flags.0 & (TcpFlags::RST.0 | TcpFlags::SYN.0) != 0 {
             if flags.has(TcpFlags::RST) {
-                return self.reset(side, segment, shared, deliver);
+                let verdict = self.judge_reset(side, segment);
+                return self.reset(verdict, segment.time, shared, deliver);
             }
             let own = self.side_mut(side);
             if own.isn.is_none() {
@@ -218,32 +228,37 @@ impl<S> Flow<S> {
         }
         if own.finished && (peer.finished || *single) {
             self.phase = Phase::Over { end: FlowEnd::Closed, since: segment.time };
+        } else if let Phase::Doubted { reset, .. } = self.phase {
+            let verdict = self.judge_again(reset, side, segment);
+            self.reset(verdict, segment.time, shared, deliver);
         }
     }
 
-    /// RST ends the flow (RFC 9293 section 3.10.7.4), if its sequence number is credible. One that answers a SYN is
-    /// if it acknowledges the SYN (section 3.10.7.3). Its payload, if any, is no part of the stream.
+    /// Acts on a reset, or on what became of one.
     #[cold]
     fn reset(
         &mut self,
-        side: Side,
-        segment: &Segment<'_>,
+        verdict: Verdict,
+        time: Timestamp,
         shared: &mut Shared,
         deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
     ) {
-        let near = |direction: &Direction, seq: u32| distance(seq, direction.next).abs() <= RESET_WINDOW;
-        let (own, peer) = (self.side(side), self.side(side.peer()));
-        let credible = match (own.known, peer.known && segment.flags.has(TcpFlags::ACK)) {
-            (true, _) => near(own, segment.seq),
-            (false, true) => near(peer, segment.ack),
-            (false, false) => true,
-        };
-        if !credible {
-            shared.stats.resets_ignored += 1;
-            return;
+        match verdict {
+            Verdict::Believed => {
+                self.flush(time, shared, deliver);
+                self.phase = Phase::Over { end: FlowEnd::Reset, since: time };
+            }
+            Verdict::Doubted(reset) => {
+                if self.phase == Phase::Open {
+                    self.phase = Phase::Doubted { since: time, reset };
+                }
+            }
+            Verdict::Ignored => shared.stats.resets_ignored += 1,
+            Verdict::Refuted => {
+                shared.stats.resets_ignored += 1;
+                self.phase = Phase::Open;
+            }
         }
-        self.flush(segment.time, shared, deliver);
-        self.phase = Phase::Over { end: FlowEnd::Reset, since: segment.time };
     }
 
     /// Hands over everything that still waits.
@@ -294,6 +309,7 @@ impl<S> Flow<S> {
         let (end, time) = match self.phase {
             Phase::Open => (end, time),
             Phase::Closing { since } => (FlowEnd::Closed, since),
+            Phase::Doubted { since, .. } => (FlowEnd::Reset, since),
             Phase::Over { end, since } => (end, since),
         };
         let ledger = Ledger { client: self.client.close(), server: self.server.close() };
@@ -346,8 +362,11 @@ impl<S> Flow<S> {
             };
             most(self.side_mut(side), report.bytes_acked);
             most(self.side_mut(side.peer()), report.bytes_received);
-            if self.phase == Phase::Open {
-                self.phase = Phase::Closing { since: report.time };
+            match self.phase {
+                Phase::Open => self.phase = Phase::Closing { since: report.time },
+                // The socket was closed by it, then.
+                Phase::Doubted { .. } => self.phase = Phase::Over { end: FlowEnd::Reset, since: report.time },
+                Phase::Closing { .. } | Phase::Over { .. } => {}
             }
         }
     }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `mod.rs` | [`Table`]: which flow an event belongs to, and when flows end |
 //! | `opening.rs` | how a flow begins, and who its client is |
-//! | `entry.rs` | one flow: its phases, resets, port reuse, socket reports |
+//! | `entry.rs` | one flow: its phases, port reuse, socket reports |
+//! | `reset.rs` | whether a reset is believed |
 //! | `direction.rs` | reassembly of one direction, and its books |
 //! | `pieces.rs`, `history.rs` | out-of-order bytes; digests of what was delivered |
 //! | `pending.rs` | reports that come before a flow's first segment |
@@ -30,6 +31,7 @@ mod limits;
 mod opening;
 mod pending;
 mod pieces;
+mod reset;
 mod seq;
 mod shared;
 #[cfg(test)]
@@ -167,6 +169,9 @@ impl<S: Default> Table<S> {
         let before = flow.phase;
         flow.segment(side, segment, &mut self.shared, deliver);
         if flow.phase == Phase::Open {
+            if before != Phase::Open {
+                self.lingering.remove(slot);
+            }
             self.recent.push(slot);
         } else if flow.phase != before {
             self.recent.remove(slot);
@@ -419,7 +424,8 @@ impl<S: Default> Table<S> {
             watch(flow, slot, now, &mut self.waiting);
         }
         while let Some(slot) = self.lingering.front() {
-            let Some(Phase::Closing { since } | Phase::Over { since, .. }) = self.flow(slot).map(|flow| flow.phase)
+            let Some(Phase::Closing { since } | Phase::Doubted { since, .. } | Phase::Over { since, .. }) =
+                self.flow(slot).map(|flow| flow.phase)
             else {
                 break;
             };

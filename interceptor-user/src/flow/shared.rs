@@ -17,7 +17,7 @@ pub struct Stats {
     pub out_of_window_bytes: u64,
     /// Payload bytes beyond a FIN.
     pub beyond_end_bytes: u64,
-    /// Resets that were not believed, by their sequence number.
+    /// Resets that were not believed, by their sequence number or because the stream went on.
     pub resets_ignored: u64,
     /// Acknowledgements that were not believed: too far beyond all that was seen.
     pub acks_ignored: u64,
@@ -25,7 +25,7 @@ pub struct Stats {
     pub fins_ignored: u64,
     /// Payload bytes that came after they had been given up, with nothing handed over in between.
     pub late_bytes: u64,
-    /// Payload bytes that continue a side after the flow was over: its reset may have been a forgery.
+    /// Payload bytes that continue a side after the flow was over: its reset may have been an exact forgery.
     pub after_end_bytes: u64,
     /// Bytes in loss reports of flows that we never saw.
     pub unattributed_loss: u64,

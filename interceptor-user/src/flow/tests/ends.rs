@@ -327,17 +327,6 @@ fn a_forged_fin_does_not_blind_a_direction() {
 }
 
 #[test]
-fn what_comes_after_an_inexact_reset_is_counted_apart() {
-    let segments = Conversation::http().open().client("ask").client("more").segments();
-    let mut forged = Conversation::http().open().client("ask").reset(Client).segments().pop().unwrap();
-    forged.seq = forged.seq.wrapping_add(1000);
-    let mut bench = Bench::new();
-    bench.run(&segments[..4]).run(&[forged]).run(&segments[3..]).finish();
-    assert_eq!(bench.table.stats().after_end_bytes, 4);
-    assert_eq!(bench.ended(1).1.client.duplicate, 3);
-}
-
-#[test]
 fn what_comes_after_it_was_given_up_is_counted_apart() {
     let segments = Conversation::http().open().client("late").ack(Server).client("next").segments();
     let mut bench = Bench::new();

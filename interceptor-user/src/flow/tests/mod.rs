@@ -4,6 +4,7 @@ mod ends;
 mod ledger;
 mod order;
 mod property;
+mod reset;
 mod speed;
 
 use std::time::Duration;
