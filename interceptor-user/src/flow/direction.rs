@@ -10,8 +10,9 @@
 use super::{
     history::History,
     pieces::{Body, PIECE_COST, Piece, Pieces},
-    seq::{ACK_WINDOW, WINDOW, distance},
+    seq::{ACK_WINDOW, distance},
     shared::Shared,
+    stray::Stray,
 };
 use crate::model::{Chunk, FlowEvent, LossReason, Side, SideLedger, Timestamp};
 
@@ -27,7 +28,7 @@ pub(super) struct Incoming<'a> {
 }
 
 impl Incoming<'_> {
-    const fn len(&self) -> u64 {
+    pub(super) const fn len(&self) -> u64 {
         let cut = match self.cut {
             Some((len, _)) => len,
             None => 0,
@@ -45,11 +46,11 @@ pub(super) struct Direction {
     pub(super) known: bool,
     pub(super) next: u32,
     /// Offset of `next` in the stream.
-    delivered: u64,
+    pub(super) delivered: u64,
     /// Highest offset that the peer acknowledged.
-    acked: u64,
+    pub(super) acked: u64,
     /// Offset of the FIN.
-    fin: Option<u64>,
+    pub(super) fin: Option<u64>,
     pub(super) finished: bool,
     /// Where the last gap began, if nothing was handed over since.
     last_gap: Option<u64>,
@@ -59,8 +60,8 @@ pub(super) struct Direction {
     pub(super) joined: bool,
     pieces: Pieces,
     history: History,
-    /// End of the last segment that was out of the window.
-    stray: Option<u32>,
+    /// The last segment that was out of the window.
+    pub(super) stray: Option<Box<Stray>>,
     /// The hole that the gap timer watches, and since when.
     pub(super) watched: Option<(u64, Timestamp)>,
     pub(super) ledger: SideLedger,
@@ -120,8 +121,8 @@ impl Direction {
     }
 
     /// Memory that out-of-order bytes take.
-    pub(super) const fn queued(&self) -> usize {
-        self.pieces.cost()
+    pub(super) fn queued(&self) -> usize {
+        self.pieces.cost() + self.stray.as_ref().map_or(0, |stray| stray.cost())
     }
 
     /// Offset of the hole that we wait for.
@@ -166,14 +167,11 @@ impl Direction {
         emit: &mut impl FnMut(FlowEvent<'_>),
     ) {
         self.begin(incoming.seq);
-        let mut delta = distance(incoming.seq, self.next);
-        if delta.abs() > WINDOW || incoming.len() > WINDOW as u64 {
-            let Some(skipped) = self.stray(incoming, shared) else { return };
-            self.give_up_to(self.delivered + skipped, LossReason::NotSeen, incoming.time, shared, emit);
-            delta = distance(incoming.seq, self.next);
+        if !self.is_in_window(incoming) && !self.stray_is_followed(incoming, peer_queued, shared, emit) {
+            return;
         }
-        self.stray = None;
-        let start = self.delivered.cast_signed() + delta;
+        self.forget_stray(shared);
+        let start = self.delivered.cast_signed() + distance(incoming.seq, self.next);
         let end = start + incoming.len().cast_signed();
         if incoming.fin {
             self.note_fin(end, shared);
@@ -184,20 +182,6 @@ impl Direction {
             self.give_up_front(incoming.time, shared, emit);
         }
         self.finish(incoming.time, emit);
-    }
-
-    /// A segment that no receiver would accept now. If another follows on it, we are the ones who are wrong: more
-    /// was missed than sequence numbers can tell, for example after a cut-off. Returns how far to go on then.
-    fn stray(&mut self, incoming: &Incoming<'_>, shared: &mut Shared) -> Option<u64> {
-        let follows = self.stray == Some(incoming.seq) && incoming.len() > 0;
-        let ahead = u64::from(incoming.seq.wrapping_sub(self.next));
-        self.stray = Some(incoming.seq.wrapping_add(incoming.len() as u32));
-        if follows && incoming.len() <= WINDOW as u64 && self.fin.is_none() {
-            return Some(ahead);
-        }
-        shared.stats.out_of_window += 1;
-        shared.stats.out_of_window_bytes += incoming.payload.len() as u64;
-        None
     }
 
     /// The FIN's place is the first one that was seen and that makes sense: not before what was handed over.
@@ -231,7 +215,7 @@ impl Direction {
     }
 
     /// Puts what is new of `incoming` where it belongs: handed over if it is next, queued if not.
-    fn place(
+    pub(super) fn place(
         &mut self,
         incoming: &Incoming<'_>,
         start: i64,
@@ -299,9 +283,9 @@ impl Direction {
         self.drain(shared, emit);
     }
 
-    fn has_room(&self, len: usize, peer_queued: usize, shared: &Shared) -> bool {
+    pub(super) fn has_room(&self, len: usize, peer_queued: usize, shared: &Shared) -> bool {
         let cost = len + PIECE_COST;
-        self.pieces.cost() + peer_queued + cost <= shared.limits.flow_bytes
+        self.queued() + peer_queued + cost <= shared.limits.flow_bytes
             && shared.total + cost <= shared.limits.total_bytes
     }
 
@@ -399,10 +383,11 @@ impl Direction {
         while self.hole().is_some() {
             self.give_up_front(time, shared, emit);
         }
+        self.forget_stray(shared);
     }
 
     /// Gives up every hole before `end`, and what lies between the last piece and `end`.
-    fn give_up_to(
+    pub(super) fn give_up_to(
         &mut self,
         end: u64,
         reason: LossReason,

@@ -7,6 +7,7 @@
 //! | `entry.rs` | one flow: its phases, port reuse, socket reports |
 //! | `reset.rs` | whether a reset is believed |
 //! | `direction.rs` | reassembly of one direction, and its books |
+//! | `stray.rs` | segments out of the window |
 //! | `pieces.rs`, `history.rs` | out-of-order bytes; digests of what was delivered |
 //! | `pending.rs` | reports that come before a flow's first segment |
 //! | `expiry.rs`, `limits.rs`, `seq.rs` | who is due next; bounds; sequence arithmetic |
@@ -34,6 +35,7 @@ mod pieces;
 mod reset;
 mod seq;
 mod shared;
+mod stray;
 #[cfg(test)]
 mod tests;
 

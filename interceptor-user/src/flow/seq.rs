@@ -4,6 +4,11 @@
 /// (RFC 7323 section 2.3).
 pub(super) const WINDOW: i64 = 1 << 30;
 
+/// How far beyond what was handed over or acknowledged data is believed at once. Data may come as far ahead as a window
+/// (RFC 9293 section 3.10.7.4), which segments do not tell us: Linux lets it grow to 6 MiB (`tcp_rmem`). What is further
+/// ahead and no loss explains has to be followed by more before it is believed.
+pub(super) const DATA_WINDOW: u64 = 8 << 20;
+
 /// How far beyond all that was seen an acknowledgement is believed. Its receiver ignores one beyond what it has sent
 /// (RFC 9293 section 3.10.7.4); we cannot know what that is, but more than this in flight at once is rare, and one
 /// forged number must not make a gap of everything that is still to come.

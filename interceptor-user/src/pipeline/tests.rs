@@ -18,6 +18,7 @@ impl Sink for Nowhere {
 fn run(options: Options, segments: Vec<OwnedSegment>) -> Pipeline<Nowhere> {
     let mut pipeline = Pipeline::new(options, Nowhere);
     pipeline.run(&mut MemorySource::new(segments), &AtomicBool::new(false)).expect("nothing can fail");
+    pipeline.finish().expect("nothing can fail");
     pipeline
 }
 

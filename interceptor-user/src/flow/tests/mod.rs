@@ -6,6 +6,7 @@ mod order;
 mod property;
 mod reset;
 mod speed;
+mod stray;
 
 use std::time::Duration;
 

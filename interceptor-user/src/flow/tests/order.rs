@@ -268,18 +268,3 @@ fn cut_segments_leave_a_gap_of_the_rest() {
         assert_eq!(bench.ended(1).1.client.lost[LossReason::PayloadLimit as usize], 12);
     }
 }
-
-#[test]
-fn far_sequence_numbers_are_not_believed_until_they_go_on() {
-    let mut segments = Conversation::http().mss(4).open().client("goodfar1far2").segments();
-    for segment in &mut segments[4..6] {
-        segment.seq = segment.seq.wrapping_add(0x7000_0000);
-    }
-    let mut bench = Bench::new();
-    bench.run(&segments[..5]);
-    assert_eq!(bench.table.stats().out_of_window, 1);
-    assert_eq!(bench.bytes(1, Client), b"good");
-    bench.run(&segments[5..]).finish();
-    assert_eq!(bench.bytes(1, Client), b"goodfar2");
-    assert_eq!(bench.gaps(1), [(Client, 0x7000_0004, LossReason::NotSeen)]);
-}
