@@ -6,6 +6,7 @@
 //! ```
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod rival;
 mod talk;
 
 use std::sync::Arc;
@@ -148,7 +149,11 @@ impl Session {
                 size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
             }
             State::Talking(talk) => {
-                size_of::<Talk>() + talk.requests.memory() + talk.responses.memory() + talk.pairing.held()
+                size_of::<Talk>()
+                    + talk.requests.memory()
+                    + talk.responses.memory()
+                    + talk.rival_memory()
+                    + talk.pairing.held()
             }
         }
     }
@@ -161,7 +166,11 @@ impl Session {
                 size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
             }
             State::Talking(talk) => {
-                size_of::<Talk>() + talk.requests.memory() + talk.responses.memory() + talk.pairing.memory()
+                size_of::<Talk>()
+                    + talk.requests.memory()
+                    + talk.responses.memory()
+                    + talk.rival_memory()
+                    + talk.pairing.memory()
             }
         }
     }
@@ -176,6 +185,8 @@ impl Session {
         limits: &Limits,
         emit: &mut impl FnMut(Record),
     ) {
+        // Nobody told who the client is.
+        let guessed = flow.joined && flow.client.endpoint != flow.server.endpoint;
         let requester = match (&self.state, chunk) {
             (State::Opaque, Chunk::Data(data)) => {
                 *self.undecoded.side(side) += data.len() as u64;
@@ -183,9 +194,9 @@ impl Session {
             }
             (State::Opaque, Chunk::Gap { .. }) => return,
             (_, Chunk::Data(data)) => match self.guess(side, data) {
-                Guess::Http1Request => side,
-                Guess::Http1Response => side.peer(),
-                Guess::Nothing if self.late => Side::Client,
+                Guess::Http1Request => Some(side),
+                Guess::Http1Response => Some(side.peer()),
+                Guess::Nothing if self.late => (!guessed).then_some(Side::Client),
                 Guess::Nothing | Guess::Foreign => {
                     *self.undecoded.side(side) += data.len() as u64;
                     self.become_opaque();
@@ -196,13 +207,13 @@ impl Session {
                     return;
                 }
             },
-            (_, Chunk::Gap { .. }) => Side::Client,
+            (_, Chunk::Gap { .. }) => (!guessed).then_some(Side::Client),
         };
         let held = match std::mem::take(&mut self.state) {
             State::Detecting(held) => *held,
             State::New | State::Talking(_) | State::Opaque => Detecting::default(),
         };
-        let mut talk = Box::new(Talk::new(requester, self.late));
+        let mut talk = Box::new(requester.map_or_else(Talk::guessed, |requester| Talk::new(requester, self.late)));
         for (side, first) in [(Side::Client, held.client), (Side::Server, held.server)] {
             talk.chunk(side, first.time, Chunk::Data(&first.bytes), flow, limits, emit);
         }

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use super::Limits;
+use super::{
+    Limits,
+    rival::{Claim, Heads, Rival},
+};
 
 use crate::{
     exchange::{self, Pairing, Seen},
@@ -20,6 +23,10 @@ pub(super) struct Talk {
     swapped: Option<(Arc<FlowInfo>, Arc<FlowInfo>)>,
     /// A head was found, so it is what we took it for.
     recognised: bool,
+    /// Heads found while there is a rival.
+    heads: Heads,
+    /// The roles may be the other way round.
+    rival: Option<Box<Rival>>,
     tunnel: bool,
 }
 
@@ -33,8 +40,20 @@ impl Talk {
             requester,
             swapped: None,
             recognised: false,
+            heads: Heads::default(),
+            rival: None,
             tunnel: false,
         }
+    }
+
+    /// Of a flow of which nobody told who its client is, and whose first bytes did not either.
+    pub(super) fn guessed() -> Self {
+        Self { rival: Some(Box::new(Rival::new())), ..Self::new(Side::Client, true) }
+    }
+
+    /// Memory that the doubt about the roles takes.
+    pub(super) fn rival_memory(&self) -> usize {
+        self.rival.as_ref().map_or(0, |rival| rival.memory())
     }
 
     pub(super) fn role(&self, side: Side) -> Role {
@@ -55,7 +74,68 @@ impl Talk {
         }
     }
 
+    #[inline]
     pub(super) fn chunk(
+        &mut self,
+        side: Side,
+        time: Timestamp,
+        chunk: Chunk<'_>,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits,
+        emit: &mut impl FnMut(Record),
+    ) {
+        if self.rival.is_some() {
+            self.contested(side, time, chunk, flow, limits, emit);
+        } else {
+            self.believed(side, time, chunk, flow, limits, emit);
+        }
+    }
+
+    /// Decodes a chunk both ways, head by head, so that it does not matter how the bytes are split into chunks.
+    #[cold]
+    fn contested(
+        &mut self,
+        side: Side,
+        time: Timestamp,
+        mut chunk: Chunk<'_>,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits,
+        emit: &mut impl FnMut(Record),
+    ) {
+        loop {
+            let other = self.role(side.peer());
+            let Some(rival) = &mut self.rival else { break };
+            let mut rest = chunk;
+            let head = rival.next_head(other, time, limits.head, &mut rest);
+            let (Chunk::Data(data), Chunk::Data(after), Some(head)) = (chunk, rest, head) else { break };
+            let front = data.get(..data.len() - after.len()).unwrap_or_default();
+            self.believed(side, time, Chunk::Data(front), flow, limits, emit);
+            chunk = rest;
+            let claim = self.rival.as_ref().map_or(Claim::None, |rival| rival.claim(self.heads));
+            if claim != Claim::None {
+                self.turn(claim, flow, limits, emit);
+                let flow = if self.requester == Side::Client { Arc::clone(flow) } else { self.described(flow) };
+                self.take(other, head, time, &flow, limits, emit);
+            }
+        }
+        self.believed(side, time, chunk, flow, limits, emit);
+    }
+
+    /// The rival is believed from now on.
+    fn turn(&mut self, claim: Claim, flow: &Arc<FlowInfo>, limits: &Limits, emit: &mut impl FnMut(Record)) {
+        let Some(mut rival) = self.rival.take() else { return };
+        if claim == Claim::Proven {
+            // What was made of content that looked like heads ends here.
+            self.close(FlowEnd::CaptureEnded, flow, limits, emit);
+        }
+        std::mem::swap(&mut self.requests, &mut rival.requests);
+        std::mem::swap(&mut self.responses, &mut rival.responses);
+        std::mem::swap(&mut self.heads, &mut rival.heads);
+        self.requester = self.requester.peer();
+        self.rival = Some(rival).filter(|_| claim == Claim::Likely);
+    }
+
+    fn believed(
         &mut self,
         side: Side,
         time: Timestamp,
@@ -83,30 +163,51 @@ impl Talk {
         limits: &Limits,
         emit: &mut impl FnMut(Record),
     ) {
-        let pairing_limits = exchange::Limits { body: limits.body, pipeline: limits.pipeline, memory: limits.memory };
         let mut context = Context { time, head_limit: limits.head, expects: Expects::Content };
         loop {
-            let decoder = match role {
-                Role::Request => &mut self.requests,
-                Role::Response => {
-                    context.expects = self.pairing.expects();
-                    &mut self.responses
-                }
-            };
-            let Some(message) = decoder.next(chunk, &context) else { return };
-            let seen = Seen { first: decoder.started(), last: time };
-            let is_head = matches!(message, Message::Head(_));
-            if let Message::Opaque(_) = message {
-                self.tunnel = true;
-                self.requests.tunnel();
-                self.responses.tunnel();
+            if role == Role::Response {
+                context.expects = self.pairing.expects();
             }
-            self.pairing.message(role, message, seen, flow, &pairing_limits, emit);
-            if is_head {
-                self.recognised = true;
-                if role == Role::Response && self.pairing.content_may_not_come() {
-                    self.requests.content_may_not_come();
-                }
+            let Some(message) = self.decoder(role).next(chunk, &context) else { return };
+            if self.rival.is_some() && matches!(message, Message::Head(_)) {
+                self.heads.count(role);
+                self.rival.take_if(|_| self.heads.settled());
+            }
+            self.take(role, message, time, flow, limits, emit);
+        }
+    }
+
+    const fn decoder(&mut self, role: Role) -> &mut Decoder {
+        match role {
+            Role::Request => &mut self.requests,
+            Role::Response => &mut self.responses,
+        }
+    }
+
+    /// Takes a message that `role`'s decoder gave.
+    #[inline]
+    fn take(
+        &mut self,
+        role: Role,
+        message: Message<'_>,
+        time: Timestamp,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits,
+        emit: &mut impl FnMut(Record),
+    ) {
+        let pairing_limits = exchange::Limits { body: limits.body, pipeline: limits.pipeline, memory: limits.memory };
+        let seen = Seen { first: self.decoder(role).started(), last: time };
+        let is_head = matches!(message, Message::Head(_));
+        if let Message::Opaque(_) = message {
+            self.tunnel = true;
+            self.requests.tunnel();
+            self.responses.tunnel();
+        }
+        self.pairing.message(role, message, seen, flow, &pairing_limits, emit);
+        if is_head {
+            self.recognised = true;
+            if role == Role::Response && self.pairing.content_may_not_come() {
+                self.requests.content_may_not_come();
             }
         }
     }
@@ -119,9 +220,11 @@ impl Talk {
         limits: &Limits,
         emit: &mut impl FnMut(Record),
     ) {
-        match self.role(side) {
-            Role::Request => self.requests.finish(how),
-            Role::Response => self.responses.finish(how),
+        let role = self.role(side);
+        self.decoder(role).finish(how);
+        let other = self.role(side.peer());
+        if let Some(rival) = &mut self.rival {
+            rival.decoder(other).finish(how);
         }
         self.chunk(side, Timestamp::default(), Chunk::Data(&[]), flow, limits, emit);
     }

@@ -4,6 +4,7 @@ mod framing;
 mod hostile;
 mod loss;
 mod odd;
+mod roles;
 mod split;
 
 use std::sync::Arc;
