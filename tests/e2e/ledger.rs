@@ -91,6 +91,6 @@ fn large_bodies() -> Result<()> {
     ensure!(carried > 6 * BODY && captured > 0, "the kernel counted {carried}");
     let full = metrics.get("interceptor_lost_bytes_total{reason=\"ring_full\"}")?;
     ensure!(lost == full, "{lost} lost, of which {full} because the ring was full: {metrics:?}");
-    eprintln!("lost {lost} of {carried} bytes ({:.2} %)", lost as f64 / carried as f64 * 100.0);
+    eprintln!("lost {lost} of {carried} bytes ({} per mille)", lost * 1000 / carried);
     Ok(())
 }

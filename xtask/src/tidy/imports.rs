@@ -11,7 +11,7 @@ use super::{
     source::{Source, Token},
 };
 
-/// A stage and the local modules that it may import besides itself.
+/// A module and the local modules that it may import besides itself.
 const STAGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("flow", &["model"]),
@@ -22,6 +22,8 @@ const STAGES: &[(&str, &[&str])] = &[
     ("session", &["model", "protocol", "policy", "exchange", "inference"]),
     ("inspect", &["model"]),
     ("sink", &["model", "config"]),
+    ("capture", &["model", "kernel"]),
+    ("kernel", &["model", "capture"]),
 ];
 
 /// Stages that see no outside world: a replayed capture then gives exactly what the live one gave.
@@ -210,6 +212,9 @@ mod tests {
         assert_eq!(lines("interceptor-user/src/session.rs", "use crate::{exchange::A, protocol::B};"), NONE);
         assert_eq!(lines("interceptor-user/src/session.rs", "use crate::flow::Table;"), [1]);
         assert_eq!(lines("interceptor-user/src/pipeline.rs", "use crate::flow::Table;"), NONE);
+        assert_eq!(lines("interceptor-user/src/capture/ring.rs", "use crate::{flow::Table, kernel::Ring};"), [1]);
+        assert_eq!(lines("interceptor-user/src/kernel/capture.rs", "use crate::capture::ring::RingSource;"), NONE);
+        assert_eq!(lines("interceptor-user/src/sink/route.rs", "use crate::{config::Paths, kernel::Ring};"), [1]);
     }
 
     #[test]

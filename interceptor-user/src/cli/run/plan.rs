@@ -24,6 +24,7 @@ pub(super) fn plans(capture: &Capture) -> Vec<Plan> {
         sample: capture.sample.0,
         payload_limit: u32::try_from(capture.payload_limit.0).unwrap_or(u32::MAX),
         ring_bytes: capture.ring_size.0,
+        kernel_log: tracing::enabled!(target: "interceptor_ebpf", tracing::Level::DEBUG),
         ..CaptureOptions::default()
     };
     let cgroups: Vec<_> = capture.cgroups.iter().map(|cgroup| cgroup.0.clone()).collect();
