@@ -9,7 +9,7 @@
 
 use super::{
     history::History,
-    pieces::{Body, PIECE_COST, Piece, Pieces},
+    pieces::{Body, Piece, Pieces},
     seq::{ACK_WINDOW, distance},
     shared::Shared,
     stray::Stray,
@@ -53,13 +53,13 @@ pub(super) struct Direction {
     pub(super) fin: Option<u64>,
     pub(super) finished: bool,
     /// Where the last gap began, if nothing was handed over since.
-    last_gap: Option<u64>,
+    pub(super) last_gap: Option<u64>,
     /// The last gap ended where an acknowledgement did: its last byte may have been an unseen FIN.
-    phantom: bool,
+    pub(super) phantom: bool,
     /// Bytes missing here are older than the capture.
     pub(super) joined: bool,
-    pieces: Pieces,
-    history: History,
+    pub(super) pieces: Pieces,
+    pub(super) history: History,
     /// The last segment that was out of the window.
     pub(super) stray: Option<Box<Stray>>,
     /// The hole that the gap timer watches, and since when.
@@ -206,114 +206,6 @@ impl Direction {
         }
     }
 
-    /// Takes the byte back that turned out to be a FIN.
-    fn uncount_phantom(&mut self) {
-        if std::mem::take(&mut self.phantom) && self.ledger.unlose(LossReason::NotSeen, 1) == 1 {
-            self.delivered -= 1;
-            self.next = self.next.wrapping_sub(1);
-        }
-    }
-
-    /// Puts what is new of `incoming` where it belongs: handed over if it is next, queued if not.
-    pub(super) fn place(
-        &mut self,
-        incoming: &Incoming<'_>,
-        start: i64,
-        peer_queued: usize,
-        shared: &mut Shared,
-        emit: &mut impl FnMut(FlowEvent<'_>),
-    ) {
-        let payload_end = start + (incoming.payload.len() as u64).cast_signed();
-        let mut end = (start + incoming.len().cast_signed()).max(0).cast_unsigned();
-        if let Some(fin) = self.fin.filter(|&fin| fin < end) {
-            let beyond = payload_end - start.max(fin.cast_signed());
-            shared.stats.beyond_end_bytes += beyond.max(0).cast_unsigned();
-            end = fin;
-        }
-        // Payload bytes of the stream from `from` to `to`.
-        let bytes = |from: u64, to: u64| {
-            let at =
-                |offset: u64| (offset.cast_signed() - start).clamp(0, payload_end - start).cast_unsigned() as usize;
-            incoming.payload.get(at(from)..at(to)).unwrap_or_default()
-        };
-        let old = bytes(0, end.min(self.delivered));
-        if !old.is_empty() {
-            let late = self.last_gap.map_or(0, |gap| bytes(gap, end.min(self.delivered)).len() as u64);
-            shared.stats.late_bytes += late;
-            self.ledger.duplicate += old.len() as u64 - late;
-            if self.history.differs(&shared.hasher, incoming.seq, old) {
-                emit(FlowEvent::RetransmissionDiffers { side: self.side });
-            }
-        }
-        let mut at = start.max(self.delivered.cast_signed()).cast_unsigned();
-        while at < end {
-            if let Some((piece_start, piece)) = self.pieces.covering(at) {
-                let to = end.min(piece_start + piece.len());
-                let again = bytes(at, to);
-                self.ledger.duplicate += again.len() as u64;
-                if differs(piece, piece_start, at, again) {
-                    emit(FlowEvent::RetransmissionDiffers { side: self.side });
-                }
-                self.drain_one(shared, emit);
-                at = to;
-                continue;
-            }
-            let to = self.pieces.next_from(at).map_or(end, |next| next.min(end));
-            let data = bytes(at, to);
-            if data.is_empty() {
-                let reason = incoming.cut.map_or(LossReason::NotSeen, |(_, reason)| reason);
-                let body = Body::Cut { len: to - at, reason };
-                self.put(at, Piece { time: incoming.time, body }, peer_queued, shared, emit);
-                at = to;
-            } else if at == self.delivered {
-                self.data(data, incoming.time, shared, emit);
-                at += data.len() as u64;
-            } else {
-                let len = data.len() as u64;
-                if self.has_room(data.len(), peer_queued, shared) {
-                    let body = Body::Data(data.into());
-                    self.put(at, Piece { time: incoming.time, body }, peer_queued, shared, emit);
-                } else {
-                    self.give_up_to(at, LossReason::MemoryLimit, incoming.time, shared, emit);
-                    self.data(data, incoming.time, shared, emit);
-                }
-                at += len;
-            }
-        }
-        self.drain(shared, emit);
-    }
-
-    pub(super) fn has_room(&self, len: usize, peer_queued: usize, shared: &Shared) -> bool {
-        let cost = len + PIECE_COST;
-        self.queued() + peer_queued + cost <= shared.limits.flow_bytes
-            && shared.total + cost <= shared.limits.total_bytes
-    }
-
-    /// Queues a piece; without room for it, the hole before it is given up, which needs no memory.
-    fn put(
-        &mut self,
-        at: u64,
-        piece: Piece,
-        peer_queued: usize,
-        shared: &mut Shared,
-        emit: &mut impl FnMut(FlowEvent<'_>),
-    ) {
-        let len = match &piece.body {
-            Body::Data(data) => data.len(),
-            Body::Cut { .. } => 0,
-        };
-        if at > self.delivered && !self.has_room(len, peer_queued, shared) {
-            self.give_up_to(at, LossReason::MemoryLimit, piece.time, shared, emit);
-        }
-        if at == self.delivered {
-            self.deliver(&piece, shared, emit);
-        } else {
-            let before = self.pieces.cost();
-            self.pieces.insert(at, piece);
-            shared.total += self.pieces.cost() - before;
-        }
-    }
-
     /// The acknowledgement rule. The peer received everything below `ack`: what we lack of it will not come again.
     /// What it acknowledges of a FIN counts one (RFC 9293 section 3.4) and is no byte.
     #[inline]
@@ -405,11 +297,11 @@ impl Direction {
     }
 
     /// Hands over the pieces that have become next.
-    fn drain(&mut self, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+    pub(super) fn drain(&mut self, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
         while self.drain_one(shared, emit) {}
     }
 
-    fn drain_one(&mut self, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) -> bool {
+    pub(super) fn drain_one(&mut self, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) -> bool {
         let before = self.pieces.cost();
         let Some(piece) = self.pieces.take_at(self.delivered) else { return false };
         shared.total -= before - self.pieces.cost();
@@ -417,7 +309,7 @@ impl Direction {
         true
     }
 
-    fn deliver(&mut self, piece: &Piece, shared: &Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+    pub(super) fn deliver(&mut self, piece: &Piece, shared: &Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
         match &piece.body {
             Body::Data(data) => self.data(data, piece.time, shared, emit),
             Body::Cut { len, reason } => self.gap(*len, *reason, piece.time, emit),
@@ -432,7 +324,7 @@ impl Direction {
     }
 
     #[inline]
-    fn data(&mut self, data: &[u8], time: Timestamp, shared: &Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
+    pub(super) fn data(&mut self, data: &[u8], time: Timestamp, shared: &Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
         self.history.note(&shared.hasher, self.next, data);
         self.phantom = false;
         self.last_gap = None;
@@ -441,7 +333,7 @@ impl Direction {
         emit(FlowEvent::Chunk { side: self.side, time, chunk: Chunk::Data(data) });
     }
 
-    fn gap(&mut self, len: u64, reason: LossReason, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
+    pub(super) fn gap(&mut self, len: u64, reason: LossReason, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
         self.phantom = false;
         self.last_gap.get_or_insert(self.delivered);
         self.ledger.lose(reason, len);
@@ -458,51 +350,4 @@ impl Direction {
     const fn missing_reason(&self) -> LossReason {
         if self.joined && self.delivered == 0 { LossReason::BeforeJoin } else { LossReason::NotSeen }
     }
-
-    /// What the kernel counted beyond the last byte that was handed over was lost at the end of the stream. That is
-    /// known where the stream's start was seen; else it may have been lost at the start.
-    pub(super) fn lose_tail(&mut self, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
-        let Some(kernel) = self.kernel.filter(|_| self.isn.is_some() && !self.finished) else { return };
-        let missing = kernel.saturating_sub(self.delivered);
-        if missing > 0 {
-            self.gap(missing, LossReason::NotSeen, time, emit);
-        }
-    }
-
-    /// The books, once nothing more will come: `carried = captured + lost`.
-    ///
-    /// What TCP carried is what the kernel counted or what sequence numbers prove, whichever is more. What is
-    /// missing between the two was carried before we joined or not seen; loss reports tell the reason of some of it.
-    pub(super) fn close(&mut self) -> SideLedger {
-        if let Some(kernel) = self.kernel
-            && !self.joined
-            && kernel.checked_add(1) == Some(self.delivered)
-        {
-            self.uncount_phantom();
-        }
-        let mut ledger = self.ledger;
-        let proven = ledger.captured + ledger.lost_total();
-        ledger.carried = self.kernel.map_or(proven, |kernel| kernel.max(proven));
-        ledger.kernel = self.kernel == Some(ledger.carried);
-        let missing = ledger.carried - proven;
-        let unseen = ledger.unlose(LossReason::NotSeen, u64::MAX);
-        let mut unexplained = unseen + missing;
-        for reason in LossReason::ALL {
-            let reported = self.losses.as_ref().and_then(|losses| losses.get(reason as usize)).map_or(0, |sum| *sum);
-            let explained = reported.min(unexplained);
-            ledger.lose(reason, explained);
-            unexplained -= explained;
-        }
-        let before = if self.joined { unexplained.saturating_sub(unseen) } else { 0 };
-        ledger.lose(LossReason::BeforeJoin, before);
-        ledger.lose(LossReason::NotSeen, unexplained - before);
-        ledger
-    }
-}
-
-/// Does `again` differ from the piece that has these bytes already?
-fn differs(piece: &Piece, piece_start: u64, at: u64, again: &[u8]) -> bool {
-    let Body::Data(data) = &piece.body else { return false };
-    let from = (at - piece_start) as usize;
-    data.get(from..from + again.len()).is_some_and(|first| first != again)
 }

@@ -19,15 +19,11 @@ use std::sync::Arc;
 
 use super::{
     direction::{Direction, Incoming},
-    opening::client_of,
     reset::{Doubt, Verdict},
     seq::distance,
     shared::Shared,
 };
-use crate::model::{
-    FlowEnd, FlowEvent, FlowInfo, Ledger, LossReason, Owner, Segment, Side, SocketChange, SocketReport, TcpFlags,
-    Timestamp,
-};
+use crate::model::{FlowEnd, FlowEvent, FlowInfo, Ledger, LossReason, Segment, Side, TcpFlags, Timestamp};
 
 /// Where a flow stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +78,14 @@ pub(super) struct Flow<S> {
     pub(super) last: Timestamp,
     /// No segment of the handshake was seen when it was opened.
     pub(super) late: bool,
-    client: Direction,
-    server: Direction,
+    pub(super) client: Direction,
+    pub(super) server: Direction,
     /// Is the client the key's lower end?
-    client_low: bool,
+    pub(super) client_low: bool,
     /// Both ends are the same socket (a self-connection): what it acknowledges is its own.
     single: bool,
     /// Cookie and cgroup of these ends are known: client, server.
-    known: [bool; 2],
+    pub(super) known: [bool; 2],
     candidate: Option<Candidate>,
 }
 
@@ -314,72 +310,6 @@ impl<S> Flow<S> {
         };
         let ledger = Ledger { client: self.client.close(), server: self.server.close() };
         deliver(&mut self.info, &mut self.state, FlowEvent::Ended { end, time, ledger });
-    }
-
-    #[inline]
-    fn note_socket(&mut self, side: Side, owner: Owner, cookie: u64, cgroup: u64) {
-        let side = if owner == Owner::Source { side } else { side.peer() };
-        let [client, server] = &mut self.known;
-        let known = if side == Side::Client { client } else { server };
-        if *known {
-            return;
-        }
-        *known = cookie != 0 && cgroup != 0;
-        let peer = self.info.peer(side);
-        let new_cookie = peer.cookie.is_none() && cookie != 0;
-        let new_cgroup = peer.cgroup.is_none() && cgroup != 0;
-        if new_cookie || new_cgroup {
-            let peer = Arc::make_mut(&mut self.info).peer_mut(side);
-            peer.cookie = peer.cookie.or(Some(cookie).filter(|&cookie| cookie != 0));
-            peer.cgroup = peer.cgroup.or(Some(cgroup).filter(|&cgroup| cgroup != 0));
-        }
-    }
-
-    /// Is the report of this flow, as opposed to another that used the same addresses?
-    pub(super) fn is_of(&self, report: &SocketReport) -> bool {
-        let peer = self.info.peer(self.sender(report.local == self.info.key.low()));
-        peer.cookie.is_none_or(|cookie| report.cookie == 0 || cookie == report.cookie)
-    }
-
-    /// Takes what the kernel says of one of the flow's sockets.
-    pub(super) fn report(&mut self, report: &SocketReport) {
-        // Who opened it is a fact now; a guess is corrected as long as nobody acted on it.
-        if let Some(client) = client_of(report) {
-            let wrong = client != self.info.client.endpoint;
-            if wrong && self.info.joined && self.client.untouched() && self.server.untouched() {
-                self.turn();
-            }
-        }
-        let side = self.sender(report.local == self.info.key.low());
-        let info = Arc::make_mut(&mut self.info);
-        let peer = info.peer_mut(side);
-        peer.cookie = Some(report.cookie).filter(|&cookie| cookie != 0).or(peer.cookie);
-        peer.cgroup = report.cgroup.or(peer.cgroup);
-        peer.process = report.process.clone().or(peer.process.take());
-        if report.change == SocketChange::Closed {
-            let most = |direction: &mut Direction, bytes: u64| {
-                direction.kernel = Some(direction.kernel.map_or(bytes, |other| other.max(bytes)));
-            };
-            most(self.side_mut(side), report.bytes_acked);
-            most(self.side_mut(side.peer()), report.bytes_received);
-            match self.phase {
-                Phase::Open => self.phase = Phase::Closing { since: report.time },
-                // The socket was closed by it, then.
-                Phase::Doubted { .. } => self.phase = Phase::Over { end: FlowEnd::Reset, since: report.time },
-                Phase::Closing { .. } | Phase::Over { .. } => {}
-            }
-        }
-    }
-
-    /// Client and server change places.
-    fn turn(&mut self) {
-        let info = Arc::make_mut(&mut self.info);
-        std::mem::swap(&mut info.client, &mut info.server);
-        std::mem::swap(&mut self.client, &mut self.server);
-        self.client.side = Side::Client;
-        self.server.side = Side::Server;
-        self.client_low = !self.client_low;
-        self.known.reverse();
     }
 
     /// Books a loss report; what it explains is known at the end.

@@ -4,9 +4,12 @@
 //! |---|---|
 //! | `mod.rs` | [`Table`]: which flow an event belongs to, and when flows end |
 //! | `opening.rs` | how a flow begins, and who its client is |
-//! | `entry.rs` | one flow: its phases, port reuse, socket reports |
+//! | `reports.rs` | what the kernel reports of sockets and losses |
+//! | `entry.rs` | one flow: its phases, port reuse |
+//! | `sockets.rs` | what is known of a flow's sockets |
 //! | `reset.rs` | whether a reset is believed |
-//! | `direction.rs` | reassembly of one direction, and its books |
+//! | `direction.rs` | reassembly of one direction |
+//! | `place.rs`, `books.rs` | where a segment's bytes belong; what became of all bytes |
 //! | `stray.rs` | segments out of the window |
 //! | `pieces.rs`, `history.rs` | out-of-order bytes; digests of what was delivered |
 //! | `pending.rs` | reports that come before a flow's first segment |
@@ -24,6 +27,7 @@
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod books;
 mod direction;
 mod entry;
 mod expiry;
@@ -32,9 +36,12 @@ mod limits;
 mod opening;
 mod pending;
 mod pieces;
+mod place;
+mod reports;
 mod reset;
 mod seq;
 mod shared;
+mod sockets;
 mod stray;
 #[cfg(test)]
 mod tests;
@@ -47,14 +54,12 @@ use self::{
     entry::{Flow, Incarnation, Phase},
     expiry::Queue,
     opening::{Beginning, Opening},
-    pending::{Early, Pending},
+    pending::Pending,
+    reports::apply,
     shared::Shared,
 };
 pub use self::{limits::Limits, shared::Stats};
-use crate::model::{
-    Event, FlowEnd, FlowEvent, FlowInfo, FlowKey, LossReason, LossReport, Peer, Segment, Side, SocketChange,
-    SocketReport, Timestamp,
-};
+use crate::model::{Event, FlowEnd, FlowEvent, FlowInfo, FlowKey, Peer, Segment, Side, Timestamp};
 
 /// Events look at the time-outs when this much time has passed since the last look.
 const TICK: Duration = Duration::from_millis(10);
@@ -317,87 +322,6 @@ impl<S: Default> Table<S> {
         flow.end(end, time, &mut self.shared, deliver);
     }
 
-    /// What the kernel says of a socket. It opens no flow: most reports may be of flows that nobody captures.
-    fn socket(&mut self, report: &SocketReport, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
-        self.advance(report.time, deliver);
-        let key = FlowKey::new(report.zone, report.local, report.remote);
-        let closed = report.change == SocketChange::Closed;
-        let known = self.find(&key);
-        if let Some(slot) = known
-            && let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
-        {
-            if flow.is_of(report) {
-                let before = flow.phase;
-                flow.report(report);
-                if flow.phase != before {
-                    self.recent.remove(slot);
-                    self.lingering.push(slot);
-                }
-                return;
-            }
-            if closed {
-                return;
-            }
-            // Another socket has these addresses now, and the SYN escaped us.
-            if flow.phase != Phase::Open {
-                self.end(slot, FlowEnd::Reused, report.time, deliver);
-            }
-        }
-        if !closed {
-            self.pending.opened(key, report);
-            return self.forget(|_| false);
-        }
-        // All that we were to see of this flow was lost: its ledger says so.
-        if let Some(early) = self.pending.take(&key)
-            && early.lost() > 0
-        {
-            self.ghost(key, &early, report, deliver);
-        }
-    }
-
-    /// A flow of which loss reports are all we have.
-    #[cold]
-    fn ghost(
-        &mut self,
-        key: FlowKey,
-        early: &Early,
-        report: &SocketReport,
-        deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
-    ) {
-        let client = early.opened.iter().find_map(opening::client_of);
-        let opening = match client {
-            Some(client) => Opening::Reported { source_is_client: client == report.local },
-            None => Opening::guess(report.local, report.remote),
-        };
-        let mut flow = self.create(
-            opening,
-            &Beginning { key, source: report.local, destination: report.remote, time: report.time, interface: 0 },
-        );
-        apply(&mut flow, &key, early, &early.opened);
-        flow.report(report);
-        let slot = self.insert(key, flow, deliver);
-        self.recent.remove(slot);
-        self.lingering.push(slot);
-    }
-
-    fn loss(&mut self, report: &LossReport) {
-        let key = FlowKey::new(report.zone, report.source, report.destination);
-        if let Some(slot) = self.find(&key)
-            && let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
-        {
-            let side = flow.sender(report.source == key.low());
-            flow.lost(side, report.reason, report.bytes);
-        } else {
-            self.pending.lost(key, report, self.ticked);
-            self.forget(|_| false);
-        }
-    }
-
-    /// Keeps what is pending within its bound, and forgets what is old.
-    fn forget(&mut self, old: impl Fn(Timestamp) -> bool) {
-        self.shared.stats.unattributed_loss += self.pending.forget(self.shared.limits.pending, old);
-    }
-
     #[inline]
     fn advance(&mut self, time: Timestamp, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
         if time.since(self.ticked) >= TICK {
@@ -465,19 +389,6 @@ fn watch<S>(flow: &mut Flow<S>, slot: u32, now: Timestamp, waiting: &mut Queue) 
                 direction.watched = Some((hole, now));
                 waiting.push(index);
             }
-        }
-    }
-}
-
-/// Gives a new flow what was reported before it.
-fn apply<S>(flow: &mut Flow<S>, key: &FlowKey, early: &Early, reports: &[SocketReport]) {
-    for report in reports {
-        flow.report(report);
-    }
-    for (endpoint, losses) in [key.low(), key.high()].into_iter().zip(early.losses) {
-        let side = flow.sender(endpoint == key.low());
-        for (reason, bytes) in LossReason::ALL.into_iter().zip(losses).filter(|(_, bytes)| *bytes > 0) {
-            flow.lost(side, reason, bytes);
         }
     }
 }
