@@ -148,13 +148,7 @@ impl Session {
             State::Detecting(held) => {
                 size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
             }
-            State::Talking(talk) => {
-                size_of::<Talk>()
-                    + talk.requests.memory()
-                    + talk.responses.memory()
-                    + talk.rival_memory()
-                    + talk.pairing.held()
-            }
+            State::Talking(talk) => talk.decoding() + talk.pairing.held(),
         }
     }
 
@@ -165,13 +159,7 @@ impl Session {
             State::Detecting(held) => {
                 size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
             }
-            State::Talking(talk) => {
-                size_of::<Talk>()
-                    + talk.requests.memory()
-                    + talk.responses.memory()
-                    + talk.rival_memory()
-                    + talk.pairing.memory()
-            }
+            State::Talking(talk) => talk.decoding() + talk.pairing.memory(),
         }
     }
 

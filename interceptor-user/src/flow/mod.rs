@@ -13,7 +13,8 @@
 //! | `stray.rs` | segments out of the window |
 //! | `pieces.rs`, `history.rs` | out-of-order bytes; digests of what was delivered |
 //! | `pending.rs` | reports that come before a flow's first segment |
-//! | `expiry.rs`, `limits.rs`, `seq.rs` | who is due next; bounds; sequence arithmetic |
+//! | `timers.rs`, `expiry.rs` | what time brings; who is due next |
+//! | `limits.rs`, `seq.rs` | bounds; sequence arithmetic |
 //!
 //! Invariants, which the property tests and the fuzz target check:
 //! 1. Every byte of a direction is handed over once, in order, as data or as part of a gap.
@@ -45,8 +46,9 @@ mod sockets;
 mod stray;
 #[cfg(test)]
 mod tests;
+mod timers;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 
@@ -57,14 +59,10 @@ use self::{
     pending::Pending,
     reports::apply,
     shared::Shared,
+    timers::watch,
 };
 pub use self::{limits::Limits, shared::Stats};
 use crate::model::{Event, FlowEnd, FlowEvent, FlowInfo, FlowKey, Peer, Segment, Side, Timestamp};
-
-/// Events look at the time-outs when this much time has passed since the last look.
-const TICK: Duration = Duration::from_millis(10);
-/// Time may go back this much among events (they come from several CPUs) without being taken for a new beginning.
-const BACKWARDS: Duration = Duration::from_secs(1);
 
 /// All flows. `S` is what the pipeline keeps with each of them.
 pub struct Table<S> {
@@ -320,75 +318,5 @@ impl<S: Default> Table<S> {
         self.waiting.remove(slot * 2 + 1);
         self.free.push(slot);
         flow.end(end, time, &mut self.shared, deliver);
-    }
-
-    #[inline]
-    fn advance(&mut self, time: Timestamp, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
-        if time.since(self.ticked) >= TICK {
-            self.expire(time, deliver);
-        } else if self.ticked.since(time) > BACKWARDS {
-            self.ticked = time;
-        }
-    }
-
-    #[cold]
-    fn expire(&mut self, now: Timestamp, deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
-        self.ticked = now;
-        let Limits { gap_time, linger, idle, .. } = self.shared.limits;
-        while let Some(index) = self.waiting.front() {
-            let (slot, side) = (index / 2, if index % 2 == 0 { Side::Client } else { Side::Server });
-            let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else { break };
-            if flow.side(side).watched.is_some_and(|(_, since)| now.since(since) < gap_time) {
-                break;
-            }
-            let before = flow.phase;
-            flow.give_up(side, now, &mut self.shared, deliver);
-            if flow.phase != before {
-                self.recent.remove(slot);
-                self.lingering.push(slot);
-            }
-            watch(flow, slot, now, &mut self.waiting);
-        }
-        while let Some(slot) = self.lingering.front() {
-            let Some(Phase::Closing { since } | Phase::Doubted { since, .. } | Phase::Over { since, .. }) =
-                self.flow(slot).map(|flow| flow.phase)
-            else {
-                break;
-            };
-            if now.since(since) < linger {
-                break;
-            }
-            self.end(slot, FlowEnd::Closed, since, deliver);
-        }
-        while let Some(slot) = self.recent.front() {
-            let Some(last) = self.flow(slot).map(|flow| flow.last) else { break };
-            if now.since(last) < idle {
-                break;
-            }
-            self.end(slot, FlowEnd::Idle, last + idle, deliver);
-        }
-        // A loss report has no time of its own; one that came before anything that has is not old.
-        let old = |time: Timestamp| time != Timestamp::default() && now.since(time) >= idle;
-        self.forget(old);
-    }
-}
-
-/// Starts, restarts or stops the gap timers of a flow.
-#[inline]
-fn watch<S>(flow: &mut Flow<S>, slot: u32, now: Timestamp, waiting: &mut Queue) {
-    for (side, index) in [(Side::Client, slot * 2), (Side::Server, slot * 2 + 1)] {
-        let direction = flow.side_mut(side);
-        match (direction.hole(), direction.watched) {
-            (None, None) => {}
-            (None, Some(_)) => {
-                direction.watched = None;
-                waiting.remove(index);
-            }
-            (Some(hole), Some((watched, _))) if hole == watched => {}
-            (Some(hole), _) => {
-                direction.watched = Some((hole, now));
-                waiting.push(index);
-            }
-        }
     }
 }

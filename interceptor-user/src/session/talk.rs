@@ -14,8 +14,8 @@ use crate::{
 /// A flow that is decoded: two decoders and the pairing of what they give.
 #[derive(Debug)]
 pub(super) struct Talk {
-    pub(super) requests: Decoder,
-    pub(super) responses: Decoder,
+    requests: Decoder,
+    responses: Decoder,
     pub(super) pairing: Pairing,
     /// Who sends the requests.
     requester: Side,
@@ -51,9 +51,11 @@ impl Talk {
         Self { rival: Some(Box::new(Rival::new())), ..Self::new(Side::Client, true) }
     }
 
-    /// Memory that the doubt about the roles takes.
-    pub(super) fn rival_memory(&self) -> usize {
-        self.rival.as_ref().map_or(0, |rival| rival.memory())
+    /// Bytes of memory held, but for those of the pairing.
+    #[inline]
+    pub(super) fn decoding(&self) -> usize {
+        let rival = self.rival.as_ref().map_or(0, |rival| rival.memory());
+        size_of::<Self>() + self.requests.memory() + self.responses.memory() + rival
     }
 
     pub(super) fn role(&self, side: Side) -> Role {
