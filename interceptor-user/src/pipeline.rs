@@ -14,13 +14,16 @@ use std::{
 use crate::{
     capture::{Polled, Source},
     flow,
-    model::{Counts, Event, FlowEvent, FlowInfo, Record, Timestamp},
+    model::{Counts, Event, Exchange, FlowEvent, FlowInfo, Record, Timestamp},
     session::{self, Session},
     sink::{Sink, Stop},
 };
 
 /// How long a poll may wait, and so how long a request to stop may go unnoticed.
 const POLL: Duration = Duration::from_millis(100);
+
+/// How often the sink is told of the exchanges that are not over. To find them, every flow is looked at.
+const TELL_OPEN: Duration = Duration::from_secs(1);
 
 /// Bounds of a pipeline.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +40,8 @@ pub type Identify = Box<dyn FnMut(&mut FlowInfo) + Send>;
 /// One worker, from events to records.
 pub struct Pipeline<K> {
     flows: flow::Table<Session>,
+    /// When the sink was last told of the exchanges that are not over.
+    told_open: Timestamp,
     downstream: Downstream<K>,
 }
 
@@ -61,6 +66,7 @@ impl<K: Sink> Pipeline<K> {
     pub fn new(options: Options, sink: K) -> Self {
         Self {
             flows: flow::Table::new(options.flow),
+            told_open: Timestamp::default(),
             downstream: Downstream {
                 limits: options.session,
                 sink,
@@ -100,6 +106,7 @@ impl<K: Sink> Pipeline<K> {
     /// Ends every flow and flushes the sink: the capture is over.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         self.flows.finish(|info, session, event| self.downstream.deliver(info, session, event));
+        self.tell_open();
         self.publish();
         self.downstream.settle()
     }
@@ -125,9 +132,21 @@ impl<K: Sink> Pipeline<K> {
 
     fn tick(&mut self, now: Timestamp) {
         self.flows.tick(now, |info, session, event| self.downstream.deliver(info, session, event));
+        if now.since(self.told_open) >= TELL_OPEN {
+            self.told_open = now;
+            self.tell_open();
+        }
         self.downstream.flush();
         self.downstream.counts.polls.fetch_add(1, Relaxed);
         self.publish();
+    }
+
+    fn tell_open(&mut self) {
+        // No further than the last one, so that with none no flow is looked at.
+        let count = usize::try_from(self.downstream.open_exchanges).unwrap_or(usize::MAX);
+        let flows = self.flows.iter_mut();
+        let mut open = flows.flat_map(|(info, session)| session.open_exchanges(info)).take(count);
+        self.downstream.tell_open(&mut open);
     }
 
     fn publish(&self) {
@@ -148,7 +167,7 @@ impl<K: Sink> Downstream<K> {
                 identify(Arc::make_mut(info));
             }
         }
-        let before = u64::from(session.open_exchanges());
+        let before = u64::from(session.open());
         let held = session.held();
         let limits = self.limits.while_held(self.held);
         let (sink, failure, done) = (&mut self.sink, &mut self.failure, &mut self.done);
@@ -158,8 +177,15 @@ impl<K: Sink> Downstream<K> {
                 *done = failure.is_some();
             }
         });
-        self.open_exchanges = (self.open_exchanges + u64::from(session.open_exchanges())).saturating_sub(before);
+        self.open_exchanges = (self.open_exchanges + u64::from(session.open())).saturating_sub(before);
         self.held = (self.held + session.held()).saturating_sub(held);
+    }
+
+    fn tell_open(&mut self, open: &mut dyn Iterator<Item = &Exchange>) {
+        if !self.done {
+            self.failure = self.sink.open(open).err();
+            self.done = self.failure.is_some();
+        }
     }
 
     fn flush(&mut self) {

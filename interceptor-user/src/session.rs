@@ -15,7 +15,8 @@ use talk::Talk;
 
 use crate::{
     model::{
-        Anomalies, Anomaly, Chunk, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, Protocol, Record, Side, Timestamp,
+        Anomalies, Anomaly, Chunk, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, Protocol, Record, Side,
+        Timestamp,
     },
     protocol::{
         Finish,
@@ -132,8 +133,14 @@ impl Session {
         }
     }
 
+    /// The open exchanges, each with what is known of the flow by now.
+    pub fn open_exchanges(&mut self, flow: &Arc<FlowInfo>) -> impl Iterator<Item = &Exchange> {
+        let talk = if let State::Talking(talk) = &mut self.state { Some(talk) } else { None };
+        talk.into_iter().flat_map(|talk| talk.open_exchanges(flow))
+    }
+
     /// How many exchanges are open.
-    pub fn open_exchanges(&self) -> u32 {
+    pub fn open(&self) -> u32 {
         match &self.state {
             State::Talking(talk) => talk.pairing.open(),
             State::New | State::Detecting(_) | State::Opaque => 0,

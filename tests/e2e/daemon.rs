@@ -1,13 +1,15 @@
 //! `interceptor run`: readiness, the end in order, and the end without.
 
 use std::{
+    io::Write as _,
+    net::TcpListener,
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
-use interceptor_tests::{Case, Daemon, Need, Nginx, until};
+use anyhow::{Context as _, Result, ensure};
+use interceptor_tests::{Case, Connection, Daemon, Need, Nginx, until};
 use nix::sys::signal::Signal;
 
 use super::{Bed, NEEDS, lifecycle::attached};
@@ -18,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let tools = [NEEDS, &[Need::Program("bpftool", "bpftool")]].concat();
     vec![
         Case::new("daemon::is_ready_counts_and_drains", &tools, is_ready_counts_and_drains),
+        Case::new("daemon::shows_a_request_that_waits_as_active", NEEDS, shows_a_request_that_waits_as_active),
         Case::new("daemon::sigkill_under_load_fails_no_request", NEEDS, sigkill_under_load_fails_no_request),
     ]
 }
@@ -45,6 +48,40 @@ fn is_ready_counts_and_drains() -> Result<()> {
     ensure!(attached(&bed.pods)? == before, "left something attached");
     // And what it watched goes on.
     ensure!(connection.get("/index.html")?.status == 200);
+    Ok(())
+}
+
+fn shows_a_request_that_waits_as_active() -> Result<()> {
+    let bed = Bed::new()?;
+    let daemon = start(&bed)?;
+    // Answers when it is told to.
+    let (address, slow) = bed.pods.server.namespace().enter(|| {
+        let slow = TcpListener::bind((bed.pods.server.ipv4, 0))?;
+        Ok((slow.local_addr()?, slow))
+    })?;
+    let mut connection = bed.pods.client.namespace().enter(|| Ok(Connection::open(address)))??;
+    connection.ask("/slow/42")?;
+    let (mut answers, _) = slow.accept()?;
+    let labels = format!(
+        "http_request_method=\"GET\",http_route=\"/slow/{{id}}\",network_protocol_version=\"1.1\",\
+         server_address=\"{}\",server_port=\"{}\",url_scheme=\"http\"",
+        address.ip(),
+        address.port()
+    );
+    let gauge = format!("http_server_active_requests{{{labels}}}");
+    let active = |count| {
+        until(SOON, "the gauge", || Ok((daemon.metrics()?.get(&gauge).ok() == Some(count)).then_some(()))).with_context(
+            || format!("{count} active requests are wanted of {:?}", daemon.metrics().and_then(|all| all.get(&gauge))),
+        )
+    };
+    active(1)?;
+    answers.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nsl")?;
+    until(SOON, "half an answer", || Ok((daemon.metrics()?.get("interceptor_open_exchanges")? == 1).then_some(())))?;
+    active(1)?;
+    answers.write_all(b"ow")?;
+    ensure!(connection.answer()?.body == b"slow");
+    active(0)?;
+    ensure!(daemon.metrics()?.sum("http_client_active_requests") == 0);
     Ok(())
 }
 

@@ -64,6 +64,14 @@ impl Pairing {
         self.queue.len() as u32
     }
 
+    /// The open exchanges, each with what is known of the flow by now.
+    pub fn open_exchanges(&mut self, flow: Arc<FlowInfo>) -> impl Iterator<Item = &Exchange> {
+        self.queue.iter_mut().map(move |open| {
+            open.know(&flow);
+            &*open.exchange
+        })
+    }
+
     /// Bytes of memory held beside the pairing itself.
     pub fn memory(&self) -> usize {
         let spilled = if self.queue.spilled() { self.queue.capacity() * size_of::<Open>() } else { 0 };

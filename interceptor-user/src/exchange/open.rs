@@ -138,14 +138,19 @@ impl Open {
             })
     }
 
+    /// More may be known of the flow's ends by now.
+    pub(super) fn know(&mut self, flow: &Arc<FlowInfo>) {
+        if !Arc::ptr_eq(&self.exchange.flow, flow) {
+            self.exchange.flow = Arc::clone(flow);
+        }
+    }
+
     /// What is known by now is all.
     pub(super) fn close(mut self, flow: &Arc<FlowInfo>) -> Box<Exchange> {
         if self.response == Progress::Absent {
             self.exchange.anomalies.insert(Anomaly::NoResponse);
         }
-        if !Arc::ptr_eq(&self.exchange.flow, flow) {
-            self.exchange.flow = Arc::clone(flow); // More may be known of its ends by now.
-        }
+        self.know(flow);
         for (part, body) in
             [(&mut self.exchange.request, self.request_body), (&mut self.exchange.response, self.response_body)]
         {

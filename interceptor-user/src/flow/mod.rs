@@ -111,6 +111,11 @@ impl<S: Default> Table<S> {
         self.index.is_empty()
     }
 
+    /// Every flow, and what is kept with it.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Arc<FlowInfo>, &mut S)> {
+        self.slots.iter_mut().flatten().map(|flow| (&flow.info, &mut flow.state))
+    }
+
     /// What the table did so far.
     pub const fn stats(&self) -> &Stats {
         &self.shared.stats

@@ -116,3 +116,44 @@ fn all_flows_together_keep_no_more_than_the_total() {
     pipeline.finish().expect("nothing can fail");
     assert_eq!((pipeline.downstream.held, pipeline.downstream.open_exchanges), (0, 0), "all is given back");
 }
+
+/// Keeps what it was told is open: the targets, and whether the server's socket was known.
+#[derive(Default)]
+struct Opened(Vec<Vec<(String, bool)>>);
+
+impl Sink for Opened {
+    fn record(&mut self, _: &Record) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn open(&mut self, exchanges: &mut dyn Iterator<Item = &Exchange>) -> anyhow::Result<()> {
+        let told = exchanges.map(|exchange| {
+            let target = exchange.request.as_ref().and_then(|request| request.head.target());
+            (target.unwrap_or_default().to_owned(), exchange.flow.server.cookie.is_some())
+        });
+        self.0.push(told.collect());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_is_told_of_what_is_open_with_what_is_known_by_then_and_of_its_end() {
+    let mut pipeline = Pipeline::new(Options::default(), Opened::default());
+    let stop = AtomicBool::new(false);
+    let told = |pipeline: &mut Pipeline<Opened>, events: Vec<OwnedEvent>| {
+        pipeline.run(&mut MemorySource::new(events), &stop).expect("nothing can fail");
+        pipeline.sink_mut().0.drain(..).next_back()
+    };
+    let slow = Conversation::http().open().client(GET).segments();
+    let ask = |segments: &[OwnedSegment]| segments.iter().cloned().map(OwnedEvent::from).collect::<Vec<_>>();
+    assert_eq!(told(&mut pipeline, ask(&slow)), Some(vec![("/".to_owned(), false)]));
+    assert_eq!(told(&mut pipeline, ask(&slow[3..])), None, "not twice in a second");
+    let mut later = report(&slow[1], SocketChange::OpenedPassive, 0, 0);
+    if let OwnedEvent::Socket(report) = &mut later {
+        report.time = slow[3].time + TELL_OPEN;
+        report.cookie = 7;
+    }
+    assert_eq!(told(&mut pipeline, vec![later]), Some(vec![("/".to_owned(), true)]));
+    pipeline.finish().expect("nothing can fail");
+    assert_eq!(pipeline.sink().0, [vec![]], "nothing is open at the end");
+}

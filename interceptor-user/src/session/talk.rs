@@ -7,7 +7,9 @@ use super::{
 
 use crate::{
     exchange::{self, Pairing, Seen},
-    model::{Chunk, Expects, FlowEnd, FlowInfo, FlowRecord, Message, Protocol, Record, Role, Side, Timestamp},
+    model::{
+        Chunk, Exchange, Expects, FlowEnd, FlowInfo, FlowRecord, Message, Protocol, Record, Role, Side, Timestamp,
+    },
     protocol::{Context, Decoder, Finish, http1},
 };
 
@@ -74,6 +76,12 @@ impl Talk {
                 swapped
             }
         }
+    }
+
+    /// The open exchanges, each with what is known of the flow by now.
+    pub(super) fn open_exchanges(&mut self, flow: &Arc<FlowInfo>) -> impl Iterator<Item = &Exchange> + use<'_> {
+        let flow = if self.requester == Side::Client { Arc::clone(flow) } else { self.described(flow) };
+        self.pairing.open_exchanges(flow)
     }
 
     #[inline]

@@ -11,12 +11,17 @@ pub mod prometheus;
 pub(crate) mod sample;
 pub mod text;
 
-use crate::model::Record;
+use crate::model::{Exchange, Record};
 
 /// A place that records go to. The pipeline waits for it, so it must not block for long.
 pub trait Sink {
     /// Takes one record. [`Stop`] as the error ends the pipeline without being one.
     fn record(&mut self, record: &Record) -> anyhow::Result<()>;
+
+    /// Called about once a second and at the end, with every exchange that is not over by then.
+    fn open(&mut self, _exchanges: &mut dyn Iterator<Item = &Exchange>) -> anyhow::Result<()> {
+        Ok(())
+    }
 
     /// Called once a poll and at the end: write out what is buffered.
     fn flush(&mut self) -> anyhow::Result<()> {

@@ -107,7 +107,7 @@ fn run(input: &Input, splits: &[u8]) -> (Vec<Exchange>, Vec<FlowRecord>) {
     assert_eq!(flow.records.len(), 1);
     assert!(flow.records[0].ledger.balances(), "{:?}", flow.records[0].ledger);
     assert_eq!(flow.records[0].exchanges, flow.exchanges.len() as u64);
-    assert_eq!(flow.session.open_exchanges(), 0);
+    assert_eq!(flow.session.open(), 0);
     (flow.exchanges, flow.records)
 }
 
@@ -160,6 +160,6 @@ impl Flow {
             Record::Flow(record) => records.push(*record),
         });
         assert!(session.memory() <= MEMORY_MAX, "{} bytes", session.memory());
-        assert!(session.open_exchanges() as usize <= LIMITS.pipeline + 1);
+        assert!(session.open() as usize <= LIMITS.pipeline + 1);
     }
 }

@@ -30,7 +30,7 @@ fn feed<'s>(joined: bool, pieces: impl IntoIterator<Item = (Side, &'s [u8])>) ->
         ledger.side_mut(side).carried = ledger.side(side).captured;
         session.event(&flow, FlowEvent::Chunk { side, time, chunk: Chunk::Data(bytes) }, &HOSTILE, &mut emit);
         assert!(session.memory() <= MEMORY_MAX, "{} bytes", session.memory());
-        assert!(session.open_exchanges() as usize <= HOSTILE.pipeline + 1);
+        assert!(session.open() as usize <= HOSTILE.pipeline + 1);
     }
     session.event(&flow, FlowEvent::Ended { end: FlowEnd::Closed, time, ledger }, &HOSTILE, &mut emit);
     assert_eq!(session.memory(), 0);

@@ -91,7 +91,7 @@ fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec
     }
     let time = Timestamp::from_nanos(now + 1);
     session.event(&flow, FlowEvent::Ended { end, time, ledger }, limits, &mut emit);
-    assert_eq!(session.open_exchanges(), 0);
+    assert_eq!(session.open(), 0);
     let over = over.expect("a record for the flow");
     assert!(over.ledger.balances(), "{:?}", over.ledger);
     assert_eq!(over.exchanges, exchanges.len() as u64);

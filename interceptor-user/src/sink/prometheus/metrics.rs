@@ -1,4 +1,4 @@
-//! Every metric but the HTTP histograms, which [`super::labels`] has. `docs/metrics.md` describes them all.
+//! Every metric but those of HTTP, which [`super::histograms`] and [`super::active`] have. `docs/metrics.md` describes them all.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,7 +10,7 @@ use prometheus::{
     Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 
-use super::{labels::LabelSets, process};
+use super::{active::Gauges, histograms::Histograms, process};
 use crate::model::{Anomalies, Anomaly, Counts, Exchange, FlowEnd, FlowRecord, LossReason, SetAside, Side};
 
 /// What one worker is at, and what its kernel programs counted.
@@ -56,7 +56,8 @@ pub struct Worker {
 /// Every metric of this process. Workers count into it, scrapes read it.
 pub struct Metrics {
     registry: Registry,
-    label_sets: LabelSets,
+    histograms: Histograms,
+    gauges: Gauges,
     exchanges: [IntCounter; 4],
     anomalies: Vec<IntCounter>,
     flows_ended: Vec<IntCounter>,
@@ -115,7 +116,7 @@ fn array<const N: usize>(counters: Vec<IntCounter>) -> prometheus::Result<[IntCo
 }
 
 impl Metrics {
-    /// All at zero. `label_sets` bounds the label sets of the HTTP metrics.
+    /// All at zero. `label_sets` bounds the label sets of the HTTP histograms, and those of the gauges.
     pub fn new(label_sets: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
@@ -123,7 +124,8 @@ impl Metrics {
             "interceptor_metrics_folded_total",
             "Observations of exchanges whose labels were folded into `other` because there were too many label sets.",
         );
-        let label_sets = LabelSets::new(r, label_sets, register(r, folded)?)?;
+        let histograms = Histograms::new(r, label_sets, register(r, folded)?)?;
+        let gauges = Gauges::new(r, label_sets)?;
         let build = IntGaugeVec::new(
             Opts::new("interceptor_build_info", "Always 1; the label says which build this is."),
             &["version"],
@@ -134,7 +136,8 @@ impl Metrics {
             Gauge::new("process_start_time_seconds", "When this process started, in seconds since the Unix epoch.");
         register(r, start)?.set(started.as_secs_f64());
         Ok(Self {
-            label_sets,
+            histograms,
+            gauges,
             exchanges: array(by_label(
                 r,
                 "interceptor_exchanges_total",
@@ -192,7 +195,7 @@ impl Metrics {
     pub fn text(&self) -> prometheus::Result<String> {
         // One scrape at a time: `sample` reads counters and then sets them.
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        self.sampled.sample(&workers, self.label_sets.len());
+        self.sampled.sample(&workers, self.histograms.len());
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
@@ -207,8 +210,12 @@ impl Metrics {
         ledger.into()
     }
 
-    pub(super) const fn label_sets(&self) -> &LabelSets {
-        &self.label_sets
+    pub(super) const fn histograms(&self) -> &Histograms {
+        &self.histograms
+    }
+
+    pub(super) const fn gauges(&self) -> &Gauges {
+        &self.gauges
     }
 
     pub(super) fn count_exchange(&self, exchange: &Exchange) {
@@ -269,7 +276,7 @@ impl Sampled {
             flows_open: gauge("interceptor_flows_open", "TCP connections that are being followed.")?,
             flows_opened: counter("interceptor_flows_opened_total", "TCP connections that were seen.")?,
             polls: counter("interceptor_polls_total", "Times that a worker looked into its ring.")?,
-            label_sets: gauge("interceptor_metrics_label_sets", "Label sets of the HTTP metrics.")?,
+            label_sets: gauge("interceptor_metrics_label_sets", "Label sets of the HTTP histograms.")?,
             set_aside_segments: by_reason(
                 "interceptor_set_aside_segments_total",
                 "TCP segments that no connection's ledger has, by why.",

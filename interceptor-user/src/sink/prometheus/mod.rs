@@ -1,9 +1,12 @@
 //! Exchanges and flows to Prometheus metrics, named by the OpenTelemetry conventions; see `docs/metrics.md`.
 
+mod active;
+mod histograms;
 mod labels;
 mod metrics;
 mod process;
 mod route;
+mod sets;
 #[cfg(test)]
 mod tests;
 
@@ -11,12 +14,17 @@ use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 
-use self::labels::{Fold, Handles, Key, Labels};
 pub use self::metrics::{Metrics, Totals, Worker};
+use self::{
+    active::Active,
+    histograms::Handles,
+    labels::Labels,
+    sets::{Fold, Key},
+};
 use super::Sink;
 use crate::{
     config::Paths,
-    model::{Exchange, Part, Record, Side},
+    model::{Exchange, FlowInfo, Head, Record, Side},
 };
 
 /// The sink of one worker. It shares the [`Metrics`] with others and keeps what it needs to find its own fast.
@@ -26,6 +34,7 @@ pub struct Prometheus {
     seen: HashMap<Key, Handles, RandomState>,
     /// The last label set of each side.
     last: [Option<(Key, Handles)>; 2],
+    active: Active,
     /// Kept to be reused.
     key: Key,
 }
@@ -33,30 +42,29 @@ pub struct Prometheus {
 impl Prometheus {
     /// Counts into `metrics`.
     pub fn new(metrics: Arc<Metrics>, paths: Paths) -> Self {
-        Self { metrics, paths, seen: HashMap::default(), last: [None, None], key: Key::new() }
+        Self {
+            metrics,
+            paths,
+            seen: HashMap::default(),
+            last: [None, None],
+            active: Active::default(),
+            key: Key::new(),
+        }
     }
 
     fn exchange(&mut self, exchange: &Exchange) -> anyhow::Result<()> {
         self.metrics.count_exchange(exchange);
-        if exchange.request.is_none() {
-            // Without its request an exchange has no method, no route and no duration.
-            return Ok(());
-        }
-        // A socket that the kernel told us of is a local one. Where neither is known (a router, an old kernel), the
-        // exchange is taken as the server's.
-        let local = |side| exchange.flow.peer(side).cookie.is_some() || exchange.flow.peer(side).cgroup.is_some();
-        if local(Side::Server) || !local(Side::Client) {
-            self.observe(exchange, Side::Server)?;
-        }
-        if local(Side::Client) {
-            self.observe(exchange, Side::Client)?;
+        // Without its request an exchange has no method, no route and no duration.
+        let Some(request) = &exchange.request else { return Ok(()) };
+        for side in sides(&exchange.flow) {
+            self.observe(exchange, &request.head, side)?;
         }
         Ok(())
     }
 
-    fn observe(&mut self, exchange: &Exchange, side: Side) -> anyhow::Result<()> {
-        let labels = Labels::new(exchange, side, self.paths);
-        for fold in [Fold::Nothing, Fold::Route, Fold::All] {
+    fn observe(&mut self, exchange: &Exchange, request: &Head, side: Side) -> anyhow::Result<()> {
+        let labels = Labels::over(exchange, request, side, self.paths);
+        for fold in Fold::ALL {
             let labels = labels.folded(fold);
             labels.write_key(&mut self.key);
             // Requests come in runs of the same kind: comparing with the last one is cheaper than hashing.
@@ -72,13 +80,13 @@ impl Prometheus {
                 kept.clone_from(handles);
                 return Ok(());
             }
-            if let Some(handles) = self.metrics.label_sets().admit(&self.key, &labels)? {
+            if let Some(handles) = self.metrics.histograms().admit(&self.key, &labels)? {
                 handles.observe(exchange);
                 self.seen.insert(self.key.clone(), handles);
                 return Ok(());
             }
             if fold == Fold::Nothing {
-                self.metrics.label_sets().count_folded();
+                self.metrics.histograms().count_folded();
             }
         }
         Ok(())
@@ -95,21 +103,17 @@ impl Sink for Prometheus {
             }
         }
     }
+
+    fn open(&mut self, exchanges: &mut dyn Iterator<Item = &Exchange>) -> anyhow::Result<()> {
+        Ok(self.active.show(exchanges, &self.metrics, self.paths)?)
+    }
 }
 
-impl Handles {
-    fn observe(&self, exchange: &Exchange) {
-        if let Some(duration) = exchange.duration() {
-            self.duration.observe(duration.as_secs_f64());
-        }
-        // The size of a body that was not seen to end is not known.
-        #[expect(clippy::cast_precision_loss, reason = "exact up to 8 PiB")]
-        let size = |part: &Part| part.ended.then(|| (part.body_size + part.body_missing) as f64);
-        if let Some(size) = exchange.request.as_ref().and_then(size) {
-            self.request_size.observe(size);
-        }
-        if let Some(size) = exchange.response.as_ref().and_then(size) {
-            self.response_size.observe(size);
-        }
-    }
+/// Whose an exchange is. A socket that the kernel told us of is a local one. Where neither is known (a router, an old
+/// kernel), the exchange is taken as the server's.
+fn sides(flow: &FlowInfo) -> impl Iterator<Item = Side> {
+    let local = |side| flow.peer(side).cookie.is_some() || flow.peer(side).cgroup.is_some();
+    let (server, client) = (local(Side::Server), local(Side::Client));
+    let server = (server || !client).then_some(Side::Server);
+    server.into_iter().chain(client.then_some(Side::Client))
 }

@@ -1,5 +1,7 @@
 #![expect(clippy::float_cmp, reason = "counts and sums of few small numbers are exact")]
 
+mod active;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -7,9 +9,9 @@ use std::{
 
 use interceptor_common::{DropCount, DropReason};
 
-use super::{labels::DURATION_BOUNDS, *};
+use super::{histograms::DURATION_BOUNDS, *};
 use crate::model::{
-    Anomalies, Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Head, Ledger, LossReason, Peer,
+    Anomalies, Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Part, Peer,
     Protocol, SideLedger, Timestamp, Version,
 };
 
@@ -328,7 +330,9 @@ fn scrapes_read_the_workers() {
 /// Name, type and labels of every metric, as a scrape shows them.
 fn exported() -> BTreeSet<(String, String, String)> {
     let mut sink = sink(10);
-    record(&mut sink, Exchange { flow: flow(&Side::BOTH), ..exchange("GET", "/", 200) });
+    let both = Exchange { flow: flow(&Side::BOTH), ..exchange("GET", "/", 200) };
+    sink.open(&mut [&both].into_iter()).expect("shown");
+    record(&mut sink, both);
     let text = sink.metrics.text().expect("a scrape");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     types
