@@ -51,6 +51,8 @@ fn normal_load() -> Result<()> {
     ensure!(carried > received, "heads count too: {carried} of {received}");
     ensure!(metrics.get("interceptor_exchanges_total{completeness=\"complete\"}")? == 90, "{metrics:?}");
     ensure!(metrics.sum("interceptor_flows_ended_total") == 30, "{metrics:?}");
+    // Every connection exchanged data, so its sockets measured the round trip.
+    ensure!(metrics.sum("interceptor_tcp_smoothed_rtt_seconds_count") >= 30, "{metrics:?}");
     Ok(())
 }
 

@@ -30,6 +30,9 @@ pub(super) struct Summary {
     unbalanced: u64,
     /// Sides whose bytes the kernel itself counted.
     kernel_sides: u64,
+    /// Smoothed round-trip times of sockets, one each.
+    round_trips: Latency,
+    retransmits: u64,
     client: SideLedger,
     server: SideLedger,
 }
@@ -82,8 +85,13 @@ impl Summary {
         self.flows += 1;
         self.unbalanced += u64::from(!flow.ledger.balances());
         for (sum, side) in [(&mut self.client, Side::Client), (&mut self.server, Side::Server)] {
+            let figures = flow.flow.peer(side).figures;
             let side = flow.ledger.side(side);
             self.kernel_sides += u64::from(side.kernel);
+            if let Some(figures) = figures {
+                self.retransmits += u64::from(figures.retransmits);
+                figures.srtt.into_iter().for_each(|srtt| self.round_trips.add(srtt));
+            }
             sum.add(side);
         }
     }
@@ -106,6 +114,10 @@ impl Summary {
         writeln!(out)?;
         writeln!(out, "status   {}", classes(&self.classes))?;
         writeln!(out, "latency  {}", latencies(&self.latency))?;
+        let round_trips = latencies(&self.round_trips);
+        if !round_trips.is_empty() {
+            writeln!(out, "tcp      round trip {round_trips}   segments sent again {}", self.retransmits)?;
+        }
         writeln!(out)?;
         self.write_paths(out)?;
         writeln!(out)?;

@@ -7,7 +7,7 @@ use super::{
     entry::{Flow, Phase},
     opening::client_of,
 };
-use crate::model::{FlowEnd, Owner, Side, SocketChange, SocketReport};
+use crate::model::{FlowEnd, Owner, Side, SocketChange, SocketFigures, SocketReport};
 
 impl<S> Flow<S> {
     #[inline]
@@ -51,6 +51,8 @@ impl<S> Flow<S> {
         peer.cgroup = report.cgroup.or(peer.cgroup);
         peer.process = report.process.clone().or(peer.process.take());
         if report.change == SocketChange::Closed {
+            let srtt = Some(report.srtt).filter(|srtt| !srtt.is_zero());
+            peer.figures = Some(SocketFigures { srtt, retransmits: report.retransmits });
             let most = |direction: &mut Direction, bytes: u64| {
                 direction.kernel = Some(direction.kernel.map_or(bytes, |other| other.max(bytes)));
             };

@@ -2,6 +2,7 @@ use std::{
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use super::Timestamp;
@@ -125,6 +126,15 @@ pub struct Process {
     pub command: Arc<str>,
 }
 
+/// How a local socket fared, in the kernel's own words as it was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketFigures {
+    /// Smoothed round-trip time (RFC 6298), where one was measured.
+    pub srtt: Option<Duration>,
+    /// Segments that it sent more than once.
+    pub retransmits: u32,
+}
+
 /// What is known of one end of a flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -138,12 +148,14 @@ pub struct Peer {
     pub process: Option<Process>,
     /// Id of the container that its cgroup belongs to.
     pub container: Option<Arc<str>>,
+    /// How its socket fared, where that is a local one and told us so before the flow was over.
+    pub figures: Option<SocketFigures>,
 }
 
 impl Peer {
     /// An end of which only the address is known.
     pub const fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, cookie: None, cgroup: None, process: None, container: None }
+        Self { endpoint, cookie: None, cgroup: None, process: None, container: None, figures: None }
     }
 }
 

@@ -20,7 +20,7 @@ pub use cidr::Cidr;
 pub use counts::{Counts, SetAside};
 pub use event::{Event, LossReport, Owner, Segment, SocketChange, SocketReport, TcpFlags};
 pub use exchange::{Exchange, Part};
-pub use flow::{Endpoint, FlowInfo, FlowKey, Peer, Process, Side};
+pub use flow::{Endpoint, FlowInfo, FlowKey, Peer, Process, Side, SocketFigures};
 pub use head::{Fields, Head, StartLine, Version};
 pub use ledger::{Ledger, LossReason, SideLedger};
 pub use message::{Chunk, Expects, FlowEnd, FlowEvent, Message, Role};

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Anomalies, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, Head, Ledger, Part, Peer, Protocol, Timestamp, Version,
+    Anomalies, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, Head, Ledger, Part, Peer, Protocol, SocketFigures,
+    Timestamp, Version,
 };
 
 fn flow_info() -> Arc<FlowInfo> {
@@ -56,8 +57,10 @@ fn flow(captured: u64, lost: u64) -> Record {
     let mut side = SideLedger { carried: 100, captured, parsed: captured, ..SideLedger::default() };
     side.lose(LossReason::RingFull, lost);
     let ledger = Ledger { client: side, server: SideLedger { kernel: true, ..SideLedger::default() } };
+    let mut info = FlowInfo::clone(&flow_info());
+    info.server.figures = Some(SocketFigures { srtt: Some(Duration::from_micros(50)), retransmits: 3 });
     Record::Flow(Box::new(FlowRecord {
-        flow: flow_info(),
+        flow: Arc::new(info),
         end: FlowEnd::Closed,
         time: Timestamp::default(),
         protocol: Protocol::Http1,
@@ -87,6 +90,7 @@ fn counts_latencies_and_ledger_are_shown() {
 
     status   2xx 2   4xx 1
     latency  p50 2.02 ms   p90 4.00 ms   p99 4.00 ms   max 4.00 ms
+    tcp      round trip p50 0.05 ms   p90 0.05 ms   p99 0.05 ms   max 0.05 ms   segments sent again 3
 
      count    2xx    4xx  other       p50       p99  request
          2      2      0      0   2.02 ms   4.00 ms  GET /v2

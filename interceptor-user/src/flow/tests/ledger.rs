@@ -3,7 +3,10 @@
 use Side::Client;
 
 use super::*;
-use crate::{capture::memory::Conversation, model::LossReport};
+use crate::{
+    capture::memory::Conversation,
+    model::{LossReport, SocketFigures, SocketReport},
+};
 
 fn closed(of: &OwnedSegment, bytes_acked: u64, bytes_received: u64) -> Event<'static> {
     Event::Socket(of.closed(bytes_acked, bytes_received))
@@ -22,6 +25,25 @@ fn the_kernel_counts_what_we_never_saw() {
     assert_eq!((ledger.client.carried, ledger.client.kernel, ledger.client.captured), (10, true, 3));
     assert_eq!(ledger.client.lost[LossReason::NotSeen as usize], 7);
     assert_eq!((ledger.server.carried, ledger.server.kernel, ledger.server.lost_total()), (6, true, 0));
+}
+
+#[test]
+fn each_sockets_figures_are_its_sides() {
+    let segments = Conversation::http().open().client("ask").server("answer").segments();
+    let figures = |of: &OwnedSegment, micros: u64, retransmits: u32| {
+        let Event::Socket(report) = closed(of, 3, 6) else { unreachable!("it is one") };
+        Event::Socket(SocketReport { srtt: Duration::from_micros(micros), retransmits, ..report })
+    };
+    let mut bench = Bench::new();
+    bench.run(&segments).event(&figures(&segments[3], 250, 2)).event(&figures(&segments[4], 0, 0)).finish();
+    let [client, server] = Side::BOTH.map(|side| bench.infos[0].peer(side).figures);
+    let srtt = Some(Duration::from_micros(250));
+    assert_eq!(client, Some(SocketFigures { srtt, retransmits: 2 }));
+    assert_eq!(server, Some(SocketFigures { srtt: None, retransmits: 0 }), "0 is no measurement");
+    let mut bench = Bench::new();
+    bench.run(&segments).event(&figures(&segments[4], 90, 1)).finish();
+    let [client, server] = Side::BOTH.map(|side| bench.infos[0].peer(side).figures);
+    assert_eq!((client, server.map(|figures| figures.retransmits)), (None, Some(1)));
 }
 
 #[test]

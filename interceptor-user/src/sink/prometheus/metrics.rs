@@ -10,7 +10,7 @@ use prometheus::{
     Counter, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
 };
 
-use super::{active::Gauges, histograms::Histograms, process};
+use super::{active::Gauges, histograms::Histograms, process, tcp::Sockets};
 use crate::model::{Anomalies, Anomaly, Counts, Exchange, FlowEnd, FlowRecord, LossReason, SetAside, Side};
 
 /// What one worker is at, and what its kernel programs counted.
@@ -58,6 +58,7 @@ pub struct Metrics {
     registry: Registry,
     histograms: Histograms,
     gauges: Gauges,
+    sockets: Sockets,
     exchanges: [IntCounter; 4],
     anomalies: Vec<IntCounter>,
     flows_ended: Vec<IntCounter>,
@@ -116,15 +117,17 @@ fn array<const N: usize>(counters: Vec<IntCounter>) -> prometheus::Result<[IntCo
 }
 
 impl Metrics {
-    /// All at zero. `label_sets` bounds the label sets of the HTTP histograms, and those of the gauges.
+    /// All at zero. `label_sets` bounds the label sets of the HTTP histograms, of the gauges and of the sockets' metrics.
     pub fn new(label_sets: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
         let folded = IntCounter::new(
             "interceptor_metrics_folded_total",
-            "Observations of exchanges whose labels were folded into `other` because there were too many label sets.",
+            "Observations whose labels were folded into `other` because there were too many label sets.",
         );
-        let histograms = Histograms::new(r, label_sets, register(r, folded)?)?;
+        let folded = register(r, folded)?;
+        let sockets = Sockets::new(r, label_sets, folded.clone())?;
+        let histograms = Histograms::new(r, label_sets, folded)?;
         let gauges = Gauges::new(r, label_sets)?;
         let build = IntGaugeVec::new(
             Opts::new("interceptor_build_info", "Always 1; the label says which build this is."),
@@ -138,6 +141,7 @@ impl Metrics {
         Ok(Self {
             histograms,
             gauges,
+            sockets,
             exchanges: array(by_label(
                 r,
                 "interceptor_exchanges_total",
@@ -241,7 +245,7 @@ impl Metrics {
         }
     }
 
-    pub(super) fn count_flow(&self, flow: &FlowRecord) {
+    pub(super) fn count_flow(&self, flow: &FlowRecord) -> prometheus::Result<()> {
         if let Some(counter) = self.flows_ended.get(flow.end as usize) {
             counter.inc();
         }
@@ -257,6 +261,7 @@ impl Metrics {
             self.bytes.iter().zip(amounts).for_each(|(counter, bytes)| counter.inc_by(bytes));
             self.lost.iter().zip(ledger.lost).for_each(|(counter, bytes)| counter.inc_by(bytes));
         }
+        self.sockets.observe(&flow.flow)
     }
 }
 

@@ -7,6 +7,7 @@ mod metrics;
 mod process;
 mod route;
 mod sets;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -97,10 +98,7 @@ impl Sink for Prometheus {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
-            Record::Flow(flow) => {
-                self.metrics.count_flow(flow);
-                Ok(())
-            }
+            Record::Flow(flow) => Ok(self.metrics.count_flow(flow)?),
         }
     }
 

@@ -1,6 +1,7 @@
 #![expect(clippy::float_cmp, reason = "counts and sums of few small numbers are exact")]
 
 mod active;
+mod tcp;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,7 @@ use interceptor_common::{DropCount, DropReason};
 use super::{histograms::DURATION_BOUNDS, *};
 use crate::model::{
     Anomalies, Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Part, Peer,
-    Protocol, SideLedger, Timestamp, Version,
+    Protocol, SideLedger, SocketFigures, Timestamp, Version,
 };
 
 const MS: u64 = 1_000_000;
@@ -333,6 +334,9 @@ fn exported() -> BTreeSet<(String, String, String)> {
     let both = Exchange { flow: flow(&Side::BOTH), ..exchange("GET", "/", 200) };
     sink.open(&mut [&both].into_iter()).expect("shown");
     record(&mut sink, both);
+    let mut ended = ended_flow();
+    Arc::make_mut(&mut ended.flow).client.figures = Some(SocketFigures { srtt: None, retransmits: 0 });
+    sink.record(&Record::Flow(Box::new(ended))).expect("recorded");
     let text = sink.metrics.text().expect("a scrape");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     types
