@@ -9,7 +9,7 @@ use std::{
 use super::client::{self, Tally};
 use crate::{
     model::{Exchange, FlowRecord, LossReason, Record, Side, SideLedger},
-    sink::latency::Latency,
+    sink::{latency::Latency, mask::Mask},
 };
 
 /// Rows of the table; what does not fit is counted in one more.
@@ -75,7 +75,10 @@ impl Summary {
         let line = head.and_then(|head| Some((head.method()?, head.target()?)));
         let name = line.map_or_else(
             || "(request not seen)".to_owned(),
-            |(method, target)| format!("{method} {}", target.split('?').next().unwrap_or(target).escape_default()),
+            |(method, target)| {
+                let shown = Mask::default().address(target.split('?').next().unwrap_or(target)).into_owned();
+                format!("{method} {}", shown.escape_default())
+            },
         );
         let full = self.paths.len() >= PATHS_MAX && !self.paths.contains_key(&name);
         self.paths.entry(if full { "(others)".to_owned() } else { name }).or_default()

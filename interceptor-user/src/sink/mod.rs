@@ -9,6 +9,8 @@ mod output;
 pub mod prometheus;
 #[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
 use crate::model::{Exchange, Record};

@@ -1,6 +1,6 @@
 //! Paths to routes: what differs from request to request becomes a placeholder.
 
-use crate::config::Paths;
+use crate::{config::Paths, sink::mask::Mask};
 
 /// A segment longer than this is free text, whatever its letters are.
 const SEGMENT_MAX: usize = 64;
@@ -17,6 +17,9 @@ pub(super) fn push_route(target: &str, paths: Paths, route: &mut Vec<u8>) {
         Paths::Drop => return,
         Paths::Template | Paths::Keep => path(target),
     };
+    // Most paths have no parameters, nothing encoded and no user, and so no secrets.
+    let masked = path.bytes().any(|byte| matches!(byte, b';' | b'%' | b'@')).then(|| Mask::default().path(path));
+    let path = masked.as_deref().unwrap_or(path);
     if paths == Paths::Keep {
         route.extend_from_slice(path.as_bytes());
         return;
