@@ -3,6 +3,8 @@
 //! One [`Pipeline`] is one worker: it owns its flows and shares nothing but the [`Counts`] it publishes. A live capture,
 //! a capture file and a test differ in the [`Source`] that they run it on, and in nothing else.
 
+mod budget;
+
 use std::{
     sync::{
         Arc,
@@ -11,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+pub use self::budget::Budget;
+use self::budget::Share;
 use crate::{
     capture::{Polled, Source},
     flow,
@@ -30,8 +34,10 @@ const TELL_OPEN: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Flows and reassembly.
     pub flow: flow::Limits,
-    /// Decoding and pairing.
+    /// Decoding and pairing of one flow. `room` is what `memory` has.
     pub session: session::Limits,
+    /// What decoding keeps, of all flows of all pipelines that this is shared by.
+    pub memory: Arc<Budget>,
 }
 
 /// Gives a new flow what the capture cannot know: processes and containers behind its sockets.
@@ -53,8 +59,10 @@ struct Downstream<K> {
     counts: Arc<Counts>,
     flows_opened: u64,
     open_exchanges: u64,
-    /// Bytes that decoding keeps, of all flows.
-    held: usize,
+    /// What decoding keeps, of all flows.
+    share: Share,
+    /// Parts of messages that it had no room for.
+    given_up: u64,
     /// The first error of the sink, until it is reported.
     failure: Option<anyhow::Error>,
     /// The sink failed or wants no more; nothing is handed to it any longer.
@@ -74,7 +82,8 @@ impl<K: Sink> Pipeline<K> {
                 counts: Arc::default(),
                 flows_opened: 0,
                 open_exchanges: 0,
-                held: 0,
+                share: Share::of(options.memory),
+                given_up: 0,
                 failure: None,
                 done: false,
             },
@@ -154,7 +163,8 @@ impl<K: Sink> Pipeline<K> {
         counts.open_flows.store(self.flows.len() as u64, Relaxed);
         counts.flows_opened.store(self.downstream.flows_opened, Relaxed);
         counts.open_exchanges.store(self.downstream.open_exchanges, Relaxed);
-        counts.session_bytes.store(self.downstream.held as u64, Relaxed);
+        counts.session_bytes.store(self.downstream.share.used() as u64, Relaxed);
+        counts.session_given_up.store(self.downstream.given_up, Relaxed);
         publish_stats(counts, self.flows.stats());
     }
 }
@@ -169,7 +179,7 @@ impl<K: Sink> Downstream<K> {
         }
         let before = u64::from(session.open());
         let held = session.held();
-        let limits = self.limits.while_held(self.held);
+        let limits = session::Limits { room: self.share.room(), ..self.limits };
         let (sink, failure, done) = (&mut self.sink, &mut self.failure, &mut self.done);
         session.event(info, event, &limits, &mut |record: Record| {
             if !*done {
@@ -178,7 +188,8 @@ impl<K: Sink> Downstream<K> {
             }
         });
         self.open_exchanges = (self.open_exchanges + u64::from(session.open())).saturating_sub(before);
-        self.held = (self.held + session.held()).saturating_sub(held);
+        self.share.change(held, session.held());
+        self.given_up += session.take_given_up();
     }
 
     fn tell_open(&mut self, open: &mut dyn Iterator<Item = &Exchange>) {

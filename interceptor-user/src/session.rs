@@ -35,28 +35,15 @@ pub struct Limits {
     pub pipeline: usize,
     /// Bytes of heads and content that all open exchanges of a flow keep.
     pub memory: usize,
-    /// Bytes that the decoding of all flows of a pipeline keeps. Beyond it, until some is given back, new requests and
-    /// content are not kept and a head may have [`SMALL_HEAD`] bytes.
-    pub total: usize,
-}
-
-/// The largest head that is read while [`Limits::total`] is reached: ordinary ones fit, so flows stay in step.
-pub const SMALL_HEAD: usize = 4096;
-
-impl Limits {
-    /// What one flow may keep while all flows together keep `held` bytes.
-    #[must_use]
-    pub fn while_held(&self, held: usize) -> Self {
-        if held < self.total {
-            return *self;
-        }
-        Self { head: self.head.min(SMALL_HEAD), body: 0, memory: 0, ..*self }
-    }
+    /// Bytes that may be kept beside what this flow keeps already, until the next event. What finds no room is given
+    /// up, the least important first: requests are not followed, content is not kept, responses and trailers lose their
+    /// fields, heads that are not whole are lost.
+    pub room: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: 64 * 1024, body: 0, pipeline: 128, memory: 1024 * 1024, total: 256 * 1024 * 1024 }
+        Self { head: 64 * 1024, body: 0, pipeline: 128, memory: 1024 * 1024, room: usize::MAX }
     }
 }
 
@@ -147,15 +134,23 @@ impl Session {
         }
     }
 
-    /// Bytes kept for the flow, as [`Limits::total`] counts them: close to [`Session::memory`], and told at once.
+    /// Bytes kept for the flow, as [`Limits::room`] counts them: all that can grow, told at once.
     #[inline]
     pub fn held(&self) -> usize {
         match &self.state {
             State::New | State::Opaque => 0,
-            State::Detecting(held) => {
-                size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
-            }
-            State::Talking(talk) => talk.decoding() + talk.pairing.held(),
+            State::Detecting(held) => held.client.bytes.capacity() + held.server.bytes.capacity(),
+            State::Talking(talk) => talk.held(),
+        }
+    }
+
+    /// Parts of messages given up for want of [`Limits::room`] since this was asked last; with the
+    /// flow's end nothing is given up.
+    #[inline]
+    pub fn take_given_up(&mut self) -> u64 {
+        match &mut self.state {
+            State::Talking(talk) => talk.pairing.take_given_up(),
+            State::New | State::Detecting(_) | State::Opaque => 0,
         }
     }
 
@@ -166,7 +161,7 @@ impl Session {
             State::Detecting(held) => {
                 size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
             }
-            State::Talking(talk) => talk.decoding() + talk.pairing.memory(),
+            State::Talking(talk) => talk.memory(),
         }
     }
 
@@ -197,6 +192,8 @@ impl Session {
                     self.become_opaque();
                     return;
                 }
+                // The decoder does with too little room what there is to do.
+                Guess::More if data.len() > limits.room => Some(Side::Client),
                 Guess::More => {
                     self.hold(side, time, data);
                     return;

@@ -23,6 +23,7 @@ use super::signal;
 use crate::{
     admin::{Phase, Server, State},
     config::{self, Config, Overrides},
+    pipeline::Budget,
     sink::prometheus::Metrics,
 };
 
@@ -86,13 +87,14 @@ fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let server = Server::start(config.metrics.address.0, Arc::clone(&state))?;
     tracing::info!(address = %server.address(), "serving /metrics, /healthz, /readyz and /status");
 
+    let memory = Arc::new(Budget::new(config.session.memory_total.to_usize()));
     let mut workers = Vec::new();
     let mut started = Ok(());
     for (zone, plan) in plan::plans(&config.capture).into_iter().enumerate() {
         if stop.load(Relaxed) {
             break;
         }
-        match worker::start(&plan, zone as u32, config, &metrics, &state, stop) {
+        match worker::start(&plan, zone as u32, config, &memory, &metrics, &state, stop) {
             Ok(worker) => workers.push(worker),
             Err(error) => {
                 // Those that run detach what they attached before we end: clsact filters would outlive us.

@@ -112,7 +112,8 @@ pub struct Session {
     pub pipeline_depth: Count,
     /// Memory for the heads of one connection's open exchanges.
     pub memory_per_flow: Size,
-    /// Memory for decoding in total; beyond it new requests are not followed until some is free again.
+    /// Memory for heads, content and open exchanges of all connections in all namespaces; beyond it nothing more is
+    /// kept of messages until some is free again, and what is given up is counted.
     pub memory_total: Size,
 }
 
@@ -220,7 +221,7 @@ impl Default for Session {
             max_head: Size(limits.head as u64),
             pipeline_depth: Count(u32::try_from(limits.pipeline).unwrap_or(u32::MAX)),
             memory_per_flow: Size(limits.memory as u64),
-            memory_total: Size(limits.total as u64),
+            memory_total: Size(256 << 20),
         }
     }
 }
@@ -233,7 +234,7 @@ impl From<&Session> for session::Limits {
             body: 0,
             pipeline: session.pipeline_depth.0 as usize,
             memory: session.memory_per_flow.to_usize(),
-            total: session.memory_total.to_usize(),
+            room: usize::MAX,
         }
     }
 }

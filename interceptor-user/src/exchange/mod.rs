@@ -5,6 +5,7 @@
 //! it. An exchange leaves the queue when both its messages are over, or the flow is.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod keep;
 mod open;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Limits {
     pub pipeline: usize,
     /// Bytes of heads and content of all open exchanges together.
     pub memory: usize,
+    /// What [`Pairing::held`] may come to: there is no room for more in the whole program.
+    pub total: usize,
 }
 
 /// When the bytes behind a message were captured.
@@ -43,6 +46,8 @@ pub struct Pairing {
     request_open: bool,
     /// The first one's response is being received.
     response_open: bool,
+    /// The response being received is given up: it is no open exchange's.
+    passing_over: bool,
     /// Requests beyond the limits, of which only the number is kept.
     untracked: u64,
     /// How many exchanges there were.
@@ -56,6 +61,8 @@ pub struct Pairing {
     lost_request: Anomalies,
     /// What concerns no exchange that we know.
     unattached: Anomalies,
+    /// Parts of messages that found no room in the whole program.
+    given_up: u64,
 }
 
 impl Pairing {
@@ -76,12 +83,6 @@ impl Pairing {
     pub fn memory(&self) -> usize {
         let spilled = if self.queue.spilled() { self.queue.capacity() * size_of::<Open>() } else { 0 };
         spilled + self.queue.iter().map(Open::memory).sum::<usize>()
-    }
-
-    /// About as much as [`Pairing::memory`], without a look at each open exchange.
-    #[inline]
-    pub fn held(&self) -> usize {
-        self.kept + self.queue.len() * (size_of::<Open>() + size_of::<Exchange>())
     }
 
     /// How many exchanges there were, open ones included.
@@ -125,19 +126,12 @@ impl Pairing {
     ) {
         match message {
             Message::Head(head) if role == Role::Request => self.request(head, seen, flow, limits),
-            Message::Head(head) => self.response(head, seen, flow, emit),
+            Message::Head(head) => self.response(head, seen, flow, limits, emit),
             Message::Body(piece) => self.body(role, piece, seen, limits),
             Message::BodyGap(missing) => self.body_gap(role, missing),
-            Message::Trailers(fields) => {
-                if let Some(open) = self.current(role) {
-                    let had = open.kept;
-                    open.trailers(role, fields, seen.last);
-                    let more = open.kept - had;
-                    self.kept += more;
-                }
-            }
+            Message::Trailers(fields) => self.trailers(role, fields, seen, limits),
             Message::End => self.end(role, true, seen, flow, emit),
-            Message::Aborted => self.aborted(role, seen, flow, emit),
+            Message::Aborted => self.aborted(role, seen, flow, limits, emit),
             Message::Anomaly(anomaly) => self.anomaly(role, anomaly),
             Message::Opaque(_) => {}
         }
@@ -153,6 +147,7 @@ impl Pairing {
                 }
             }
             Role::Request => self.before_request.insert(anomaly),
+            Role::Response if self.passing_over => self.unattached.insert(anomaly),
             Role::Response if front_waits => {
                 if let Some(open) = self.queue.first_mut() {
                     open.exchange.anomalies.insert(anomaly);
@@ -181,8 +176,10 @@ impl Pairing {
         let lost = std::mem::take(&mut self.lost_request);
         self.unattached.merge(lost);
         let too_deep = self.queue.len() >= limits.pipeline.max(1);
-        if self.untracked > 0 || too_deep || self.kept >= limits.memory {
+        let full = self.is_full(limits);
+        if self.untracked > 0 || too_deep || full || self.kept >= limits.memory {
             self.untracked += 1;
+            self.given_up += u64::from(full);
             let why = if too_deep || self.untracked > 1 { Anomaly::PipelineTooDeep } else { Anomaly::MemoryLimit };
             self.unattached.insert(why);
             return;
@@ -194,13 +191,26 @@ impl Pairing {
         self.request_open = true;
     }
 
-    fn response(&mut self, head: Head, seen: Seen, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+    fn response(
+        &mut self,
+        mut head: Head,
+        seen: Seen,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits,
+        emit: &mut impl FnMut(Record),
+    ) {
         if self.front_is_lost() {
             self.emit_at(0, flow, emit);
         }
+        self.passing_over = false;
         let interim = head.status().is_some_and(|status| (100..200).contains(&status) && status != 101);
         let unasked = self.queue.first().is_none_or(|open| open.response != Progress::Absent);
         if unasked && interim {
+            return;
+        }
+        let full = self.is_full(limits);
+        if unasked && full {
+            self.pass_over();
             return;
         }
         if unasked {
@@ -214,10 +224,25 @@ impl Pairing {
             open.exchange.interim = open.exchange.interim.saturating_add(1);
             return;
         }
+        if full {
+            open.exchange.anomalies.insert(Anomaly::MemoryLimit);
+            head.fields_given_up();
+            self.given_up += 1;
+        }
         let had = open.kept;
         open.start_response(head, seen);
         self.kept += open.kept - had;
         self.response_open = true;
+    }
+
+    /// A response whose request was given up is given up too.
+    fn pass_over(&mut self) {
+        self.untracked = self.untracked.saturating_sub(1);
+        self.given_up += 1;
+        self.passing_over = true;
+        let before = std::mem::take(&mut self.before_response);
+        self.unattached.merge(before);
+        self.unattached.insert(Anomaly::MemoryLimit);
     }
 
     /// An exchange for a response whose request we did not see.
@@ -234,16 +259,6 @@ impl Pairing {
         open
     }
 
-    fn body(&mut self, role: Role, piece: &[u8], seen: Seen, limits: &Limits) {
-        let room = limits.memory.saturating_sub(self.kept);
-        if let Some(open) = self.current(role) {
-            let had = open.kept;
-            open.body(role, piece, seen.last, limits.body, room);
-            let more = open.kept - had;
-            self.kept += more;
-        }
-    }
-
     fn body_gap(&mut self, role: Role, missing: u64) {
         if let Some(open) = self.current(role) {
             open.exchange.anomalies.insert(Anomaly::Gap);
@@ -258,6 +273,9 @@ impl Pairing {
             Role::Request => self.queue.len().saturating_sub(1),
             Role::Response => 0,
         };
+        if role == Role::Response {
+            self.passing_over = false;
+        }
         let Some(open) = self.current(role) else { return };
         open.end(role, ended, seen.last);
         let over = open.is_over();
@@ -268,7 +286,14 @@ impl Pairing {
     }
 
     /// A message ended otherwise than its framing says. Without a head, the message was lost altogether.
-    fn aborted(&mut self, role: Role, seen: Seen, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+    fn aborted(
+        &mut self,
+        role: Role,
+        seen: Seen,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits,
+        emit: &mut impl FnMut(Record),
+    ) {
         if *self.is_open(role) {
             self.end(role, false, seen, flow, emit);
             return;
@@ -279,11 +304,14 @@ impl Pairing {
                 self.lost_request.merge(lost);
                 // Others wait before it, so its response is not the next one: it needs a place in the queue.
                 let wait = self.queue.iter().any(|open| open.response != Progress::Done);
-                if wait && self.queue.last().is_some_and(|open| open.request != Progress::Absent) {
+                if wait && (self.untracked > 0 || self.is_full(limits)) {
+                    self.untracked += 1;
+                } else if wait && self.queue.last().is_some_and(|open| open.request != Progress::Absent) {
                     let open = self.without_request(flow);
                     self.queue.push(open);
                 }
             }
+            Role::Response if std::mem::take(&mut self.passing_over) => {}
             Role::Response => {
                 if let Some(open) = self.queue.first_mut().filter(|open| open.response == Progress::Absent) {
                     open.response_lost = true;

@@ -66,6 +66,7 @@ impl Open {
         open
     }
 
+    #[inline]
     pub(super) fn start_response(&mut self, head: Head, seen: Seen) {
         self.kept += head.fields.memory();
         self.exchange.response = Some(part(head, seen));
@@ -87,9 +88,9 @@ impl Open {
         size_of::<Exchange>() + heads + self.request_body.capacity() + self.response_body.capacity()
     }
 
-    /// Keeps what `limit` allows for one body, and `room` for all.
-    pub(super) fn body(&mut self, role: Role, piece: &[u8], time: Timestamp, limit: usize, room: usize) {
-        let Some(part) = self.part(role) else { return };
+    /// Keeps what `limit` allows for one body, and `room` for all. Says whether that is all that was wanted.
+    pub(super) fn body(&mut self, role: Role, piece: &[u8], time: Timestamp, limit: usize, room: usize) -> bool {
+        let Some(part) = self.part(role) else { return true };
         part.body_size += piece.len() as u64;
         part.last_byte = time;
         let body = match role {
@@ -103,6 +104,7 @@ impl Open {
         let kept = piece.get(..wanted.min(room)).unwrap_or_default();
         body.extend_from_slice(kept);
         self.kept += kept.len();
+        wanted <= room
     }
 
     pub(super) fn trailers(&mut self, role: Role, trailers: Fields, time: Timestamp) {

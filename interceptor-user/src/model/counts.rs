@@ -13,6 +13,8 @@ pub struct Counts {
     pub polls: AtomicU64,
     /// Bytes that decoding keeps at the moment, of all flows.
     pub session_bytes: AtomicU64,
+    /// Parts of messages that decoding had no room for so far.
+    pub session_given_up: AtomicU64,
     /// Flows ended because there were too many.
     pub evicted: AtomicU64,
     /// Segments of no known flow that carry nothing to begin one with.

@@ -218,6 +218,13 @@ impl Head {
         Self { line: Line::Response { status }, version, fields }
     }
 
+    /// Frees the fields of a response's head; its status stays.
+    pub fn fields_given_up(&mut self) {
+        if let Line::Response { .. } = self.line {
+            self.fields = Fields::EMPTY;
+        }
+    }
+
     /// The first line.
     pub fn start_line(&self) -> StartLine<'_> {
         match self.line {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     capture::memory::{Conversation, MemorySource, OwnedEvent, OwnedSegment},
-    model::SocketChange,
+    model::{SocketChange, SocketReport},
 };
 
 /// Forgets the records.
@@ -96,25 +96,48 @@ fn content_whose_tail_and_fin_were_lost_is_not_complete() {
     }
 }
 
+/// What comes in so many flows, one after the other.
+fn flows(count: u16, client: &str, server: Option<&str>) -> Vec<OwnedSegment> {
+    let flow = |port| {
+        let flow = Conversation::new(([192, 0, 2, 1], port).into(), ([192, 0, 2, 2], 8080).into()).open();
+        let flow = flow.client(client);
+        server.map_or(flow.clone(), |server| flow.server(server)).segments()
+    };
+    (1..=count).flat_map(flow).collect()
+}
+
 #[test]
-fn all_flows_together_keep_no_more_than_the_total() {
+fn all_flows_of_all_pipelines_together_keep_no_more_than_the_total_and_one_message() {
     let padding = "p".repeat(1000);
     let head = format!("GET / HTTP/1.1\r\nHost: h\r\nPadding: {padding}\r\n\r\n");
-    let mut options = Options::default();
-    options.session.total = 64 * 1024;
-    let mut pipeline = Pipeline::new(options, Exchanges::default());
-    let stop = AtomicBool::new(false);
-    for port in 1..=1000_u16 {
-        let flow = Conversation::new(([192, 0, 2, 1], port).into(), ([192, 0, 2, 2], 8080).into());
-        let segments = flow.open().client(&head).segments();
-        pipeline.run(&mut MemorySource::new(segments), &stop).expect("nothing can fail");
+    let answer = format!("HTTP/1.1 200 OK\r\nPadding: {padding}\r\nContent-Length: 9\r\n\r\n");
+    let total = 64 * 1024;
+    for (client, server) in [
+        (head.as_str(), None),
+        (&head[..900], None),
+        (&head, Some(answer.as_str())),
+        (&head, Some(&answer[..900])),
+        ("GET", None),
+    ] {
+        let memory = Arc::new(Budget::new(total));
+        let options = Options { memory: Arc::clone(&memory), ..Options::default() };
+        let mut pipelines = [(); 2].map(|()| Pipeline::new(options.clone(), Exchanges::default()));
+        let stop = AtomicBool::new(false);
+        let mut given_up = 0;
+        for segments in flows(1000, client, server).chunks(10) {
+            for pipeline in &mut pipelines {
+                pipeline.run(&mut MemorySource::new(segments.to_vec()), &stop).expect("nothing can fail");
+            }
+            let kept: u64 = pipelines.iter().map(|one| one.counts().session_bytes.load(Relaxed)).sum();
+            assert!(kept as usize <= total + 2 * 3000, "{kept} bytes are kept");
+            given_up = pipelines.iter().map(|one| one.counts().session_given_up.load(Relaxed)).sum();
+        }
+        assert!(given_up > 0 || client == "GET", "{client} {server:?}");
+        for pipeline in &mut pipelines {
+            pipeline.finish().expect("nothing can fail");
+            assert_eq!((pipeline.downstream.share.used(), pipeline.downstream.open_exchanges), (0, 0));
+        }
     }
-    let kept = pipeline.downstream.open_exchanges;
-    assert!((1..=64).contains(&kept), "{kept} requests are kept");
-    assert!(pipeline.downstream.held < 1000 * 1000, "{}", pipeline.downstream.held);
-    assert_eq!(pipeline.counts().session_bytes.load(Relaxed), pipeline.downstream.held as u64);
-    pipeline.finish().expect("nothing can fail");
-    assert_eq!((pipeline.downstream.held, pipeline.downstream.open_exchanges), (0, 0), "all is given back");
 }
 
 /// Keeps what it was told is open: the targets, and whether the server's socket was known.
@@ -148,12 +171,9 @@ fn a_sink_is_told_of_what_is_open_with_what_is_known_by_then_and_of_its_end() {
     let ask = |segments: &[OwnedSegment]| segments.iter().cloned().map(OwnedEvent::from).collect::<Vec<_>>();
     assert_eq!(told(&mut pipeline, ask(&slow)), Some(vec![("/".to_owned(), false)]));
     assert_eq!(told(&mut pipeline, ask(&slow[3..])), None, "not twice in a second");
-    let mut later = report(&slow[1], SocketChange::OpenedPassive, 0, 0);
-    if let OwnedEvent::Socket(report) = &mut later {
-        report.time = slow[3].time + TELL_OPEN;
-        report.cookie = 7;
-    }
-    assert_eq!(told(&mut pipeline, vec![later]), Some(vec![("/".to_owned(), true)]));
+    let opened = slow[1].report(SocketChange::OpenedPassive);
+    let later = SocketReport { time: slow[3].time + TELL_OPEN, cookie: 7, ..opened };
+    assert_eq!(told(&mut pipeline, vec![OwnedEvent::Socket(later)]), Some(vec![("/".to_owned(), true)]));
     pipeline.finish().expect("nothing can fail");
     assert_eq!(pipeline.sink().0, [vec![]], "nothing is open at the end");
 }

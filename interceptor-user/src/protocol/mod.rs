@@ -69,6 +69,13 @@ impl Decoder {
         }
     }
 
+    /// Frees what is kept of a head or of trailers that are not whole; their message is lost. Says whether there was one.
+    pub fn give_up(&mut self) -> bool {
+        match self {
+            Self::Http1(decoder) => decoder.give_up(),
+        }
+    }
+
     /// The request now being read asked for `100 Continue` and got a final response instead: its content may not come.
     pub fn content_may_not_come(&mut self) {
         match self {

@@ -53,11 +53,21 @@ impl Talk {
         Self { rival: Some(Box::new(Rival::new())), ..Self::new(Side::Client, true) }
     }
 
-    /// Bytes of memory held, but for those of the pairing.
+    /// Bytes kept, beside the talk itself.
     #[inline]
-    pub(super) fn decoding(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         let rival = self.rival.as_ref().map_or(0, |rival| rival.memory());
-        size_of::<Self>() + self.requests.memory() + self.responses.memory() + rival
+        self.buffered() + rival + self.pairing.held()
+    }
+
+    /// Bytes of memory held, itself included.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() + self.held() - self.pairing.held() + self.pairing.memory()
+    }
+
+    #[inline]
+    fn buffered(&self) -> usize {
+        self.requests.memory() + self.responses.memory()
     }
 
     pub(super) fn role(&self, side: Side) -> Role {
@@ -112,6 +122,8 @@ impl Talk {
         limits: &Limits,
         emit: &mut impl FnMut(Record),
     ) {
+        // A rival may keep as much as who is believed; where room is scarce, one of them has to do.
+        self.rival.take_if(|_| limits.room < 2 * limits.head);
         loop {
             let other = self.role(side.peer());
             let Some(rival) = &mut self.rival else { break };
@@ -125,7 +137,8 @@ impl Talk {
             if claim != Claim::None {
                 self.turn(claim, flow, limits, emit);
                 let flow = if self.requester == Side::Client { Arc::clone(flow) } else { self.described(flow) };
-                self.take(other, head, time, &flow, limits, emit);
+                let limits = self.pairing_limits(limits);
+                self.take(other, head, time, &flow, &limits, emit);
             }
         }
         self.believed(side, time, chunk, flow, limits, emit);
@@ -173,17 +186,51 @@ impl Talk {
         limits: &Limits,
         emit: &mut impl FnMut(Record),
     ) {
+        let buffered = self.buffered();
+        let pairing_limits = self.pairing_limits(limits);
         let mut context = Context { time, head_limit: limits.head, expects: Expects::Content };
         loop {
             if role == Role::Response {
                 context.expects = self.pairing.expects();
             }
-            let Some(message) = self.decoder(role).next(chunk, &context) else { return };
+            let decoder = self.decoder(role);
+            let Some(message) = decoder.next(chunk, &context) else {
+                // Seldom is a head not whole in a chunk.
+                if decoder.memory() == 0 || !self.give_up(role, buffered, pairing_limits.total) {
+                    return;
+                }
+                continue;
+            };
             if self.rival.is_some() && matches!(message, Message::Head(_)) {
                 self.heads.count(role);
                 self.rival.take_if(|_| self.heads.settled());
             }
-            self.take(role, message, time, flow, limits, emit);
+            self.take(role, message, time, flow, &pairing_limits, emit);
+        }
+    }
+
+    /// Frees a part of a head if the buffers grew, from `before`, by more than the pairing leaves of the room there is for
+    /// both. Says whether messages are due after that.
+    #[cold]
+    fn give_up(&mut self, role: Role, before: usize, total: usize) -> bool {
+        let room = total.saturating_sub(self.pairing.held());
+        if self.buffered() <= before.saturating_add(room) {
+            return false;
+        }
+        let lost = self.decoder(role).give_up();
+        if lost {
+            self.pairing.note_given_up();
+        }
+        lost
+    }
+
+    #[inline]
+    fn pairing_limits(&self, limits: &Limits) -> exchange::Limits {
+        exchange::Limits {
+            body: limits.body,
+            pipeline: limits.pipeline,
+            memory: limits.memory,
+            total: self.pairing.held().saturating_add(limits.room),
         }
     }
 
@@ -202,10 +249,9 @@ impl Talk {
         message: Message<'_>,
         time: Timestamp,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &exchange::Limits,
         emit: &mut impl FnMut(Record),
     ) {
-        let pairing_limits = exchange::Limits { body: limits.body, pipeline: limits.pipeline, memory: limits.memory };
         let seen = Seen { first: self.decoder(role).started(), last: time };
         let is_head = matches!(message, Message::Head(_));
         if let Message::Opaque(_) = message {
@@ -213,7 +259,7 @@ impl Talk {
             self.requests.tunnel();
             self.responses.tunnel();
         }
-        self.pairing.message(role, message, seen, flow, &pairing_limits, emit);
+        self.pairing.message(role, message, seen, flow, limits, emit);
         if is_head {
             self.recognised = true;
             if role == Role::Response && self.pairing.content_may_not_come() {

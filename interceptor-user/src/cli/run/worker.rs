@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     kernel::{Capture, Drops},
     model::Counts,
-    pipeline::{Options, Pipeline},
+    pipeline::{Budget, Options, Pipeline},
     sink::prometheus::{Metrics, Prometheus, Totals, Worker},
 };
 
@@ -47,6 +47,7 @@ pub(super) fn start(
     plan: &Plan,
     zone: u32,
     config: &Config,
+    memory: &Arc<Budget>,
     metrics: &Arc<Metrics>,
     state: &State,
     stop: &Arc<AtomicBool>,
@@ -62,7 +63,8 @@ pub(super) fn start(
         tracing::info!(worker = plan.name, "attached {attachment}");
     }
     let capture = Arc::new(capture);
-    let options = Options { flow: (&config.flow).into(), session: (&config.session).into() };
+    let options =
+        Options { flow: (&config.flow).into(), session: (&config.session).into(), memory: Arc::clone(memory) };
     let mut pipeline = Pipeline::new(options, Prometheus::new(Arc::clone(metrics), config.metrics.paths));
     let counts = Arc::clone(pipeline.counts());
     let totals = totals(counts, Arc::downgrade(&capture), u64::from(plan.options.ring_bytes));
@@ -90,6 +92,8 @@ fn totals(counts: Arc<Counts>, capture: Weak<Capture>, ring_size: u64) -> impl F
         last.open_flows = counts.open_flows.load(Relaxed);
         last.open_exchanges = counts.open_exchanges.load(Relaxed);
         last.flows_opened = counts.flows_opened.load(Relaxed);
+        last.session_bytes = counts.session_bytes.load(Relaxed);
+        last.session_given_up = counts.session_given_up.load(Relaxed);
         last.polls = counts.polls.load(Relaxed);
         last.set_aside = counts.set_aside();
         match capture.upgrade().map(|capture| capture.drops()) {

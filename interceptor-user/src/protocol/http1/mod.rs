@@ -189,6 +189,17 @@ impl Decoder {
         }
     }
 
+    /// See [`super::Decoder::give_up`].
+    pub fn give_up(&mut self) -> bool {
+        let part = !self.buffer.is_empty() && !matches!(self.state, State::Search { .. });
+        if part {
+            self.lose(Anomaly::MemoryLimit);
+        } else {
+            self.skip_buffer();
+        }
+        part
+    }
+
     /// See [`super::Decoder::content_may_not_come`].
     pub const fn content_may_not_come(&mut self) {
         if let State::Length(left) = self.state {

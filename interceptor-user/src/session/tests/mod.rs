@@ -5,6 +5,7 @@ mod hostile;
 mod loss;
 mod odd;
 mod roles;
+mod room;
 mod split;
 
 use std::sync::Arc;
@@ -45,7 +46,7 @@ fn flow(joined: bool) -> Arc<FlowInfo> {
     })
 }
 
-const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, memory: 1 << 20, total: 1 << 30 };
+const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, memory: 1 << 20, room: usize::MAX };
 
 /// Runs a flow. Time is the number of the step, from 1.
 fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {

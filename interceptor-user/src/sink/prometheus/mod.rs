@@ -6,6 +6,7 @@ mod labels;
 mod metrics;
 mod process;
 mod route;
+mod sampled;
 mod sets;
 mod tcp;
 #[cfg(test)]
@@ -15,12 +16,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use foldhash::fast::RandomState;
 
-pub use self::metrics::{Metrics, Totals, Worker};
 use self::{
     active::Active,
     histograms::Handles,
     labels::Labels,
     sets::{Fold, Key},
+};
+pub use self::{
+    metrics::Metrics,
+    sampled::{Totals, Worker},
 };
 use super::Sink;
 use crate::{
