@@ -1,6 +1,6 @@
 //! The histograms of exchanges that are over.
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, Registry, local::LocalHistogram};
 
 use super::{
     labels::{Labels, NAMES},
@@ -114,7 +114,25 @@ impl Histograms {
     }
 }
 
-impl Handles {
+/// The metrics of one label set, as one worker counts into them: apart from the other workers', which no atomic
+/// operation is needed for, until it is time to [`flush`](Self::flush).
+pub(super) struct Local {
+    duration: LocalHistogram,
+    request_size: LocalHistogram,
+    response_size: LocalHistogram,
+}
+
+impl From<Handles> for Local {
+    fn from(handles: Handles) -> Self {
+        Self {
+            duration: handles.duration.local(),
+            request_size: handles.request_size.local(),
+            response_size: handles.response_size.local(),
+        }
+    }
+}
+
+impl Local {
     pub(super) fn observe(&self, exchange: &Exchange) {
         if let Some(duration) = exchange.duration() {
             self.duration.observe(duration.as_secs_f64());
@@ -128,5 +146,12 @@ impl Handles {
         if let Some(size) = exchange.response.as_ref().and_then(size) {
             self.response_size.observe(size);
         }
+    }
+
+    /// Adds what was observed to what is scraped.
+    pub(super) fn flush(&self) {
+        self.duration.flush();
+        self.request_size.flush();
+        self.response_size.flush();
     }
 }

@@ -18,7 +18,7 @@ use foldhash::fast::RandomState;
 
 use self::{
     active::Active,
-    histograms::Handles,
+    histograms::Local,
     labels::Labels,
     sets::{Fold, Key},
 };
@@ -36,9 +36,11 @@ use crate::{
 pub struct Prometheus {
     metrics: Arc<Metrics>,
     paths: Paths,
-    seen: HashMap<Key, Handles, RandomState>,
-    /// The last label set of each side.
-    last: [Option<(Key, Handles)>; 2],
+    own: Vec<Local>,
+    /// Where in `own` those of a label set are.
+    seen: HashMap<Key, usize, RandomState>,
+    /// The last label set of each side, and where it is.
+    last: [Option<(Key, usize)>; 2],
     active: Active,
     /// Kept to be reused.
     key: Key,
@@ -50,6 +52,7 @@ impl Prometheus {
         Self {
             metrics,
             paths,
+            own: Vec::new(),
             seen: HashMap::default(),
             last: [None, None],
             active: Active::default(),
@@ -72,22 +75,8 @@ impl Prometheus {
         for fold in Fold::ALL {
             let labels = labels.folded(fold);
             labels.write_key(&mut self.key);
-            // Requests come in runs of the same kind: comparing with the last one is cheaper than hashing.
-            let last = &mut self.last[side as usize];
-            if let Some((_, handles)) = last.as_ref().filter(|(key, _)| *key == self.key) {
-                handles.observe(exchange);
-                return Ok(());
-            }
-            if let Some(handles) = self.seen.get(&self.key) {
-                handles.observe(exchange);
-                let (key, kept) = last.get_or_insert_with(|| (Key::new(), handles.clone()));
-                key.clone_from(&self.key);
-                kept.clone_from(handles);
-                return Ok(());
-            }
-            if let Some(handles) = self.metrics.histograms().admit(&self.key, &labels)? {
-                handles.observe(exchange);
-                self.seen.insert(self.key.clone(), handles);
+            if let Some(own) = self.place(&labels, side)?.and_then(|place| self.own.get(place)) {
+                own.observe(exchange);
                 return Ok(());
             }
             if fold == Fold::Nothing {
@@ -95,6 +84,26 @@ impl Prometheus {
             }
         }
         Ok(())
+    }
+
+    /// Where the metrics of the label set are whose key was written, if there is room for it.
+    fn place(&mut self, labels: &Labels<'_>, side: Side) -> anyhow::Result<Option<usize>> {
+        // Requests come in runs of the same kind: comparing with the last one is cheaper than hashing.
+        let last = &mut self.last[side as usize];
+        if let Some((_, place)) = last.as_ref().filter(|(key, _)| *key == self.key) {
+            return Ok(Some(*place));
+        }
+        if let Some(place) = self.seen.get(&self.key) {
+            let (key, kept) = last.get_or_insert_with(|| (Key::new(), *place));
+            key.clone_from(&self.key);
+            *kept = *place;
+            return Ok(Some(*place));
+        }
+        let Some(handles) = self.metrics.histograms().admit(&self.key, labels)? else { return Ok(None) };
+        self.own.push(handles.into());
+        let place = self.own.len() - 1;
+        self.seen.insert(self.key.clone(), place);
+        Ok(Some(place))
     }
 }
 
@@ -104,6 +113,11 @@ impl Sink for Prometheus {
             Record::Exchange(exchange) => self.exchange(exchange),
             Record::Flow(flow) => Ok(self.metrics.count_flow(flow)?),
         }
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.own.iter().for_each(Local::flush);
+        Ok(())
     }
 
     fn open(&mut self, exchanges: &mut dyn Iterator<Item = &Exchange>) -> anyhow::Result<()> {

@@ -66,6 +66,7 @@ fn sink(cap: usize) -> Prometheus {
 
 fn record(sink: &mut Prometheus, exchange: Exchange) {
     sink.record(&Record::Exchange(Box::new(exchange))).expect("recorded");
+    sink.flush().expect("flushed");
 }
 
 /// The samples of a scrape: name with labels to value.
@@ -221,6 +222,22 @@ fn label_sets_are_capped_and_what_is_folded_is_counted() {
     assert_eq!(rest.len(), 1);
     let folded = without_route.iter().chain(&rest).map(|(_, count)| count).sum::<f64>();
     assert_eq!(samples["interceptor_metrics_folded_total"], folded);
+}
+
+#[test]
+fn what_is_observed_is_scraped_after_a_flush_and_once() {
+    let mut sink = sink(10);
+    let count = "http_server_request_duration_seconds_count";
+    let total = |sink: &Prometheus| {
+        samples(sink).iter().filter(|(name, _)| name.starts_with(count)).map(|(_, value)| value).sum::<f64>()
+    };
+    for _ in 0..2 {
+        sink.record(&Record::Exchange(Box::new(exchange("GET", "/a", 200)))).expect("recorded");
+    }
+    assert_eq!(total(&sink), 0.0);
+    sink.flush().expect("flushed");
+    sink.flush().expect("flushed");
+    assert_eq!(total(&sink), 2.0);
 }
 
 #[test]
