@@ -129,6 +129,9 @@ impl Ring {
     /// Hands over the record that [`Self::next`] told of, if it did.
     pub(super) fn take<R>(&mut self, take: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let Head { start, len, .. } = self.head.take()?;
+        self.step_over(len);
+        // Looked up before it is needed: its cache line is still with the CPU that wrote it, and comes meanwhile.
+        self.next();
         let whole = len.min(self.size - start);
         let taken = if whole == len {
             take(self.data(start, len))
@@ -141,7 +144,6 @@ impl Ring {
             self.joined = joined;
             taken
         };
-        self.step_over(len);
         if self.position.wrapping_sub(self.given_back) > self.size / GIVE_BACK_PARTS {
             self.give_back();
         }

@@ -82,10 +82,10 @@ fn a_retransmission_that_differs_from_what_was_delivered_is_told() {
 }
 
 #[test]
-fn of_a_longer_segment_the_ends_are_compared() {
+fn of_a_longer_segment_the_first_bytes_are_compared() {
     let body = "x".repeat(1000);
     let segments = Conversation::http().open().client("first").client(&body).segments();
-    for (at, told) in [(0, 1), (127, 1), (500, 0), (872, 1), (999, 1)] {
+    for (at, told) in [(0, 1), (255, 1), (256, 0), (999, 0)] {
         let mut again = segments[4].clone();
         again.payload[at] = b'y';
         let mut bench = Bench::new();
