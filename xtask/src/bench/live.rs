@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{
     Scale,
-    child::{Running, cpu_nanos, machine_nanos},
+    child::{ProgramStats, Running, cpu_nanos, machine_nanos, program_nanos},
     lab::{Interceptor, Lab, Metrics, Wire},
     load, median,
     report::Section,
@@ -51,6 +51,8 @@ struct Sample {
     cpu_micros: f64,
     /// What is attached alone.
     own_micros: f64,
+    /// Its programs in the kernel, in another load of the same kind. Not known of tcpdump.
+    kernel_micros: f64,
     /// All CPUs, whoever used them.
     machine_micros: f64,
     ledger: Ledger,
@@ -93,10 +95,12 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
         eprintln!("==> {}: half load", wire.name());
         let half_load = rounds(&lab, binary, scale, Pace::Rate(half))?;
         eprintln!("==> {}: {LOW_RATE:.0} requests a second", wire.name());
-        let low = rounds(&lab, binary, scale, Pace::Rate(LOW_RATE))?;
+        // Many short rounds: what is added is small against what the machine does from one second to the next.
+        let often = Scale { rounds: scale.rounds * 3, seconds: scale.seconds.div_ceil(2), ..*scale };
+        let low = rounds(&lab, binary, &often, Pace::Rate(LOW_RATE))?;
         describe_throughput(&mut section, wire, "saturation (wrk, 32 connections)", &saturated);
         describe_throughput(&mut section, wire, &format!("half load ({half:.0} requests/s)"), &half_load);
-        describe_cost(&mut section, wire, &low);
+        describe_cost(&mut section, wire, &low, often.seconds);
     }
     Ok(section)
 }
@@ -175,6 +179,7 @@ fn measure(lab: &Lab, binary: &Path, scale: &Scale, pace: Pace, attached: Attach
         p50_micros: report.p50_nanos / 1e3,
         cpu_micros: each(own_nanos + server_nanos + report.cpu_nanos),
         own_micros: each(own_nanos),
+        kernel_micros: 0.0,
         machine_micros: each(machine),
         ledger: Ledger::default(),
     };
@@ -182,12 +187,25 @@ fn measure(lab: &Lab, binary: &Path, scale: &Scale, pace: Pace, attached: Attach
         Observer::Nothing => {}
         Observer::Interceptor(mut interceptor) => {
             interceptor.running.still_there()?;
+            if matches!(pace, Pace::Rate(rate) if rate <= LOW_RATE) {
+                let (micros, completed) = programs(lab, interceptor.running.pid())?;
+                sample.kernel_micros = micros;
+                sample.completed += completed;
+            }
             sample.ledger = Ledger::of(&interceptor.settled()?);
             interceptor.running.stop();
         }
         Observer::Tcpdump(running) => running.stop(),
     }
     Ok(sample)
+}
+
+/// What the programs of a process take of each exchange at the low rate, in microseconds, and how many there were.
+fn programs(lab: &Lab, pid: u32) -> Result<(f64, f64)> {
+    let _counted = ProgramStats::on()?;
+    let before = program_nanos(pid)?;
+    let report = paced(lab, LOW_RATE, 1)?;
+    Ok(((program_nanos(pid)? - before) as f64 / report.completed / 1e3, report.completed))
 }
 
 fn output(mut command: Command) -> Result<String> {
@@ -255,12 +273,14 @@ fn describe_throughput(section: &mut Section, wire: Wire, load: &str, rounds: &R
     );
 }
 
-fn describe_cost(section: &mut Section, wire: Wire, rounds: &Rounds) {
+fn describe_cost(section: &mut Section, wire: Wire, rounds: &Rounds, seconds: u64) {
     section.paragraph(&format!(
         "**{}, {LOW_RATE:.0} requests/s.** CPU time an exchange: of the processes that take part (by the scheduler's clock, \
-         kernel programs included, as they run in the sender's or receiver's time), of what is attached alone, and of the \
-         whole machine (by ticks, with whatever else ran).",
-        wire.name()
+         kernel programs included, as they run in the sender's or receiver's time), of what is attached alone, of its \
+         programs alone (by the kernel's count of their run time, in a second load, the counting included), and of the \
+         whole machine (by ticks, with whatever else ran). {} rounds of {seconds} s.",
+        wire.name(),
+        rounds.len(),
     ));
     let row = |attached: Attached| {
         let added = |value: fn(&Sample) -> f64| {
@@ -273,6 +293,11 @@ fn describe_cost(section: &mut Section, wire: Wire, rounds: &Rounds) {
             format!("{:.1}", median(samples(rounds, attached).map(|sample| sample.cpu_micros))),
             added(|sample| sample.cpu_micros),
             format!("{:.1}", median(samples(rounds, attached).map(|sample| sample.own_micros))),
+            if attached == Attached::Interceptor {
+                format!("{:.1}", median(samples(rounds, attached).map(|sample| sample.kernel_micros)))
+            } else {
+                String::new()
+            },
             added(|sample| sample.machine_micros),
             added(|sample| sample.p50_micros),
             if attached == Attached::Interceptor {
@@ -283,7 +308,16 @@ fn describe_cost(section: &mut Section, wire: Wire, rounds: &Rounds) {
         ]
     };
     section.table(
-        ["attached", "CPU µs", "added CPU µs", "own CPU µs", "added, machine µs", "added p50, µs", "exchanges seen"],
+        [
+            "attached",
+            "CPU µs",
+            "added CPU µs",
+            "own CPU µs",
+            "programs µs",
+            "added, machine µs",
+            "added p50, µs",
+            "exchanges seen",
+        ],
         &ATTACHED.map(row),
     );
 }
