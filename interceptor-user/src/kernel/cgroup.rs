@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 /// Where cgroup v2 is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` beside version 1.
 pub fn mount() -> Option<PathBuf> {
@@ -39,13 +40,19 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Where a cgroup's directory is: a path as given, or below the version 2 mount.
+/// Where a cgroup's directory is: a path as given if that lies on a version 2 mount, else below the first one.
+///
+/// There may be several: a container has a mount of its own cgroup and, if it is given one, the node's.
 pub fn resolve(path: &Path) -> PathBuf {
     let below = path.strip_prefix("/").unwrap_or(path);
     match mount() {
-        Some(mount) if !path.starts_with(&mount) => mount.join(below),
+        Some(mount) if !path.is_absolute() || !path.ancestors().any(is_version_2) => mount.join(below),
         _ => path.to_owned(),
     }
+}
+
+fn is_version_2(directory: &Path) -> bool {
+    statfs(directory).is_ok_and(|found| found.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 /// Opens a cgroup's directory, to attach to it.

@@ -12,13 +12,17 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
 use interceptor::{
-    kernel::{Capture, CaptureOptions},
+    kernel::{Attachment, Capture, CaptureOptions},
     model::SocketChange,
+};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
 };
 
 use crate::{
     Test,
-    bed::{Pod, add_filter, exchange, listen, options, tc},
+    bed::{Group, Pod, add_filter, exchange, listen, options, tc},
     collect::Collected,
     leaving::own_programs,
 };
@@ -30,6 +34,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("a_start_that_fails_ends_the_captures_that_run", failed_start),
         ("the_end_of_the_terminal_is_an_end_in_order", hangup),
         ("sockets_are_not_reported_while_programs_are_still_being_attached", held),
+        ("a_cgroup_is_found_on_any_mount", other_mount),
         ("errors_say_what_to_do", errors),
     ]
 }
@@ -176,6 +181,33 @@ fn held() -> anyhow::Result<()> {
         stop.store(true, Relaxed);
         starts
     })
+}
+
+/// As in a container that is given the node's cgroups beside its own.
+fn other_mount() -> anyhow::Result<()> {
+    let group = Group::new()?;
+    let directory = tempfile::tempdir()?;
+    let place = directory.path().join(group.0.file_name().context("a name")?);
+    let attached = thread::scope(|scope| {
+        let apart = scope.spawn(|| {
+            // The mount is this thread's, and goes with it.
+            unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_FS)?;
+            let none = None::<&str>;
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+            mount(none, directory.path(), Some("cgroup2"), MsFlags::empty(), none)?;
+            let options = CaptureOptions {
+                cgroups: vec![place.clone()],
+                sock_ops_cgroup: Some(place.clone()),
+                ..CaptureOptions::default()
+            };
+            Ok(Capture::start(&options, 0)?.attached().to_vec())
+        });
+        apart.join().map_err(|_| anyhow::anyhow!("the thread panicked"))?
+    });
+    let attached: anyhow::Result<Vec<Attachment>> = attached;
+    let place = place.display().to_string();
+    ensure!(attached?.iter().filter(|attachment| attachment.place == place).count() == 3);
+    Ok(())
 }
 
 fn errors() -> anyhow::Result<()> {
