@@ -152,12 +152,17 @@ impl Pod {
             ip(&format!("addr add {address}/{bits} dev {outside}{}", nodad(*address)))?;
         }
         for (address, bits) in pod.peer.iter().zip([30, 64]) {
-            ip(&format!("-n {name} addr add {address}/{bits} dev {inside}{}", nodad(*address)))?;
+            pod.ip(&format!("addr add {address}/{bits} dev {inside}{}", nodad(*address)))?;
         }
         ip(&format!("link set {outside} up"))?;
-        ip(&format!("-n {name} link set {inside} up"))?;
-        ip(&format!("-n {name} link set lo up"))?;
+        pod.ip(&format!("link set {inside} up"))?;
+        pod.ip("link set lo up")?;
         Ok(pod)
+    }
+
+    /// Runs `ip` inside.
+    pub(crate) fn ip(&self, arguments: &str) -> anyhow::Result<()> {
+        ip(&format!("-n {} {arguments}", self.name))
     }
 
     pub(crate) fn netns(&self) -> PathBuf {

@@ -32,7 +32,7 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
-    fn take(&mut self, event: &Event<'_>) {
+    pub(crate) fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Segment(segment) => {
                 let kept = Kept {

@@ -16,7 +16,7 @@ use interceptor_common::DropReason;
 
 use crate::{
     Test,
-    bed::{exchange, listen, options, payload},
+    bed::{Pod, exchange, listen, options, payload},
     collect::Collected,
 };
 
@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         ("socket_counters_are_payload_bytes_in_every_order_of_closing", closing_orders),
         ("socket_reports_name_process_and_cgroup", who),
+        ("segments_that_were_sent_again_are_counted_by_their_socket", retransmits),
         ("what_finds_no_room_in_the_ring_is_counted_to_the_byte", ring_full),
         ("the_reader_keeps_up_and_is_measured", throughput),
     ]
@@ -183,6 +184,29 @@ fn who() -> anyhow::Result<()> {
         collected.reported(SocketChange::OpenedPassive, ends.server, ends.client).context("no passive report")?;
     ensure!(passive.process.is_none(), "the client is `current` when a connection is accepted: {passive:?}");
     ensure!(active.srtt > Duration::ZERO && active.srtt < Duration::from_secs(1), "{:?}", active.srtt);
+    Ok(())
+}
+
+/// The peer's link is down for longer than the least retransmission time-out, 200 ms.
+fn retransmits() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    let listener = pod.run(|| Ok(TcpListener::bind((pod.peer[0], 0))?))?;
+    let address = listener.local_addr()?;
+    let mut capture = Capture::start(&options(&pod.outside, address.port()), 0)?;
+    let mut source = capture.source()?;
+    let (client, server) = connect(&listener, address, 10, 10)?;
+    pod.ip(&format!("link set {} down", pod.inside))?;
+    (&client).write_all(b"again")?;
+    thread::sleep(Duration::from_millis(300));
+    pod.ip(&format!("link set {} up", pod.inside))?;
+    (&server).read_exact(&mut [0; 5])?;
+    let (a, b): (Endpoint, Endpoint) = (client.local_addr()?.into(), address.into());
+    drop((client, server));
+    let mut collected = Collected::default();
+    collected.until(&mut source, |seen| seen.closed(a, b).is_some() && seen.closed(b, a).is_some())?;
+    let sent_again = |local, remote| collected.closed(local, remote).map(|report| report.retransmits);
+    ensure!(sent_again(a, b) > Some(0), "by the client: {:?}", sent_again(a, b));
+    ensure!(sent_again(b, a) == Some(0), "by the server: {:?}", sent_again(b, a));
     Ok(())
 }
 

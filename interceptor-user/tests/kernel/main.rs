@@ -10,6 +10,7 @@ mod counting;
 mod filtering;
 mod frames;
 mod killed;
+mod large;
 mod leaving;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         leaving::tests(),
         killed::tests(),
         frames::tests(),
+        large::tests(),
     ];
     let trials = groups
         .into_iter()
