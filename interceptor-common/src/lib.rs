@@ -16,5 +16,5 @@ pub use event::*;
 pub use loss::*;
 pub use reason::*;
 
-/// Version of everything in this crate; an object built for another one is refused at load.
+/// Version of everything in this crate; a record of an object built for another one is refused.
 pub const ABI_VERSION: u16 = 1;

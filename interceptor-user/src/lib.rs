@@ -5,8 +5,8 @@
 //!    ▲ ring, pcap, memory
 //! ```
 //!
-//! [`pipeline`] is this diagram as code; [`model`] holds the words. `flow`, `protocol`, `exchange`, `session` are
-//! sans-IO: no clock, no files, no runtime. Time arrives with the data.
+//! [`pipeline`] is this diagram as code; [`model`] holds the words. `flow`, `protocol`, `exchange`, `session`, `policy`
+//! are sans-IO: no clock, no files, no runtime. Time arrives with the data.
 
 pub mod admin;
 pub mod capture;

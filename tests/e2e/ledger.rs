@@ -3,6 +3,7 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Result, ensure};
+use aya::util::online_cpus;
 use interceptor_tests::{Case, Daemon, until};
 use nix::sys::signal::Signal;
 
@@ -73,6 +74,10 @@ fn overload() -> Result<()> {
     ensure!(carried >= 3 * LARGE, "the kernel counted {carried}");
     ensure!(lost >= LARGE / 2, "with a stopped reader and a small ring most of {LARGE} is lost, not {lost}");
     ensure!(metrics.get("interceptor_lost_bytes_total{reason=\"ring_full\"}")? > 0, "{metrics:?}");
+    // One a CPU, each of at least 64 KiB.
+    let rings = online_cpus().map_err(|(path, error)| anyhow::anyhow!("{path}: {error}"))?.len();
+    let rings = rings.next_power_of_two().min(8) as u64;
+    ensure!(metrics.get("interceptor_ring_size_bytes")? == rings << 16, "{rings} rings: {metrics:?}");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::sink::prometheus::{Metrics, Worker};
 
-/// A worker that has not looked into its ring for this long is stuck; it does so ten times a second.
+/// A worker that has not looked into its ring for this long is stuck; it does so twenty times a second.
 const STUCK: Duration = Duration::from_secs(30);
 
 /// Where the daemon is in its life.

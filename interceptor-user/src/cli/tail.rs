@@ -58,7 +58,7 @@ struct What {
     /// Part of the connections to show, each whole or not at all: 0.1 is a tenth
     #[arg(long, value_name = "FRACTION", default_value = "1")]
     sample: Fraction,
-    /// Memory between kernel and us; a power of two
+    /// Memory between kernel and us, all ring buffers together; a power of two
     #[arg(long, value_name = "SIZE", default_value = "8MiB")]
     ring_size: RingSize,
 }

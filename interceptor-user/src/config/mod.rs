@@ -64,7 +64,8 @@ pub struct Capture {
     pub sample: Fraction,
     /// Payload bytes of a segment to take at the most; 0 takes all. What is cut is counted as lost.
     pub payload_limit: Size,
-    /// Size of the ring buffer between kernel and userspace: a power of two.
+    /// Size of the ring buffers between kernel and userspace together: a power of two. Each CPU, up to eight, has a ring
+    /// of at least 64 KiB.
     pub ring_size: RingSize,
 }
 

@@ -26,6 +26,7 @@ pub struct Capture {
     /// Interfaces (by index) that we are attached to by a clsact qdisc that an interceptor added.
     qdiscs: Vec<i32>,
     kernel_log: bool,
+    rings_size: u64,
     zone: u32,
 }
 
@@ -47,6 +48,7 @@ impl Capture {
             attached: Vec::new(),
             qdiscs: Vec::new(),
             kernel_log: options.kernel_log,
+            rings_size: options.rings_size(),
             zone,
         };
         capture.attach(options)?;
@@ -92,6 +94,11 @@ impl Capture {
     /// Where programs are attached.
     pub fn attached(&self) -> &[Attachment] {
         &self.attached
+    }
+
+    /// Size of the rings together, in bytes.
+    pub const fn rings_size(&self) -> u64 {
+        self.rings_size
     }
 
     /// Number that this capture's events carry.

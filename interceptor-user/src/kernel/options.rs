@@ -111,6 +111,11 @@ impl CaptureOptions {
     pub(super) fn ring_size(&self) -> u32 {
         (self.ring_bytes.clamp(64 << 10, 1 << 30).next_power_of_two() / Self::rings()).max(64 << 10)
     }
+
+    /// What the rings hold together, in bytes: more than was asked for where that is too little for so many.
+    pub(super) fn rings_size(&self) -> u64 {
+        u64::from(self.ring_size()) * u64::from(Self::rings())
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +131,14 @@ mod tests {
         for bad in [0.0, -1.0, 1.1, f64::NAN] {
             assert!(config(bad).is_err());
         }
+    }
+
+    #[test]
+    fn rings_are_as_large_as_was_asked_for_or_as_they_must_be() {
+        let together = |ring_bytes| CaptureOptions { ring_bytes, ..CaptureOptions::default() }.rings_size();
+        assert_eq!([together(8 << 20), together(512 << 20)], [8 << 20, 512 << 20]);
+        let least = u64::from(CaptureOptions::rings()) << 16;
+        assert_eq!([together(0), together(64 << 10)], [least, least]);
     }
 
     #[test]

@@ -62,12 +62,13 @@ pub(super) fn start(
     for attachment in &attachments {
         tracing::info!(worker = plan.name, "attached {attachment}");
     }
+    let ring_size = capture.rings_size();
     let capture = Arc::new(capture);
     let options =
         Options { flow: (&config.flow).into(), session: (&config.session).into(), memory: Arc::clone(memory) };
     let mut pipeline = Pipeline::new(options, Prometheus::new(Arc::clone(metrics), config.metrics.paths));
     let counts = Arc::clone(pipeline.counts());
-    let totals = totals(counts, Arc::downgrade(&capture), u64::from(plan.options.ring_bytes));
+    let totals = totals(counts, Arc::downgrade(&capture), ring_size);
     state.watch(Worker { name: plan.name.clone(), attachments, totals: Box::new(totals) });
 
     let stop = Arc::clone(stop);
