@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use interceptor_tests::{Case, Need, Nginx, Process, Tail, Tcpdump, check, interceptor, normalise};
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("capture::veth_ipv4_ipv6_and_keep_alive", NEEDS, veth_ipv4_ipv6_and_keep_alive),
         Case::new("capture::lo_counts_each_packet_once", NEEDS, lo_counts_each_packet_once),
         Case::new("capture::a_pod_by_its_cgroup", NEEDS, a_pod_by_its_cgroup),
+        Case::new("capture::a_process_by_its_id", NEEDS, a_process_by_its_id),
         Case::new("capture::connections_older_than_the_capture", NEEDS, connections_older_than_the_capture),
         Case::new("capture::two_at_once_do_not_disturb_each_other", NEEDS, two_at_once_do_not_disturb_each_other),
         Case::new("capture::replay_of_tcpdump_gives_the_same", &dump, replay_of_tcpdump_gives_the_same),
@@ -83,6 +84,20 @@ fn a_pod_by_its_cgroup() -> Result<()> {
     ensure!(exchanges.iter().all(|exchange| exchange["complete"] == true), "{exchanges:?}");
     let id = std::os::unix::fs::MetadataExt::ino(&fs::metadata(bed.pods.server.cgroup())?);
     ensure!(exchanges.iter().all(|exchange| exchange["interceptor.server.cgroup.id"] == id), "{id}: {exchanges:?}");
+    Ok(())
+}
+
+fn a_process_by_its_id() -> Result<()> {
+    let (bed, other) = (Bed::new()?, Bed::new()?);
+    let processes = fs::read_to_string(bed.pods.server.cgroup().join("cgroup.procs"))?;
+    let pid = processes.lines().next().context("nginx is not in its cgroup")?;
+    let tail = Tail::start(["--pid", pid])?;
+    curl(&other.pods.client, &[&other.url("/not-of-this-process")])?;
+    curl(&bed.pods.client, &[&bed.url("/index.html"), &bed.url("/nothing")])?;
+    tail.wait(2)?;
+    let (exchanges, _) = tail.stop()?;
+    ensure!(statuses(&exchanges) == [200, 204], "{exchanges:?}");
+    ensure!(exchanges.iter().all(|exchange| exchange["complete"] == true), "{exchanges:?}");
     Ok(())
 }
 

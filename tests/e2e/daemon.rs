@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use interceptor_tests::{Case, Connection, Daemon, Need, Nginx, until};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::{Bed, NEEDS, lifecycle::attached};
 
@@ -21,12 +22,18 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("daemon::is_ready_counts_and_drains", &tools, is_ready_counts_and_drains),
         Case::new("daemon::shows_a_request_that_waits_as_active", NEEDS, shows_a_request_that_waits_as_active),
+        Case::new("daemon::logs_an_object_a_line", NEEDS, logs_an_object_a_line),
         Case::new("daemon::sigkill_under_load_fails_no_request", NEEDS, sigkill_under_load_fails_no_request),
     ]
 }
 
 fn start(bed: &Bed) -> Result<Daemon> {
-    Daemon::start(["--capture-netns", bed.pods.server.name(), "--capture-interfaces", super::INTERFACE])
+    start_with(bed, &[])
+}
+
+fn start_with(bed: &Bed, more: &[&str]) -> Result<Daemon> {
+    let place = ["--capture-netns", bed.pods.server.name(), "--capture-interfaces", super::INTERFACE];
+    Daemon::start(place.iter().chain(more))
 }
 
 fn is_ready_counts_and_drains() -> Result<()> {
@@ -82,6 +89,21 @@ fn shows_a_request_that_waits_as_active() -> Result<()> {
     ensure!(connection.answer()?.body == b"slow");
     active(0)?;
     ensure!(daemon.metrics()?.sum("http_client_active_requests") == 0);
+    Ok(())
+}
+
+fn logs_an_object_a_line() -> Result<()> {
+    let bed = Bed::new()?;
+    let daemon = start_with(&bed, &["--log-format", "json"])?;
+    let ended = daemon.into_process().stop(Signal::SIGTERM, SOON)?.success()?;
+    let lines: Vec<Value> = ended.stderr.iter().map(|line| Ok(serde_json::from_str(line)?)).collect::<Result<_>>()?;
+    for key in ["timestamp", "level", "message"] {
+        ensure!(lines.iter().all(|line| line[key].is_string()), "no {key}: {lines:?}");
+    }
+    for message in ["attached ", "capturing", "draining", "ended"] {
+        let says = |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with(message));
+        ensure!(lines.iter().any(says), "no {message:?}: {lines:?}");
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use interceptor_tests::{Case, Ended, Need, Process, interceptor};
+use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -17,6 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("errors::missing_places_are_named", root, missing_places_are_named),
         Case::new("errors::without_privileges", root, without_privileges),
+        Case::new("errors::the_doctor_names_what_is_missing", root, the_doctor_names_what_is_missing),
         Case::new("errors::files_that_are_no_captures", &[], files_that_are_no_captures),
         Case::new("errors::wrong_usage_is_2", &[], wrong_usage_is_2),
         Case::new("errors::wrong_configuration_is_2", &[], wrong_configuration_is_2),
@@ -48,19 +50,42 @@ fn missing_places_are_named() -> Result<()> {
 }
 
 fn without_privileges() -> Result<()> {
+    fails_saying(&as_nobody(&["tail", "--iface", "lo"])?, "root")?;
+    fails_saying(&as_nobody(&["demo"])?, "root")?;
+    // What needs none works.
+    as_nobody(&["--version"])?.success()?;
+    Ok(())
+}
+
+fn as_nobody(arguments: &[&str]) -> Result<Ended> {
     // The build directory may be out of nobody's reach.
     let directory = tempfile::tempdir()?;
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
     let program = directory.path().join("interceptor");
     fs::copy(interceptor()?.get_program(), &program)?;
-    let nobody = |arguments: &[&str]| -> Result<Ended> {
-        let mut command = Command::new(&program);
-        Process::start(command.args(arguments).uid(65534).gid(65534).current_dir("/"))?.end(SOON)
+    let mut command = Command::new(&program);
+    Process::start(command.args(arguments).uid(65534).gid(65534).current_dir("/"))?.end(SOON)
+}
+
+fn the_doctor_names_what_is_missing() -> Result<()> {
+    let missing = |ended: &Ended| -> Result<Vec<Value>> {
+        let checks: Vec<Value> = serde_json::from_str(&ended.stdout.join("\n"))?;
+        ensure!(checks.len() >= 8, "{checks:?}");
+        Ok(checks.into_iter().filter(|check| check["status"] == "missing").collect())
     };
-    fails_saying(&nobody(&["tail", "--iface", "lo"])?, "root")?;
-    fails_saying(&nobody(&["demo"])?, "root")?;
-    // What needs none works.
-    nobody(&["--version"])?.success()?;
+    // As root everything was captured already, by the tests.
+    let root = interceptor_with(&["doctor", "-o", "json"])?.success()?;
+    ensure!(missing(&root)?.is_empty(), "{root:?}");
+    let nobody = as_nobody(&["doctor", "-o", "json"])?;
+    ensure!(nobody.status.code() == Some(1) && nobody.stderr.len() == 1, "{nobody:?}");
+    let missing = missing(&nobody)?;
+    ensure!(missing.iter().any(|check| check["name"] == "capabilities"), "{missing:?}");
+    for check in &missing {
+        ensure!(
+            check["fix"].is_string() && nobody.stderr[0].contains(check["name"].as_str().unwrap_or("?")),
+            "{check}"
+        );
+    }
     Ok(())
 }
 

@@ -35,9 +35,9 @@ impl Case {
     fn into_trial(self) -> Trial {
         Trial::ignorable_test(self.name, move || {
             let missing: Vec<_> = self.needs.iter().filter_map(|need| need.missing()).collect();
-            match (missing.is_empty(), env::var_os("REQUIRE_ROOT").is_some_and(|value| value != "0")) {
+            match (missing.is_empty(), env::var_os("REQUIRE_ROOT").is_some_and(|value| value == "1")) {
                 (true, _) => (self.run)().map(|()| Completion::Completed).map_err(|error| format!("{error:#}").into()),
-                (false, true) => Err(Failed::from(format!("REQUIRE_ROOT is set, and {}", missing.join("; ")))),
+                (false, true) => Err(Failed::from(format!("REQUIRE_ROOT=1, and {}", missing.join("; ")))),
                 (false, false) => Ok(Completion::ignored_with(missing.join("; "))),
             }
         })
