@@ -29,7 +29,7 @@ fn seen(args: &[&str]) -> String {
 
 #[test]
 fn help_of_every_command() {
-    for command in ["", "tail", "replay", "doctor"] {
+    for command in ["", "tail", "replay", "demo", "doctor", "generate"] {
         let args: Vec<&str> = command.split_terminator(' ').chain(["--help"]).collect();
         insta::assert_snapshot!(format!("help {command}").trim_end().replace(' ', "_"), seen(&args));
     }
@@ -104,6 +104,17 @@ fn version_schemas_completions_and_manual_pages() {
     assert_eq!(seen(&["generate", "man", man.to_str().expect("UTF-8")]), "exit 0\n");
     let page = fs::read_to_string(man.join("interceptor-tail.1")).expect("a page of each command");
     assert!(page.contains("\\-\\-cgroup") && page.contains("Exit codes"), "{page}");
+    // Of every command, but not of what the demo starts in its pods.
+    let pages = fs::read_dir(&man).expect("is there").map(|page| page.expect("an entry").file_name());
+    let mut pages: Vec<_> = pages.map(|name| name.into_string().expect("UTF-8")).collect();
+    pages.sort();
+    let commands = ["demo", "doctor", "generate", "replay", "run", "tail"];
+    for command in commands {
+        assert!(pages.contains(&format!("interceptor-{command}.1")), "{pages:?}");
+        let help = seen(&[command, "--help"]);
+        assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+    }
+    assert!(!pages.iter().any(|page| page.contains("serve") || page.contains("ask")), "{pages:?}");
 }
 
 #[test]

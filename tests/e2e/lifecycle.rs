@@ -24,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("lifecycle::sigterm_leaves_nothing", &tools, || leaves_nothing(Signal::SIGTERM)),
         Case::new("lifecycle::sigkill_leaves_nothing_that_matters", &tools, sigkill),
         Case::new("lifecycle::a_count_ends_it", NEEDS, a_count_ends_it),
+        Case::new("lifecycle::a_summary_comes_at_the_end", NEEDS, a_summary_comes_at_the_end),
         Case::new("lifecycle::a_broken_pipe_ends_it", NEEDS, a_broken_pipe_ends_it),
         Case::new("lifecycle::a_full_disk_is_an_error", NEEDS, a_full_disk_is_an_error),
         Case::new("lifecycle::a_closed_output_does_no_harm", NEEDS, a_closed_output_does_no_harm),
@@ -85,6 +86,20 @@ fn a_count_ends_it() -> Result<()> {
     curl(&bed.pods.client, &[&bed.url("/index.html"), &bed.url("/index.html"), &bed.url("/index.html")])?;
     let ended = tail.into_process().end(SOON)?.success()?;
     ensure!(ended.stdout.len() == 2, "{ended:?}");
+    Ok(())
+}
+
+fn a_summary_comes_at_the_end() -> Result<()> {
+    let bed = Bed::new()?;
+    let tail = Process::start(interceptor()?.args(["tail", "-o", "summary"]).args(bed.on_veth()))?;
+    tail.wait_stderr(SOON, "watching")?;
+    let watching = bed.tail(&[])?;
+    curl(&bed.pods.client, &[&bed.url("/index.html"), &bed.url("/missing")])?;
+    watching.wait(2)?;
+    let ended = tail.stop(Signal::SIGINT, SOON)?.success()?;
+    for line in ["exchanges   2, complete 2", "carried ", "set aside   segments: "] {
+        ensure!(ended.stdout.iter().any(|found| found.starts_with(line)), "no {line:?}: {ended:?}");
+    }
     Ok(())
 }
 

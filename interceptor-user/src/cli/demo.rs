@@ -12,8 +12,8 @@ use crate::{
 };
 
 const AFTER_HELP: &str = "\
-Makes two pods (network namespaces and cgroups, joined by a veth pair), runs a small model server in one and a client in
-the other, captures on the server's interface, and ends with a summary. Root is needed. Everything it makes is removed
+Makes two pods (network namespaces and cgroups, joined by a veth pair), runs a small model server in one and a client in \
+the other, captures on the server's interface, and ends with a summary. Root is needed. Everything it makes is removed \
 at the end, also after Ctrl-C.
 
 Examples:

@@ -11,8 +11,8 @@ use super::output::Color;
 use crate::kernel::features::{self, Check, Status};
 
 const AFTER_HELP: &str = "\
-Each check is made by trying, where trying is harmless: the programs are loaded and one is attached to lo, for a moment.
-'missing' means that nothing can be captured; 'warn' that something works less well, and what.
+Each check is made by trying, where trying is harmless: the programs are loaded and one is attached to lo, for a \
+moment. 'missing' means that nothing can be captured; 'warn' that something works less well, and what.
 
 Examples:
   interceptor doctor

@@ -13,8 +13,17 @@ use clap_complete::Shell;
 use super::Cli;
 use crate::{config, sink::json};
 
+const AFTER_HELP: &str = "\
+Examples:
+  interceptor generate completions bash > /etc/bash_completion.d/interceptor
+  interceptor generate man /usr/local/share/man/man1
+  interceptor generate schema > exchange.schema.json
+
+Exit codes: 0 done, 1 it cannot be written, 2 the command line is wrong.";
+
 /// Arguments of `interceptor generate`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(subcommand)]
     what: What,

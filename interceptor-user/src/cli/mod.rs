@@ -42,7 +42,6 @@ pub enum Command {
     /// Check what this machine has of what is needed
     Doctor(doctor::Args),
     /// Print the JSON Schemas, shell completions and manual pages
-    #[command(hide = true)]
     Generate(generate::Args),
 }
 

@@ -1,4 +1,4 @@
-use std::io::{self, IsTerminal as _, Stdout, Write as _};
+use std::io::{self, IsTerminal as _, Stdout};
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::summary::Summary;
 use crate::{
     config::Size,
-    model::Record,
+    model::{Record, SetAside},
     pipeline,
     policy::Filter,
     sink::{
@@ -146,8 +146,8 @@ impl View {
     }
 
     /// Prints what was counted, if it counts: everything was seen.
-    pub(super) fn end(&self) -> io::Result<()> {
-        self.summary().map_or(Ok(()), |summary| writeln!(io::stdout(), "{summary}"))
+    pub(super) fn end(&self, set_aside: &SetAside) -> io::Result<()> {
+        self.summary().map_or(Ok(()), |summary| summary.write(&mut io::stdout().lock(), set_aside))
     }
 
     /// Has it shown as many as were asked for?

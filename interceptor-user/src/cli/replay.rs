@@ -74,9 +74,7 @@ fn print_summary(summary: &Summary, set_aside: &SetAside, packets: &PacketStats,
     #[expect(clippy::cast_precision_loss, reason = "four digits are read")]
     let rate = |count: u64| count as f64 / took.as_secs_f64().max(1e-9);
     let mut out = io::stdout().lock();
-    writeln!(out, "{summary}")?;
-    let SetAside { segments, bytes } = *set_aside;
-    writeln!(out, "set aside   segments: {}; bytes: {}", Counted(segments.into_iter()), Counted(bytes.into_iter()))?;
+    summary.write(&mut out, set_aside)?;
     writeln!(out, "segments    {}; other packets: {}", packets.segments, Counted(others(packets).into_iter()))?;
     writeln!(
         out,

@@ -31,7 +31,7 @@ use crate::{
 const WATCH: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
-A flag wins over its environment variable, a variable over the file, the file over the default. Lists are given by
+A flag wins over its environment variable, a variable over the file, the file over the default. Lists are given by \
 repeating a flag or with commas; in the file, `metrics.address` is the key `address` in the section `metrics`.
 
 Examples:
@@ -40,7 +40,7 @@ Examples:
   interceptor run --capture-interfaces eth0 --metrics-address '[::]:9464' --log-format json
   interceptor run --config config.yaml --check
 
-Exit codes: 0 asked to end by SIGTERM or Ctrl-C, and drained (a second one ends it at once); 1 it cannot capture or
+Exit codes: 0 asked to end by SIGTERM or Ctrl-C, and drained (a second one ends it at once); 1 it cannot capture or \
 serve; 2 the command line or the configuration is wrong.";
 
 /// Arguments of `interceptor run`.

@@ -1,7 +1,11 @@
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    io::{self, Write},
+    time::Duration,
+};
 
 use crate::{
-    model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Protocol, Record, Side, SideLedger},
+    model::{Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Protocol, Record, SetAside, Side, SideLedger},
     sink::{Sink, latency::Latency},
 };
 
@@ -31,6 +35,13 @@ impl Summary {
     /// Captured TCP payload bytes so far, of flows that are over.
     pub(super) const fn captured(&self) -> u64 {
         self.bytes.captured
+    }
+
+    /// Everything that was counted, and what is in no flow's ledger.
+    pub(super) fn write(&self, out: &mut impl Write, set_aside: &SetAside) -> io::Result<()> {
+        let SetAside { segments, bytes } = *set_aside;
+        let (segments, bytes) = (Counted(segments.into_iter()), Counted(bytes.into_iter()));
+        writeln!(out, "{self}\nset aside   segments: {segments}; bytes: {bytes}")
     }
 
     fn exchange(&mut self, exchange: &Exchange) {

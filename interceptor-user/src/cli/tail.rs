@@ -78,7 +78,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
         .with_identify(Box::new(move |info| identity.fill(info)));
     pipeline.run(&mut source, &stop)?;
     pipeline.finish()?;
-    pipeline.sink().end()?;
+    pipeline.sink().end(&pipeline.counts().set_aside())?;
     warn_of_drops(&capture.drops()?);
     Ok(())
 }
