@@ -4,7 +4,11 @@ use std::{fs, path::PathBuf};
 
 use serde_json::Value;
 
-use super::super::{Config, keys::KEYS, schema};
+use super::super::{
+    Config,
+    keys::{KEYS, Key},
+    schema,
+};
 
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")
@@ -30,6 +34,9 @@ fn the_example_configuration_is_valid_to_parser_and_schema() {
         text.lines().filter(|line| !line.ends_with("# not the default")).map(|l| l.to_owned() + "\n").collect();
     assert_eq!(Config::parse("unmarked", &unmarked).expect("is valid"), Config::default());
     assert_ne!(config, Config::default());
+    for Key { section, name, .. } in KEYS.iter() {
+        assert!(value[section].get(name).is_some(), "it does not show {section}.{name}");
+    }
 }
 
 /// Every container of a manifest's pods.
@@ -39,20 +46,57 @@ fn containers(document: &Value) -> Vec<&Value> {
     of("initContainers").chain(of("containers")).collect()
 }
 
+/// The interceptor among a manifest's containers.
+fn interceptor(documents: &[Value]) -> &Value {
+    let mut all = documents.iter().flat_map(containers).filter(|container| container["name"] == "interceptor");
+    let found = all.next().expect("an interceptor");
+    assert!(all.next().is_none(), "more than one interceptor");
+    found
+}
+
+/// `base`, with what the container's environment sets.
+fn with_environment(base: Config, container: &Value) -> Config {
+    container["env"].as_array().expect("a list").iter().fold(base, |config, variable| {
+        let (name, value) = (&variable["name"], variable["value"].as_str().expect("text"));
+        let key = KEYS.iter().find(|key| key.variable == *name).unwrap_or_else(|| panic!("{name} is no variable"));
+        let values: Vec<String> = value.split(',').map(str::to_owned).collect();
+        key.set(&config, &values).expect("is valid")
+    })
+}
+
+/// The configuration in a manifest's `ConfigMap`, if it has one.
+fn config_map(documents: &[Value]) -> Config {
+    let map = documents.iter().find(|document| document["kind"] == "ConfigMap");
+    map.map_or_else(Config::default, |map| {
+        Config::parse("config.yaml", map["data"]["config.yaml"].as_str().expect("text")).expect("is valid")
+    })
+}
+
+/// A process that keeps all that it may keep is not killed for it.
+#[test]
+fn bounds_stay_below_the_memory_limits() {
+    /// What it takes beside, in bytes: without connections, and for each (`docs/benchmarks.md`, rounded up).
+    const ITSELF: u64 = 17 << 20;
+    const CONNECTION: u64 = 2 << 10;
+    for (name, limit) in [("daemonset.yaml", "256Mi"), ("sidecar.yaml", "128Mi")] {
+        let documents = documents(&format!("kubernetes/{name}"));
+        let container = interceptor(&documents);
+        let Config { capture, flow, session, .. } = with_environment(config_map(&documents), container);
+        assert_eq!(container["resources"]["limits"]["memory"], limit, "{name}");
+        let limit = limit.trim_end_matches("Mi").parse::<u64>().expect("a number") << 20;
+        let kept = u64::from(capture.ring_size.0) + flow.buffer_total.0 + session.memory_total.0;
+        let all = ITSELF + CONNECTION * u64::from(flow.max_flows.0) + kept;
+        assert!(all <= limit, "{name}: {} MiB", all >> 20);
+    }
+}
+
 #[test]
 fn manifests_configure_what_there_is_with_the_least_capabilities() {
     for (name, documents) in
         ["daemonset.yaml", "sidecar.yaml"].map(|name| (name, documents(&format!("kubernetes/{name}"))))
     {
-        let found: Vec<&Value> =
-            documents.iter().flat_map(containers).filter(|container| container["name"] == "interceptor").collect();
-        let [container] = found[..] else { panic!("{name} has {} interceptors", found.len()) };
-        for variable in container["env"].as_array().expect("a list") {
-            let (name, value) = (&variable["name"], variable["value"].as_str().expect("text"));
-            let key = KEYS.iter().find(|key| key.variable == *name).unwrap_or_else(|| panic!("{name} is no variable"));
-            let values: Vec<String> = value.split(',').map(str::to_owned).collect();
-            key.set(&Config::default(), &values).expect("is valid");
-        }
+        let container = interceptor(&documents);
+        with_environment(config_map(&documents), container);
         let capabilities = &container["securityContext"]["capabilities"];
         assert_eq!(
             capabilities,
@@ -73,10 +117,8 @@ fn manifests_configure_what_there_is_with_the_least_capabilities() {
 }
 
 #[test]
-fn the_config_map_is_valid() {
-    let documents = documents("kubernetes/daemonset.yaml");
-    let map = documents.iter().find(|document| document["kind"] == "ConfigMap").expect("a ConfigMap");
-    Config::parse("config.yaml", map["data"]["config.yaml"].as_str().expect("text")).expect("is valid");
+fn the_config_map_is_there() {
+    assert_ne!(config_map(&documents("kubernetes/daemonset.yaml")), Config::default());
 }
 
 #[test]
