@@ -12,6 +12,13 @@ fn main() -> ExitCode {
     );
     println!("cargo::rerun-if-env-changed={OBJECT}");
     println!("cargo::rerun-if-changed={}", object.display());
+    // Written beside it by `cargo xtask build`; an object from elsewhere may have none.
+    let tools = object.with_added_extension("tools");
+    if tools.is_file() {
+        println!("cargo::rerun-if-changed={}", tools.display());
+    }
+    let tools = fs::read_to_string(tools).unwrap_or_else(|_| "tools that are not known".to_owned());
+    println!("cargo::rustc-env=INTERCEPTOR_BPF_TOOLS={}", tools.trim());
     let copy = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("interceptor-ebpf");
     match fs::copy(&object, copy) {
         Ok(_) => ExitCode::SUCCESS,

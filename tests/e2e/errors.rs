@@ -75,6 +75,8 @@ fn the_doctor_names_what_is_missing() -> Result<()> {
     };
     // As root everything was captured already, by the tests.
     let root = interceptor_with(&["doctor", "-o", "json"])?.success()?;
+    // Which tools were picked to build it.
+    ensure!(root.stdout.iter().any(|line| line.contains("\"made by ")), "{root:?}");
     ensure!(missing(&root)?.is_empty(), "{root:?}");
     let nobody = as_nobody(&["doctor", "-o", "json"])?;
     ensure!(nobody.status.code() == Some(1) && nobody.stderr.len() == 1, "{nobody:?}");

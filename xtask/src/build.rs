@@ -29,7 +29,9 @@ pub(crate) fn object(project: &Project) -> Result<()> {
     step::stream("Building the kernel object", &mut command)
         .with_context(|| format!("compiler {compiler}, linker {linker}"))?;
     let built = build_dir(project).join(target()).join("release/interceptor-ebpf");
-    copy_if_changed(&built, &project.object())
+    copy_if_changed(&built, &project.object())?;
+    let tools = format!("{}, {}", compiler.version_line(), linker.version_line());
+    write_if_changed(&project.object_tools(), tools.as_bytes())
 }
 
 fn build_dir(project: &Project) -> PathBuf {
@@ -70,6 +72,10 @@ fn path_with(rustc: &Path) -> std::ffi::OsString {
 /// Leaves the file (and its time) alone if it has these bytes: a new time would rebuild the binary.
 fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let new = fs::read(from).with_context(|| format!("the kernel object is not at {}", from.display()))?;
+    write_if_changed(to, &new)
+}
+
+fn write_if_changed(to: &Path, new: &[u8]) -> Result<()> {
     if fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());
     }

@@ -41,6 +41,13 @@ impl Linker {
     }
 }
 
+impl Linker {
+    /// Without the places of this machine.
+    pub(crate) fn version_line(&self) -> String {
+        self.llvm.map_or_else(|| "bpf-linker".to_owned(), |llvm| format!("bpf-linker (LLVM {llvm})"))
+    }
+}
+
 impl fmt::Display for Linker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.llvm {

@@ -43,6 +43,11 @@ impl Project {
         self.path("target/bpf/interceptor-ebpf")
     }
 
+    /// What made that object, for `interceptor doctor`.
+    pub(crate) fn object_tools(&self) -> PathBuf {
+        self.path("target/bpf/interceptor-ebpf.tools")
+    }
+
     /// Tools that are installed for this workspace only.
     pub(crate) fn tools(&self) -> PathBuf {
         self.path("target/tools")

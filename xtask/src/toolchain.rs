@@ -76,6 +76,13 @@ impl Toolchain {
     }
 }
 
+impl Toolchain {
+    /// Without the places of this machine.
+    pub(crate) fn version_line(&self) -> String {
+        format!("rustc {} ({}, LLVM {})", self.version, self.name, self.llvm)
+    }
+}
+
 impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (rustc {}, LLVM {}, {})", self.name, self.version, self.llvm, self.rustc.display())

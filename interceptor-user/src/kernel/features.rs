@@ -62,7 +62,9 @@ impl Check {
 
 /// Looks at everything. Loads the programs for a moment, and attaches one to `lo`.
 pub fn probe() -> Vec<Check> {
-    let mut checks = vec![kernel_version(), capabilities(), type_information(), lockdown(), jit(), memory_limit()];
+    let made = Check::good("kernel object", format!("made by {}", object::TOOLS));
+    let mut checks =
+        vec![made, kernel_version(), capabilities(), type_information(), lockdown(), jit(), memory_limit()];
     checks.extend(cgroups());
     checks.extend(programs());
     checks

@@ -8,6 +8,9 @@ use super::options::CaptureOptions;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/interceptor-ebpf"));
 
+/// The compiler and linker that made the object.
+pub(super) const TOOLS: &str = env!("INTERCEPTOR_BPF_TOOLS");
+
 /// Creates the maps, sized and configured. Programs are loaded one by one when they are attached, so that one that
 /// this kernel refuses takes nothing else with it. `netns_only`: report the sockets of that namespace only.
 pub(super) fn load(options: &CaptureOptions, netns_cookie: u64, netns_only: bool) -> anyhow::Result<Ebpf> {
