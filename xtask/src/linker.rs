@@ -126,6 +126,10 @@ fn download(project: &Project, compiler: u32) -> Result<()> {
     if compiler > *LLVM.end() {
         bail!("bpf-linker {RELEASE} knows LLVM up to {}, the compiler has {compiler}", LLVM.end());
     }
+    let missing: Vec<&str> = ["curl", "zstd"].into_iter().filter(|tool| on_path(tool).is_none()).collect();
+    if !missing.is_empty() {
+        apt::install("To download bpf-linker", &missing)?;
+    }
     let bin = project.tools().join("bin");
     fs::create_dir_all(&bin)?;
     let url = format!(
