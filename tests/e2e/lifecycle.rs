@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -23,6 +24,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("lifecycle::ctrl_c_leaves_nothing", &tools, || leaves_nothing(Signal::SIGINT)),
         Case::new("lifecycle::sigterm_leaves_nothing", &tools, || leaves_nothing(Signal::SIGTERM)),
         Case::new("lifecycle::sigkill_leaves_nothing_that_matters", &tools, sigkill),
+        Case::new("lifecycle::the_end_by_timeout_is_orderly", NEEDS, the_end_by_timeout_is_orderly),
         Case::new("lifecycle::a_count_ends_it", NEEDS, a_count_ends_it),
         Case::new("lifecycle::a_summary_comes_at_the_end", NEEDS, a_summary_comes_at_the_end),
         Case::new("lifecycle::a_broken_pipe_ends_it", NEEDS, a_broken_pipe_ends_it),
@@ -78,6 +80,21 @@ fn sigkill() -> Result<()> {
     let (exchanges, _) = tail.stop()?;
     ensure!(exchanges.len() == 1, "{exchanges:?}");
     until(SOON, "what was attached to go", || Ok((attached(&bed.pods)? == before).then_some(())))
+}
+
+/// `timeout` signals its child and then the group, the child a second time.
+fn the_end_by_timeout_is_orderly() -> Result<()> {
+    let bed = Bed::new()?;
+    for _ in 0..5 {
+        let mut command = interceptor()?;
+        let child = Process::start(command.args(["tail", "-o", "summary"]).args(bed.on_veth()))?;
+        child.wait_stderr(SOON, "watching")?;
+        child.signal(Signal::SIGTERM)?;
+        thread::sleep(Duration::from_millis(2));
+        let ended = child.stop(Signal::SIGTERM, SOON)?.success()?;
+        ensure!(ended.stdout.iter().any(|line| line.starts_with("exchanges")), "{ended:?}");
+    }
+    Ok(())
 }
 
 fn a_count_ends_it() -> Result<()> {

@@ -5,13 +5,17 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use nix::sys::signal::{SigSet, Signal};
 
+/// Signals this soon after the first are the same request: `timeout` sends one to its child and one to the group.
+const SAME: Duration = Duration::from_millis(250);
+
 /// A flag that Ctrl-C, SIGTERM, the end of the terminal (SIGHUP) and Ctrl-\ (SIGQUIT) set, so that what was attached is
-/// detached. A second one ends the program at once. The caller's thread is unparked.
+/// detached. A second one ends the program at once, unless it is the [same request](SAME). The caller's thread is unparked.
 ///
 /// To be called before any thread is started: threads inherit what signals are blocked.
 pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
@@ -30,10 +34,12 @@ pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::clone(&stop);
     let waiting = thread::current();
     let wait = move || {
+        let mut first = None;
         while let Ok(signal) = signals.wait() {
-            if flag.swap(true, Relaxed) {
+            if first.get_or_insert_with(Instant::now).elapsed() > SAME {
                 process::exit(128 + signal as i32);
             }
+            flag.store(true, Relaxed);
             waiting.unpark();
         }
     };
