@@ -3,10 +3,17 @@
 use std::{
     fmt::Write as _,
     fs,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 fn interceptor(args: &[&str]) -> Command {
@@ -88,6 +95,7 @@ fn files_that_cannot_be_read_give_one_line_and_exit_1() {
     let cut = file("cut.pcap", b"\xd4\xc3\xb2\xa1\x02\x00");
     let seen = seen(&["replay", cut.to_str().expect("UTF-8")]);
     assert!(seen.starts_with("exit 0\ninterceptor: the capture file ends within a record"), "{seen}");
+    assert!(!seen.contains('\x1b'), "no colours into a pipe: {seen}");
 }
 
 #[test]
@@ -259,4 +267,27 @@ fn standard_input_is_a_capture_too_and_a_gone_reader_ends_it() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), &output.stderr[..]), (Some(0), &b""[..]));
+}
+
+/// `tcpdump -U -w - | interceptor replay -`, with nothing more on the wire.
+#[test]
+fn a_silent_pipe_holds_nothing_back_and_a_signal_ends_it() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/http1/keep_alive.pcap");
+    let mut command = interceptor(&["replay", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let mut writer = child.stdin.take().expect("a pipe");
+    writer.write_all(&fs::read(file).expect("the corpus")).expect("written");
+    // Whatever goes wrong, the test ends.
+    let watchdog = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(10));
+        drop(writer);
+    });
+    let start = Instant::now();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut line).expect("read");
+    assert!(line.contains(" 200 ") && start.elapsed() < Duration::from_secs(10), "{line:?} at last");
+    kill(pid, Signal::SIGTERM).expect("it is there");
+    let status = child.wait().expect("it ends");
+    assert!(status.success() && !watchdog.is_finished(), "{status}");
 }

@@ -1,4 +1,7 @@
-use std::{fmt, io};
+use std::{
+    env, fmt,
+    io::{self, IsTerminal as _},
+};
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
@@ -13,7 +16,9 @@ const VARIABLE: &str = "INTERCEPTOR_LOG_LEVEL";
 /// Warnings to standard error, for commands that a person looks at; more of them if the environment asks for it.
 pub(super) fn start() {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).event_format(Line);
+    let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    let subscriber = subscriber.event_format(Line);
     // Only a second start could fail, and the first one serves.
     let _ = subscriber.try_init();
 }

@@ -54,7 +54,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let mut packets = PacketStats::default();
     let started = Instant::now();
     for path in &args.files {
-        let mut source = PcapSource::open(path)?;
+        let mut source = PcapSource::open(path, &stop)?;
         pipeline.run(&mut source, &stop)?;
         add(&mut packets, &source.stats().packets);
         if stop.load(Relaxed) || pipeline.sink().is_full() {

@@ -2,21 +2,26 @@
 
 mod format;
 mod input;
+mod patient;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
+    os::{fd::AsFd as _, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
+use nix::fcntl::OFlag;
 
 use self::{
     format::{Packet, Reader, Step},
     input::Input,
+    patient::Patient,
 };
 use super::{
     Polled, Source,
@@ -49,17 +54,22 @@ pub struct PcapSource {
 }
 
 impl PcapSource {
-    /// Opens a capture file, or standard input for `-`; refuses what is none.
-    pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Self> {
+    /// Opens a capture file, or standard input for `-`; refuses what is none. Where it is a pipe, `stop` ends it.
+    pub fn open(path: impl AsRef<Path>, stop: &Arc<AtomicBool>) -> anyhow::Result<Self> {
         let path = path.as_ref();
+        let patient = |reader: File| Patient { reader, stop: Arc::clone(stop) };
         if path.as_os_str() == "-" {
-            return Self::read("standard input", io::stdin());
+            // Not `io::stdin`, which has a buffer of its own.
+            let stdin = io::stdin().as_fd().try_clone_to_owned().context("cannot read standard input")?;
+            return Self::read("standard input", patient(stdin.into()));
         }
-        let file = File::open(path).with_context(|| format!("cannot open the capture file {}", path.display()))?;
+        // Or a named pipe would not open before it has a writer.
+        let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+        let file = file.with_context(|| format!("cannot open the capture file {}", path.display()))?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             bail!("{} is a directory; name the capture files in it", path.display());
         }
-        Self::read(path, file)
+        Self::read(path, patient(file))
     }
 
     /// Reads a capture from `reader`; `name` is what messages call it.
@@ -86,9 +96,11 @@ impl PcapSource {
     }
 
     fn batch(&mut self, take: &mut impl FnMut(Event<'_>)) -> io::Result<()> {
-        for _ in 0..BATCH {
+        for number in 0..BATCH {
             let window = self.input.window();
             match self.reader.step(window) {
+                // More may be long in coming (from a pipe): what is here is shown first.
+                Step::Skip(len) | Step::Need(len) if number > 0 && len > window.len() => return Ok(()),
                 Step::Packet { used, packet: Packet { time, link, data, wire_len } } => {
                     self.now = time;
                     let data = window.get(data).unwrap_or_default();

@@ -204,9 +204,9 @@ fn what_is_no_capture_is_refused_with_its_first_bytes() {
     assert_eq!(refusal(b"GET / HTTP"), "x.pcap is no capture file: it is text; it begins with 47 45 54 20");
     assert!(refusal(b"BZh91AY\0").contains("bzip2"));
     assert!(refusal(&[0xff; 9]).contains("it begins with ff ff ff ff"));
-    let missing = PcapSource::open("/nonexistent/x.pcap").err().unwrap();
+    let missing = PcapSource::open("/nonexistent/x.pcap", &Arc::default()).err().unwrap();
     assert_eq!(missing.to_string(), "cannot open the capture file /nonexistent/x.pcap");
-    assert!(PcapSource::open("/").err().unwrap().to_string().contains("is a directory"));
+    assert!(PcapSource::open("/", &Arc::default()).err().unwrap().to_string().contains("is a directory"));
 }
 
 proptest! {
