@@ -1,5 +1,7 @@
 //! Configuration to captures: one for each network namespace.
 
+use std::{collections::HashSet, fs, os::unix::fs::MetadataExt as _};
+
 use crate::{
     config::{Capture, Direction, Netns, SockOps},
     kernel::{CaptureOptions, Filters},
@@ -35,7 +37,10 @@ pub(super) fn plans(capture: &Capture) -> Vec<Plan> {
         name: path.display().to_string(),
         options: CaptureOptions { netns: Some(path.clone()), ..base.clone() },
     };
-    let mut plans: Vec<Plan> = capture.netns.iter().map(inside).collect();
+    // A namespace that is named twice, or by two paths, is still captured once. What is not there is told at the start.
+    let mut known = HashSet::new();
+    let is_new = |Netns(path): &&Netns| fs::metadata(path).map_or(true, |at| known.insert((at.dev(), at.ino())));
+    let mut plans: Vec<Plan> = capture.netns.iter().filter(is_new).map(inside).collect();
     if !cgroups.is_empty() {
         let options = CaptureOptions { interfaces: Vec::new(), cgroups, ..base.clone() };
         plans.push(Plan { name: "cgroups".to_owned(), options });
@@ -85,6 +90,13 @@ mod tests {
         assert!(plans[0].options.cgroups.is_empty());
         assert!(plans[2].options.interfaces.is_empty() && plans[2].options.netns.is_none());
         assert_eq!(plans[2].options.cgroups, [PathBuf::from("pods")]);
+    }
+
+    #[test]
+    fn a_namespace_of_two_names_is_one_capture() {
+        let yaml = "capture:\n  netns: [/proc/self/ns/net, a, /proc/thread-self/ns/net, /proc/self/ns/net]\n";
+        let names: Vec<_> = plans_of(yaml).into_iter().map(|plan| plan.name).collect();
+        assert_eq!(names, ["/proc/self/ns/net", "/run/netns/a"]);
     }
 
     #[test]
