@@ -9,24 +9,11 @@ use std::{borrow::Cow, str::FromStr};
 
 use self::{
     decoded::Decoded,
-    names::{sensitive, sensitive_parameter},
+    names::{holds_address, sensitive, sensitive_parameter},
 };
 
 /// What is shown in place of a secret.
 pub const MASKED: &str = "[masked]";
-
-/// Header fields whose values are addresses, with queries of their own.
-const ADDRESSES: [&str; 9] = [
-    "location",
-    "link",
-    "content-location",
-    "referer",
-    "refresh",
-    "x-original-url",
-    "x-original-uri",
-    "x-rewrite-url",
-    "x-forwarded-uri",
-];
 
 /// What divides parameters beside `&`: old queries (`a;b`), parameters of paths (`/a;jsessionid=`), addresses in
 /// addresses (`?next=/a?b#c`).
@@ -78,11 +65,16 @@ impl Mask {
         if self.hides(name) {
             return MASKED.as_bytes().into();
         }
-        if !ADDRESSES.iter().any(|known| name.eq_ignore_ascii_case(known)) {
-            return value.into();
-        }
         let text = String::from_utf8_lossy(value);
-        let shown = if name.eq_ignore_ascii_case("link") { self.link(&text) } else { self.address(&text) };
+        let shown = if name.eq_ignore_ascii_case("link") {
+            self.link(&text)
+        } else if holds_address(name) {
+            self.address(&text)
+        } else if name.eq_ignore_ascii_case("sec-websocket-protocol") && !self.shows(name) {
+            self.subprotocols(&text)
+        } else {
+            return value.into();
+        };
         match shown {
             Cow::Borrowed(_) => value.into(),
             Cow::Owned(masked) => masked.into_bytes().into(),
@@ -116,6 +108,20 @@ impl Mask {
             rest = after;
         }
         if out == text { text.into() } else { out.into() }
+    }
+
+    /// The value of `Sec-WebSocket-Protocol`. Browsers can set no other field, so clients put secrets there, after a name
+    /// that says so: `openai-insecure-api-key.SECRET`, `base64url.bearer.authorization.k8s.io.SECRET`.
+    fn subprotocols<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let shown = |protocol: &'a str| -> Cow<'a, str> {
+            let secret = protocol.match_indices('.').map(|(at, _)| at).find(|at| {
+                let name = protocol.get(..*at).unwrap_or_default();
+                self.hides(name.trim())
+            });
+            secret.and_then(|at| protocol.get(..=at)).map_or(protocol.into(), |name| format!("{name}{MASKED}").into())
+        };
+        let parts: Vec<Cow<'a, str>> = text.split(',').map(shown).collect();
+        if parts.iter().all(|part| matches!(part, Cow::Borrowed(_))) { text.into() } else { parts.join(",").into() }
     }
 
     /// A path as it may be shown, with what follows it if anything does: `/a;jsessionid=1?token=2`.

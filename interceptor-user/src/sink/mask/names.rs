@@ -31,6 +31,17 @@ const HARMLESS: [&str; 1] = ["access-control-allow-credentials"];
 /// Query parameters beside those: signatures of pre-signed addresses, keys of web APIs.
 const PARAMETERS: [&str; 3] = ["sig", "key", "awsaccesskeyid"];
 
+/// The last word of header fields whose values are addresses, with queries of their own: `content-location`,
+/// `x-original-url`, `x-envoy-original-path`.
+const ADDRESSES: [&str; 9] =
+    ["location", "link", "referer", "refresh", "url", "uri", "path", "redirect", "destination"];
+
+/// Does this name of a header field say that its value is an address?
+pub(super) fn holds_address(name: &str) -> bool {
+    let (_, last) = last_word(name, false);
+    ADDRESSES.iter().any(|known| last.eq_ignore_ascii_case(known))
+}
+
 /// Does this name of a parameter say that its value is a secret?
 pub(super) fn sensitive_parameter(name: &str) -> bool {
     PARAMETERS.iter().any(|known| name.eq_ignore_ascii_case(known)) || sensitive(name)

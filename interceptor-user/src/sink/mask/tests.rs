@@ -148,7 +148,8 @@ fn addresses_keep_everything_but_secrets() {
         ("", ""),
     ] {
         assert_eq!(mask.address(address), expected);
-        for name in ["Location", "content-location", "REFERER", "Refresh"] {
+        for name in ["Location", "content-location", "REFERER", "Refresh", "X-Envoy-Original-Path", "x-accel-redirect"]
+        {
             assert_eq!(mask.field(name, address.as_bytes()), expected);
             assert_eq!(*mask.field_bytes(name, address.as_bytes()), *expected.as_bytes());
         }
@@ -175,6 +176,30 @@ fn links_keep_everything_but_secrets() {
         ("", ""),
     ] {
         assert_eq!(mask.field("Link", link.as_bytes()), expected);
+    }
+}
+
+#[test]
+fn subprotocols_keep_their_names() {
+    let mask = Mask::default();
+    for (protocols, expected) in [
+        ("chat, mqtt.v5", "chat, mqtt.v5"),
+        (
+            "realtime, openai-insecure-api-key.sk-x.y, openai-beta.v1",
+            "realtime, openai-insecure-api-key.[masked], openai-beta.v1",
+        ),
+        (
+            "base64url.bearer.authorization.k8s.io.x, base64.binary.k8s.io",
+            "base64url.bearer.authorization.[masked], base64.binary.k8s.io",
+        ),
+        ("", ""),
+    ] {
+        assert_eq!(mask.field("Sec-WebSocket-Protocol", protocols.as_bytes()), expected);
+        assert_eq!(
+            showing(&["sec-websocket-protocol"]).field("Sec-WebSocket-Protocol", protocols.as_bytes()),
+            protocols
+        );
+        assert_eq!(mask.field("x-other", protocols.as_bytes()), protocols);
     }
 }
 
