@@ -7,6 +7,10 @@ use interceptor_common::{
 
 use crate::model::Cidr;
 
+/// Fill of a ring above which the reader is woken. It shares CPUs with those that it watches: while it works through a long
+/// batch, the end of a conversation whose CPU it took answers nothing, and soon the other end has nothing to do either.
+const WAKE_BYTES: u32 = 64 << 10;
+
 /// What to capture, and how.
 #[derive(Clone, Debug)]
 pub struct CaptureOptions {
@@ -26,7 +30,7 @@ pub struct CaptureOptions {
     pub payload_limit: u32,
     /// Size of the rings together; rounded up to a power of two, and to the least that a ring can have.
     pub ring_bytes: u32,
-    /// Fill of a ring above which the reader is woken; 0: a quarter of the ring.
+    /// Fill of a ring above which the reader is woken; 0: 64 KiB, or a quarter of a smaller ring.
     pub wake_bytes: u32,
     /// Attach by clsact even where the kernel has TCX.
     pub clsact: bool,
@@ -95,7 +99,7 @@ impl CaptureOptions {
         Ok(CaptureConfig {
             payload_limit: self.payload_limit,
             sample_below,
-            wake_bytes: if self.wake_bytes == 0 { self.ring_size() / 4 } else { self.wake_bytes },
+            wake_bytes: if self.wake_bytes == 0 { WAKE_BYTES.min(self.ring_size() / 4) } else { self.wake_bytes },
             ring_mask: Self::rings() - 1,
             filters: bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit),
         })

@@ -81,25 +81,30 @@ impl Ledger {
 
 pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     let mut section = Section::new("live", "Attached to live traffic");
-    section.paragraph(&format!(
+    section.paragraph(
         "nginx with one worker answers with a file of 1 KiB; client, server and whatever is attached share the same CPUs. \
-         {} rounds of {} s each, what is attached alternating within a round; medians over rounds of the ratio to (or the \
-         difference from) nothing attached in the same round.",
-        scale.rounds, scale.seconds
-    ));
+         What is attached alternates within a round; medians over rounds of the ratio to (or the difference from) nothing \
+         attached in the same round.",
+    );
+    // Many short rounds: the difference is small against what the machine does from one second to the next.
+    let often = Scale { rounds: scale.rounds * 3, seconds: scale.seconds.div_ceil(2), ..*scale };
     for wire in [Wire::Loopback, Wire::Veth] {
         let lab = Lab::new(wire, 1)?;
         eprintln!("==> {}: saturation", wire.name());
-        let saturated = rounds(&lab, binary, scale, Pace::Saturation)?;
+        let saturated = rounds(&lab, binary, &often, Pace::Saturation)?;
         let half = median(samples(&saturated, Attached::Nothing).map(|sample| sample.rate)) / 2.0;
         eprintln!("==> {}: half load", wire.name());
         let half_load = rounds(&lab, binary, scale, Pace::Rate(half))?;
         eprintln!("==> {}: {LOW_RATE:.0} requests a second", wire.name());
-        // Many short rounds: what is added is small against what the machine does from one second to the next.
-        let often = Scale { rounds: scale.rounds * 3, seconds: scale.seconds.div_ceil(2), ..*scale };
         let low = rounds(&lab, binary, &often, Pace::Rate(LOW_RATE))?;
-        describe_throughput(&mut section, wire, "saturation (wrk, 32 connections)", &saturated);
-        describe_throughput(&mut section, wire, &format!("half load ({half:.0} requests/s)"), &half_load);
+        describe_throughput(&mut section, wire, "saturation (wrk, 32 connections)", &saturated, often.seconds);
+        describe_throughput(
+            &mut section,
+            wire,
+            &format!("half load ({half:.0} requests/s)"),
+            &half_load,
+            scale.seconds,
+        );
         describe_cost(&mut section, wire, &low, often.seconds);
     }
     Ok(section)
@@ -229,8 +234,8 @@ fn paced(lab: &Lab, rate: f64, seconds: u64) -> Result<load::Report> {
     load::Report::parse(&output(command)?)
 }
 
-fn describe_throughput(section: &mut Section, wire: Wire, load: &str, rounds: &Rounds) {
-    section.paragraph(&format!("**{}, {load}**", wire.name()));
+fn describe_throughput(section: &mut Section, wire: Wire, load: &str, rounds: &Rounds, seconds: u64) {
+    section.paragraph(&format!("**{}, {load}**, {} rounds of {seconds} s", wire.name(), rounds.len()));
     let row = |attached: Attached| {
         let of = |value: fn(&Sample) -> f64| median(samples(rounds, attached).map(value));
         let ledger =
