@@ -162,6 +162,9 @@ impl Summary {
     }
 
     fn write_ledger(&self, out: &mut impl Write) -> io::Result<()> {
+        if self.flows == 0 {
+            return writeln!(out, "no ledger: the capture ended before any connection did");
+        }
         let head = ["carried", "captured", "parsed", "reported", "lost"];
         writeln!(
             out,

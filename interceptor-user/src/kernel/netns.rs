@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    errno::Errno,
+    sched::{CloneFlags, setns},
+};
 
 /// A network namespace: our own, or one that we hold open.
 #[derive(Debug)]
@@ -31,13 +34,22 @@ impl Netns {
         let Some((path, file)) = &self.0 else { return work() };
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
-                setns(file, CloneFlags::CLONE_NEWNET).with_context(|| {
-                    format!("{}: cannot enter the network namespace (needs CAP_SYS_ADMIN)", path.display())
-                })?;
+                setns(file, CloneFlags::CLONE_NEWNET).map_err(|error| explain(path, error))?;
                 work()
             });
             inside.join().map_err(|_| anyhow!("the thread in {} panicked", path.display()))?
         })
+    }
+}
+
+fn explain(path: &Path, error: Errno) -> anyhow::Error {
+    let path = path.display();
+    match error {
+        Errno::EINVAL => anyhow!("{path} is no network namespace: `ip netns list` names those under /run/netns"),
+        Errno::EPERM => {
+            anyhow!("{path}: cannot enter the network namespace: run as root (sudo), or with CAP_SYS_ADMIN")
+        }
+        error => anyhow!("{path}: cannot enter the network namespace: {error}"),
     }
 }
 
