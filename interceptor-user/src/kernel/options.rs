@@ -9,7 +9,7 @@ use crate::model::Cidr;
 
 /// Fill of a ring above which the reader is woken. It shares CPUs with those that it watches: while it works through a long
 /// batch, the end of a conversation whose CPU it took answers nothing, and soon the other end has nothing to do either.
-const WAKE_BYTES: u32 = 128 << 10;
+const WAKE_BYTES: u32 = 64 << 10;
 
 /// What to capture, and how.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct CaptureOptions {
     pub payload_limit: u32,
     /// Size of the rings together; rounded up to a power of two, and to the least that a ring can have.
     pub ring_bytes: u32,
-    /// Fill of a ring above which the reader is woken; 0: 128 KiB, or a quarter of a smaller ring.
+    /// Fill of a ring above which the reader is woken; 0: 64 KiB, or a quarter of a smaller ring.
     pub wake_bytes: u32,
     /// Attach by clsact even where the kernel has TCX.
     pub clsact: bool,
