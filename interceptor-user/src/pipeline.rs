@@ -193,15 +193,17 @@ impl<K: Sink> Downstream<K> {
     }
 
     fn tell_open(&mut self, open: &mut dyn Iterator<Item = &Exchange>) {
-        if !self.done {
-            self.failure = self.sink.open(open).err();
-            self.done = self.failure.is_some();
-        }
+        self.sink(|sink| sink.open(open));
     }
 
     fn flush(&mut self) {
+        self.sink(Sink::flush);
+    }
+
+    /// Asks something of the sink, unless it is done with.
+    fn sink(&mut self, ask: impl FnOnce(&mut K) -> anyhow::Result<()>) {
         if !self.done {
-            self.failure = self.sink.flush().err();
+            self.failure = ask(&mut self.sink).err();
             self.done = self.failure.is_some();
         }
     }

@@ -109,13 +109,9 @@ impl Capture {
     /// Asks for no more payload of what `source` sends to `destination` (`cut`), or for payload again. The kernel
     /// forgets the least recently used cut-off when there are too many.
     pub fn cut_off(&mut self, source: Endpoint, destination: Endpoint, cut: bool) -> anyhow::Result<()> {
-        let mapped = |endpoint: Endpoint| match endpoint.ip() {
-            std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            std::net::IpAddr::V6(v6) => v6.octets(),
-        };
         let key = TupleKey {
-            source: mapped(source),
-            destination: mapped(destination),
+            source: source.mapped(),
+            destination: destination.mapped(),
             source_port: source.port(),
             destination_port: destination.port(),
         };

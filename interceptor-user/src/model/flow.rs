@@ -29,6 +29,11 @@ impl Endpoint {
         Self { ip: u128::from_be_bytes(ip), port }
     }
 
+    /// The address as [`Self::from_mapped`] takes it.
+    pub const fn mapped(self) -> [u8; 16] {
+        self.ip.to_be_bytes()
+    }
+
     /// The address; mapped IPv4 comes out as IPv4.
     pub fn ip(self) -> IpAddr {
         Ipv6Addr::from_bits(self.ip).to_canonical()

@@ -77,6 +77,7 @@ impl Talk {
     /// The flow with the requester as its client, which it is but for where the flow table joined and guessed wrong.
     fn described(&mut self, flow: &Arc<FlowInfo>) -> Arc<FlowInfo> {
         match &self.swapped {
+            _ if self.requester == Side::Client => Arc::clone(flow),
             Some((from, to)) if Arc::ptr_eq(from, flow) => Arc::clone(to),
             _ => {
                 let mut swapped = FlowInfo::clone(flow);
@@ -90,7 +91,7 @@ impl Talk {
 
     /// The open exchanges, each with what is known of the flow by now.
     pub(super) fn open_exchanges(&mut self, flow: &Arc<FlowInfo>) -> impl Iterator<Item = &Exchange> + use<'_> {
-        let flow = if self.requester == Side::Client { Arc::clone(flow) } else { self.described(flow) };
+        let flow = self.described(flow);
         self.pairing.open_exchanges(flow)
     }
 
@@ -136,7 +137,7 @@ impl Talk {
             let claim = self.rival.as_ref().map_or(Claim::None, |rival| rival.claim(self.heads));
             if claim != Claim::None {
                 self.turn(claim, flow, limits, emit);
-                let flow = if self.requester == Side::Client { Arc::clone(flow) } else { self.described(flow) };
+                let flow = self.described(flow);
                 let limits = self.pairing_limits(limits);
                 self.take(other, head, time, &flow, &limits, emit);
             }
@@ -168,6 +169,7 @@ impl Talk {
         emit: &mut impl FnMut(Record),
     ) {
         let role = self.role(side);
+        // As `described`, but nothing is counted where nothing is changed: this is each chunk's way.
         if self.requester == Side::Client {
             self.decode(role, time, &mut chunk, flow, limits, emit);
         } else {
@@ -295,21 +297,14 @@ impl Talk {
         for side in Side::BOTH {
             self.finish(side, how, flow, limits, emit);
         }
-        if self.requester == Side::Client {
-            self.pairing.close(end, flow, emit);
-        } else {
-            let flow = self.described(flow);
-            self.pairing.close(end, &flow, emit);
-        }
+        let flow = self.described(flow);
+        self.pairing.close(end, &flow, emit);
     }
 
     /// Completes what is said of the flow.
     pub(super) fn describe(&mut self, record: &mut FlowRecord) {
         for side in Side::BOTH {
-            let decoder = match self.role(side) {
-                Role::Request => &self.requests,
-                Role::Response => &self.responses,
-            };
+            let decoder = self.decoder(self.role(side));
             let ledger = record.ledger.side_mut(side);
             ledger.parsed += decoder.parsed();
             ledger.reported += decoder.reported();

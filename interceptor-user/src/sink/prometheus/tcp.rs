@@ -1,7 +1,5 @@
 //! What the kernel says of the path of connections that are over.
 
-use std::net::IpAddr;
-
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::sets::{Fold, Sets};
@@ -64,11 +62,7 @@ impl Sockets {
 
     fn handles(&self, side: Side, server: Endpoint) -> prometheus::Result<Option<Handles>> {
         let mut key = [side as u8; 19];
-        let ip = match server.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        key[1..17].copy_from_slice(&ip.octets());
+        key[1..17].copy_from_slice(&server.mapped());
         key[17..].copy_from_slice(&server.port().to_be_bytes());
         let named = self
             .sets
