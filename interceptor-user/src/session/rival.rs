@@ -3,12 +3,15 @@ use crate::{
     protocol::{Context, Decoder, http1},
 };
 
-/// The decoders for the case that the roles of a joined flow were guessed wrong. Each byte goes to them too until heads
-/// tell who is right, so whoever is has seen and counted every byte.
+/// The decoders of both sides, for one guess of who sends the requests.
+///
+/// Of a joined flow whose roles were guessed there is a rival for the case that the guess is wrong. Each byte goes to it
+/// too until heads tell who is right, so whoever is has seen and counted every byte.
 #[derive(Debug)]
-pub(super) struct Rival {
+pub(super) struct Decoders {
     pub(super) requests: Decoder,
     pub(super) responses: Decoder,
+    /// Heads found while there is a rival.
     pub(super) heads: Heads,
 }
 
@@ -55,12 +58,13 @@ pub(super) enum Claim {
     Proven,
 }
 
-impl Rival {
-    pub(super) const fn new() -> Self {
+impl Decoders {
+    pub(super) fn new(late: bool) -> Self {
+        let decoder = if late { http1::Decoder::joined } else { http1::Decoder::new };
         Self {
-            requests: Decoder::Http1(http1::Decoder::joined(Role::Request)),
-            responses: Decoder::Http1(http1::Decoder::joined(Role::Response)),
-            heads: Heads { requests: 0, responses: 0 },
+            requests: Decoder::Http1(decoder(Role::Request)),
+            responses: Decoder::Http1(decoder(Role::Response)),
+            heads: Heads::default(),
         }
     }
 
@@ -99,7 +103,9 @@ impl Rival {
         }
     }
 
-    pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() + self.requests.memory() + self.responses.memory()
+    /// Bytes kept, beside the decoders themselves.
+    #[inline]
+    pub(super) fn buffered(&self) -> usize {
+        self.requests.memory() + self.responses.memory()
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{
     Limits,
-    rival::{Claim, Heads, Rival},
+    rival::{Claim, Decoders},
 };
 
 use crate::{
@@ -10,14 +10,13 @@ use crate::{
     model::{
         Chunk, Exchange, Expects, FlowEnd, FlowInfo, FlowRecord, Message, Protocol, Record, Role, Side, Timestamp,
     },
-    protocol::{Context, Decoder, Finish, http1},
+    protocol::{Context, Finish},
 };
 
 /// A flow that is decoded: two decoders and the pairing of what they give.
 #[derive(Debug)]
 pub(super) struct Talk {
-    requests: Decoder,
-    responses: Decoder,
+    decoders: Decoders,
     pub(super) pairing: Pairing,
     /// Who sends the requests.
     requester: Side,
@@ -25,24 +24,19 @@ pub(super) struct Talk {
     swapped: Option<(Arc<FlowInfo>, Arc<FlowInfo>)>,
     /// A head was found, so it is what we took it for.
     recognised: bool,
-    /// Heads found while there is a rival.
-    heads: Heads,
     /// The roles may be the other way round.
-    rival: Option<Box<Rival>>,
+    rival: Option<Box<Decoders>>,
     tunnel: bool,
 }
 
 impl Talk {
     pub(super) fn new(requester: Side, late: bool) -> Self {
-        let decoder = if late { http1::Decoder::joined } else { http1::Decoder::new };
         Self {
-            requests: Decoder::Http1(decoder(Role::Request)),
-            responses: Decoder::Http1(decoder(Role::Response)),
+            decoders: Decoders::new(late),
             pairing: Pairing::default(),
             requester,
             swapped: None,
             recognised: false,
-            heads: Heads::default(),
             rival: None,
             tunnel: false,
         }
@@ -50,24 +44,19 @@ impl Talk {
 
     /// Of a flow of which nobody told who its client is, and whose first bytes did not either.
     pub(super) fn guessed() -> Self {
-        Self { rival: Some(Box::new(Rival::new())), ..Self::new(Side::Client, true) }
+        Self { rival: Some(Box::new(Decoders::new(true))), ..Self::new(Side::Client, true) }
     }
 
     /// Bytes kept, beside the talk itself.
     #[inline]
     pub(super) fn held(&self) -> usize {
-        let rival = self.rival.as_ref().map_or(0, |rival| rival.memory());
-        self.buffered() + rival + self.pairing.held()
+        let rival = self.rival.as_ref().map_or(0, |rival| size_of::<Decoders>() + rival.buffered());
+        self.decoders.buffered() + rival + self.pairing.held()
     }
 
     /// Bytes of memory held, itself included.
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>() + self.held() - self.pairing.held() + self.pairing.memory()
-    }
-
-    #[inline]
-    fn buffered(&self) -> usize {
-        self.requests.memory() + self.responses.memory()
     }
 
     pub(super) fn role(&self, side: Side) -> Role {
@@ -134,7 +123,7 @@ impl Talk {
             let front = data.get(..data.len() - after.len()).unwrap_or_default();
             self.believed(side, time, Chunk::Data(front), flow, limits, emit);
             chunk = rest;
-            let claim = self.rival.as_ref().map_or(Claim::None, |rival| rival.claim(self.heads));
+            let claim = self.rival.as_ref().map_or(Claim::None, |rival| rival.claim(self.decoders.heads));
             if claim != Claim::None {
                 self.turn(claim, flow, limits, emit);
                 let flow = self.described(flow);
@@ -152,9 +141,7 @@ impl Talk {
             // What was made of content that looked like heads ends here.
             self.close(FlowEnd::CaptureEnded, flow, limits, emit);
         }
-        std::mem::swap(&mut self.requests, &mut rival.requests);
-        std::mem::swap(&mut self.responses, &mut rival.responses);
-        std::mem::swap(&mut self.heads, &mut rival.heads);
+        std::mem::swap(&mut self.decoders, &mut *rival);
         self.requester = self.requester.peer();
         self.rival = Some(rival).filter(|_| claim == Claim::Likely);
     }
@@ -188,14 +175,14 @@ impl Talk {
         limits: &Limits,
         emit: &mut impl FnMut(Record),
     ) {
-        let buffered = self.buffered();
+        let buffered = self.decoders.buffered();
         let pairing_limits = self.pairing_limits(limits);
         let mut context = Context { time, head_limit: limits.head, expects: Expects::Content };
         loop {
             if role == Role::Response {
                 context.expects = self.pairing.expects();
             }
-            let decoder = self.decoder(role);
+            let decoder = self.decoders.decoder(role);
             let Some(message) = decoder.next(chunk, &context) else {
                 // Seldom is a head not whole in a chunk.
                 if decoder.memory() == 0 || !self.give_up(role, buffered, pairing_limits.total) {
@@ -204,8 +191,8 @@ impl Talk {
                 continue;
             };
             if self.rival.is_some() && matches!(message, Message::Head(_)) {
-                self.heads.count(role);
-                self.rival.take_if(|_| self.heads.settled());
+                self.decoders.heads.count(role);
+                self.rival.take_if(|_| self.decoders.heads.settled());
             }
             self.take(role, message, time, flow, &pairing_limits, emit);
         }
@@ -216,10 +203,10 @@ impl Talk {
     #[cold]
     fn give_up(&mut self, role: Role, before: usize, total: usize) -> bool {
         let room = total.saturating_sub(self.pairing.held());
-        if self.buffered() <= before.saturating_add(room) {
+        if self.decoders.buffered() <= before.saturating_add(room) {
             return false;
         }
-        let lost = self.decoder(role).give_up();
+        let lost = self.decoders.decoder(role).give_up();
         if lost {
             self.pairing.note_given_up();
         }
@@ -236,13 +223,6 @@ impl Talk {
         }
     }
 
-    const fn decoder(&mut self, role: Role) -> &mut Decoder {
-        match role {
-            Role::Request => &mut self.requests,
-            Role::Response => &mut self.responses,
-        }
-    }
-
     /// Takes a message that `role`'s decoder gave.
     #[inline]
     fn take(
@@ -254,18 +234,18 @@ impl Talk {
         limits: &exchange::Limits,
         emit: &mut impl FnMut(Record),
     ) {
-        let seen = Seen { first: self.decoder(role).started(), last: time };
+        let seen = Seen { first: self.decoders.decoder(role).started(), last: time };
         let is_head = matches!(message, Message::Head(_));
         if let Message::Opaque(_) = message {
             self.tunnel = true;
-            self.requests.tunnel();
-            self.responses.tunnel();
+            self.decoders.requests.tunnel();
+            self.decoders.responses.tunnel();
         }
         self.pairing.message(role, message, seen, flow, limits, emit);
         if is_head {
             self.recognised = true;
             if role == Role::Response && self.pairing.content_may_not_come() {
-                self.requests.content_may_not_come();
+                self.decoders.requests.content_may_not_come();
             }
         }
     }
@@ -279,7 +259,7 @@ impl Talk {
         emit: &mut impl FnMut(Record),
     ) {
         let role = self.role(side);
-        self.decoder(role).finish(how);
+        self.decoders.decoder(role).finish(how);
         let other = self.role(side.peer());
         if let Some(rival) = &mut self.rival {
             rival.decoder(other).finish(how);
@@ -304,7 +284,7 @@ impl Talk {
     /// Completes what is said of the flow.
     pub(super) fn describe(&mut self, record: &mut FlowRecord) {
         for side in Side::BOTH {
-            let decoder = self.decoder(self.role(side));
+            let decoder = self.decoders.decoder(self.role(side));
             let ledger = record.ledger.side_mut(side);
             ledger.parsed += decoder.parsed();
             ledger.reported += decoder.reported();
