@@ -35,6 +35,11 @@ pub const FILTER_HOLD: u32 = 64;
 /// Rings at the most. Writers on several CPUs that share one spend more on its lock and position than on the record.
 pub const RINGS_MAX: usize = 8;
 
+/// In the kernel object's `OUTER_ZONE`: what leaves a namespace is captured in it.
+pub const ZONE_OWN: u32 = u32::MAX;
+/// Network namespaces that are captured at one time.
+pub const ZONES_MAX: u32 = 4096;
+
 /// Levels of ancestors at which a cgroup is looked for.
 pub const CGROUP_LEVELS: i32 = 10;
 /// Directions of flows that can be cut off at one time; the least recently used one is taken up again beyond.

@@ -52,6 +52,9 @@ pub struct TupleKey {
     pub source_port: u16,
     /// Host byte order.
     pub destination_port: u16,
+    /// Network namespace in which they mean something: its inode number (that of `/proc/PID/ns/net`), or 0 where the
+    /// kernel does not tell.
+    pub zone: u32,
 }
 
 /// A TCP segment, or one piece of it; [`SegmentEvent::captured`] payload bytes follow in the record.
@@ -90,8 +93,6 @@ pub struct SegmentEvent {
     pub owner: u8,
     /// On the last piece of a payload that was not taken whole, why: a [`crate::DropReason`] + 1; else 0.
     pub cut: u32,
-    /// Explicit padding.
-    pub pad: u32,
 }
 
 /// A connection was opened by a local socket.
@@ -121,6 +122,8 @@ pub struct SocketEvent {
     pub retransmits: u32,
     /// Process (thread group) that called connect, or 0.
     pub pid: u32,
+    /// Explicit padding.
+    pub pad: u32,
     /// Payload bytes that the peer acknowledged (SYN and FIN not counted).
     pub bytes_acked: u64,
     /// Payload bytes received in order (SYN and FIN not counted).
@@ -130,15 +133,15 @@ pub struct SocketEvent {
     /// `SOCKET_*`.
     pub op: u8,
     /// Explicit padding.
-    pub pad: [u8; 7],
+    pub pad_end: [u8; 7],
 }
 
 const _: () = {
     use core::mem::{align_of, size_of};
     assert!(size_of::<EventHeader>() == 8);
-    assert!(size_of::<TupleKey>() == 36);
+    assert!(size_of::<TupleKey>() == 40);
     assert!(size_of::<SegmentEvent>() == 104 && align_of::<SegmentEvent>() == 8);
-    assert!(size_of::<SocketEvent>() == 120 && align_of::<SocketEvent>() == 8);
+    assert!(size_of::<SocketEvent>() == 128 && align_of::<SocketEvent>() == 8);
 };
 
 #[cfg(feature = "user")]

@@ -28,7 +28,7 @@ pub struct MissedKey {
 }
 
 const _: () = {
-    assert!(size_of::<LostKey>() == 40 && align_of::<LostKey>() == 4);
+    assert!(size_of::<LostKey>() == 44 && align_of::<LostKey>() == 4);
     assert!(size_of::<MissedKey>() == 16);
 };
 

@@ -11,6 +11,7 @@ use interceptor_common::{
 use crate::{
     emit, filter,
     packet::{Link, Skb, Skip},
+    zone,
 };
 
 const FIN: u8 = 1;
@@ -56,6 +57,7 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
     }
     filter::flow(config, &event.key)?;
     filter::cgroup(config, skb)?;
+    event.key.zone = zone::of_packet(skb);
     let wanted = wanted(config, event);
     own(skb, hook, event);
     event.time_ns = emit::now();

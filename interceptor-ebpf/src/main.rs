@@ -21,6 +21,7 @@ mod program {
     mod sock_ops;
     mod tc;
 }
+mod zone;
 
 #[cfg(not(test))]
 #[panic_handler]

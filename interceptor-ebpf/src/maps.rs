@@ -2,13 +2,14 @@
 
 use aya_ebpf::{
     Global,
+    bindings::BPF_F_NO_PREALLOC,
     btf_maps::{ArrayOfMaps, RingBuf, SkStorage},
     macros::{btf_map, map},
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
 };
 use interceptor_common::{
     CUT_OFFS_MAX, CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey, RINGS_MAX,
-    SocketEvent, TupleKey,
+    SocketEvent, TupleKey, ZONES_MAX,
 };
 
 /// A ring buffer of events. The size is that of the pattern by which the kernel knows the type (a page, on machines with
@@ -63,15 +64,36 @@ pub static CONNECTING: LruHashMap<u64, Connecting> = LruHashMap::with_max_entrie
 #[btf_map]
 pub static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 
-/// Cookie of the network namespace that is captured, 0 where the kernel has no such helper. Set at load.
-#[unsafe(no_mangle)]
-pub static NETNS_COOKIE: Global<u64> = Global::new(0);
+/// Network namespaces that are captured, and for each the zone in which what leaves it is seen: its own, or that of the
+/// host if there the other end of its interface is captured. Owner: userspace.
+#[map]
+pub static ZONES: HashMap<u32, u32> = HashMap::with_max_entries(ZONES_MAX, BPF_F_NO_PREALLOC);
 
-/// Not 0: only sockets of that namespace are reported, whatever their addresses. Set at load.
+/// The zone of all packets, where only one namespace is captured; 0: each packet's is read. Set at load.
 #[unsafe(no_mangle)]
-pub static NETNS_ONLY: Global<u32> = Global::new(0);
+pub static ZONE: Global<u32> = Global::new(0);
 
-/// Where `sk_flags` lies in the kernel's `struct sock` (`skc_flags` of `struct sock_common`), 0 where that is not known. Set at load.
+/// The zone in which what leaves any other namespace is seen; 0: it is not; [`ZONE_OWN`]: in its own. Set at load.
+#[unsafe(no_mangle)]
+pub static OUTER_ZONE: Global<u32> = Global::new(0);
+
+/// Where the inode number lies in the kernel's `struct net`; 0: not known, all is one zone. Set at load, as are those below.
+#[unsafe(no_mangle)]
+pub static NET_INUM_AT: Global<u32> = Global::new(0);
+
+/// Where the network device lies in `struct sk_buff`.
+#[unsafe(no_mangle)]
+pub static SKB_DEV_AT: Global<u32> = Global::new(0);
+
+/// Where the namespace lies in `struct net_device`.
+#[unsafe(no_mangle)]
+pub static DEV_NET_AT: Global<u32> = Global::new(0);
+
+/// Where the namespace lies in `struct sock`.
+#[unsafe(no_mangle)]
+pub static SOCK_NET_AT: Global<u32> = Global::new(0);
+
+/// Where `sk_flags` lies in the kernel's `struct sock` (`skc_flags` of `struct sock_common`); 0: not known.
 #[unsafe(no_mangle)]
 pub static SK_FLAGS_AT: Global<u32> = Global::new(0);
 

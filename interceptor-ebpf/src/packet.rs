@@ -83,6 +83,12 @@ impl Skb {
         Self(context.cast())
     }
 
+    /// Where the kernel's own `struct sk_buff` lies.
+    #[inline(always)]
+    pub fn address(self) -> u64 {
+        self.0 as u64
+    }
+
     #[inline(always)]
     pub fn ifindex(self) -> u32 {
         // SAFETY: the context is valid for the run of the program; so below.

@@ -8,10 +8,7 @@ use aya_ebpf::{
         BPF_SK_STORAGE_GET_F_CREATE, BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
         BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_ops,
     },
-    helpers::generated::{
-        bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_sk_storage_get,
-        bpf_sock_ops_cb_flags_set,
-    },
+    helpers::generated::{bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_sk_storage_get, bpf_sock_ops_cb_flags_set},
     macros::sock_ops,
     programs::SockOpsContext,
 };
@@ -22,8 +19,9 @@ use interceptor_common::{
 
 use crate::{
     emit, filter,
-    maps::{CONNECTING, NETNS_COOKIE, NETNS_ONLY, SK_FLAGS_AT, SOCKETS, SocketState},
+    maps::{CONNECTING, SK_FLAGS_AT, SOCKETS, SocketState},
     packet::{map_ipv4, put_ipv6},
+    zone,
 };
 
 /// What a sock_ops program that has no opinion returns.
@@ -159,14 +157,11 @@ impl Ops {
             return None;
         }
         let socket = self.socket();
-        let mut address = 0_u64;
         let mut flags = 0_u64;
         // The verifier allows no arithmetic on a socket pointer; read back from the stack it is a number like others.
-        // SAFETY: the helper checks addresses, and each destination is eight bytes long.
-        let failed = unsafe {
-            bpf_probe_read_kernel((&raw mut address).cast(), 8, (&raw const socket).cast()) != 0
-                || bpf_probe_read_kernel((&raw mut flags).cast(), 8, (address + at) as *const _) != 0
-        };
+        let address = zone::address(&raw const socket as u64);
+        // SAFETY: the helper checks the address, and the destination is eight bytes long.
+        let failed = unsafe { bpf_probe_read_kernel((&raw mut flags).cast(), 8, (address + at) as *const _) } != 0;
         if failed { None } else { Some(flags) }
     }
 
@@ -181,17 +176,7 @@ impl Ops {
         if !self.key(event) || filter::flow(config, &event.key).is_err() {
             return None;
         }
-        // The same addresses may be in use in another namespace, loopback ones are in each: its counters would be taken
-        // for those of a flow here. But from the host's namespace pods are seen by their veth interfaces, and their
-        // sockets are wanted: there only loopback addresses are told apart.
-        let netns = NETNS_COOKIE.load();
-        // SAFETY: as above. Before 5.15 there is no such helper; the verifier does not see the call if `netns` is 0.
-        if netns != 0
-            && (NETNS_ONLY.load() != 0 || is_loopback(&event.key.source))
-            && unsafe { bpf_get_netns_cookie(self.0.cast()) } != netns
-        {
-            return None;
-        }
+        event.key.zone = zone::of_socket(self.socket(), &event.key)?;
         event.header = EventHeader { version: ABI_VERSION, kind: EVENT_SOCKET, len: size_of::<SocketEvent>() as u32 };
         event.time_ns = emit::now();
         // SAFETY: as above.
@@ -276,23 +261,4 @@ unsafe fn context_words(words: *const [u32; 4]) -> [u32; 4] {
             words.add(3).read_volatile(),
         ]
     }
-}
-
-/// 127.0.0.0/8 (mapped) or ::1.
-#[inline(always)]
-fn is_loopback(address: &[u8; 16]) -> bool {
-    let high = u64::from_ne_bytes([
-        address[0], address[1], address[2], address[3], address[4], address[5], address[6], address[7],
-    ]);
-    let low = u64::from_be_bytes([
-        address[8],
-        address[9],
-        address[10],
-        address[11],
-        address[12],
-        address[13],
-        address[14],
-        address[15],
-    ]);
-    high == 0 && (low == 1 || low >> 24 == 0xff_ff7f)
 }

@@ -135,7 +135,7 @@ fn status(worker: &Worker) -> Value {
         .collect();
     json!({
         "name": worker.name,
-        "attachments": worker.attachments,
+        "attachments": (worker.attachments)(),
         "flows_open": totals.open_flows,
         "flows_opened": totals.flows_opened,
         "exchanges_open": totals.open_exchanges,

@@ -51,7 +51,7 @@ fn worker(state: &State) -> Arc<Counts> {
     };
     state.watch(Worker {
         name: "host".to_owned(),
-        attachments: vec!["tc ingress on eth0".to_owned()],
+        attachments: Box::new(|| vec!["tc ingress on eth0".to_owned()]),
         totals: Box::new(totals),
     });
     counts

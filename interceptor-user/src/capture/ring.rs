@@ -35,7 +35,6 @@ const CLOCK_STEP: u64 = 500_000_000;
 pub struct RingSource {
     rings: Rings,
     sweep: Sweep,
-    zone: u32,
     clock: Clock,
     swept: u64,
     /// The last batch was full: there is more.
@@ -43,8 +42,8 @@ pub struct RingSource {
 }
 
 impl RingSource {
-    pub(crate) fn new(rings: Rings, sweep: Sweep, zone: u32) -> anyhow::Result<Self> {
-        Ok(Self { rings, sweep, zone, clock: Clock::new()?, swept: 0, more: true })
+    pub(crate) fn new(rings: Rings, sweep: Sweep) -> anyhow::Result<Self> {
+        Ok(Self { rings, sweep, clock: Clock::new()?, swept: 0, more: true })
     }
 
     /// Hands over what found no room in the ring, if it is time to look.
@@ -54,16 +53,16 @@ impl RingSource {
         }
         self.swept = now;
         self.clock.follow()?;
-        let Self { zone, clock, .. } = *self;
+        let clock = self.clock;
         let mut losses = Vec::new();
         let mut sockets = Vec::new();
-        self.sweep.run(|key, bytes| losses.extend(loss(key, bytes, zone)), |event| sockets.push(*event))?;
+        self.sweep.run(|key, bytes| losses.extend(loss(key, bytes)), |event| sockets.push(*event))?;
         let count = losses.len() + sockets.len();
         for loss in losses {
             take(Event::Loss(loss));
         }
         for event in &sockets {
-            take(Event::Socket(report(event, zone, clock)));
+            take(Event::Socket(report(event, clock)));
         }
         Ok(count)
     }
@@ -75,9 +74,9 @@ impl Source for RingSource {
             self.rings.wait(timeout.min(TICK))?;
         }
         let now = monotonic()?;
-        let Self { rings, zone, clock, .. } = self;
+        let Self { rings, clock, .. } = self;
         // Segments are borrowed: their payload lies in the ring.
-        let mut count = rings.drain(now, BATCH, |record| event(record, *zone, *clock).map(&mut take))?;
+        let mut count = rings.drain(now, BATCH, |record| event(record, *clock).map(&mut take))?;
         self.more = count == BATCH;
         count += self.sweep(now, &mut take)?;
         let now = self.clock.wall(now);
@@ -120,7 +119,7 @@ fn monotonic() -> anyhow::Result<u64> {
 }
 
 /// A record of the ring.
-fn event(record: &[u8], zone: u32, clock: Clock) -> anyhow::Result<Event<'_>> {
+fn event(record: &[u8], clock: Clock) -> anyhow::Result<Event<'_>> {
     let header = EventHeader::read(record).context("a ring record is too short")?;
     ensure!(
         header.version == ABI_VERSION,
@@ -131,11 +130,11 @@ fn event(record: &[u8], zone: u32, clock: Clock) -> anyhow::Result<Event<'_>> {
     match header.kind {
         EVENT_SEGMENT => {
             let (event, payload) = SegmentEvent::read(record).with_context(short)?;
-            Ok(Event::Segment(segment(&event, payload, zone, clock)))
+            Ok(Event::Segment(segment(&event, payload, clock)))
         }
         EVENT_SOCKET => {
             let event = SocketEvent::read(record).with_context(short)?;
-            Ok(Event::Socket(report(&event, zone, clock)))
+            Ok(Event::Socket(report(&event, clock)))
         }
         kind => anyhow::bail!("a ring record of unknown kind {kind}"),
     }
@@ -149,7 +148,7 @@ const fn destination(key: &TupleKey) -> Endpoint {
     Endpoint::from_mapped(key.destination, key.destination_port)
 }
 
-fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], zone: u32, clock: Clock) -> Segment<'a> {
+fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], clock: Clock) -> Segment<'a> {
     let mut flags = event.flags;
     let mut seq = event.seq.wrapping_add(event.offset);
     // The SYN takes the first sequence number (RFC 9293 section 3.4), and belongs to the first piece.
@@ -170,7 +169,7 @@ fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], zone: u32, clock: Clock)
     };
     Segment {
         time: clock.wall(event.time_ns),
-        zone,
+        zone: event.key.zone,
         source: source(&event.key),
         destination: destination(&event.key),
         seq,
@@ -185,11 +184,11 @@ fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], zone: u32, clock: Clock)
     }
 }
 
-fn report(event: &SocketEvent, zone: u32, clock: Clock) -> SocketReport {
+fn report(event: &SocketEvent, clock: Clock) -> SocketReport {
     let command = event.command.split(|byte| *byte == 0).next().unwrap_or_default();
     SocketReport {
         time: clock.wall(event.time_ns),
-        zone,
+        zone: event.key.zone,
         change: match event.op {
             SOCKET_OPENED_ACTIVE => SocketChange::OpenedActive,
             SOCKET_OPENED_PASSIVE => SocketChange::OpenedPassive,
@@ -208,9 +207,9 @@ fn report(event: &SocketEvent, zone: u32, clock: Clock) -> SocketReport {
     }
 }
 
-fn loss(key: &LostKey, bytes: u64, zone: u32) -> Option<LossReport> {
+fn loss(key: &LostKey, bytes: u64) -> Option<LossReport> {
     let reason = loss_reason(key.reason)?;
-    Some(LossReport { zone, source: source(&key.key), destination: destination(&key.key), bytes, reason })
+    Some(LossReport { zone: key.key.zone, source: source(&key.key), destination: destination(&key.key), bytes, reason })
 }
 
 /// What a kernel-side reason is in the ledger; `None` where it is no loss.

@@ -90,11 +90,11 @@ fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     let memory = Arc::new(Budget::new(config.session.memory_total.to_usize()));
     let mut workers = Vec::new();
     let mut started = Ok(());
-    for (zone, plan) in plan::plans(&config.capture).into_iter().enumerate() {
+    for plan in plan::plans(&config.capture) {
         if stop.load(Relaxed) {
             break;
         }
-        match worker::start(&plan, zone as u32, config, &memory, &metrics, &state, stop) {
+        match worker::start(&plan, config, &memory, &metrics, &state, stop) {
             Ok(worker) => workers.push(worker),
             Err(error) => {
                 // Those that run detach what they attached before we end: clsact filters would outlive us.

@@ -43,12 +43,15 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Capture")]
 struct What {
-    /// Interface to watch; may be repeated. Without it those that are up at the start; later ones are not taken up
+    /// Interface to watch, or a pattern such as 'veth*'; may be repeated. Without it all that are up
     #[arg(short, long, value_delimiter = ',')]
     iface: Vec<Interface>,
     /// Network namespace of the interfaces: a name of 'ip netns', or a path
     #[arg(long)]
     netns: Option<Netns>,
+    /// Watch the pods of this node too, as they come and go: of each what cannot be seen at our own interfaces
+    #[arg(long, conflicts_with_all = ["netns", "cgroup", "pid"])]
+    pods: bool,
     /// Pod to watch, by its cgroup's directory, absolute or below the cgroup v2 mount; may be repeated
     #[arg(long, value_name = "PATH")]
     cgroup: Vec<Cgroup>,
@@ -71,8 +74,9 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let mut filter = args.filter.filter();
     filter.processes.extend(place.process);
     let mut identity = Identity::new(place.netns.as_deref())?;
-    let mut capture = Capture::start(&args.capture_options(place), ZONE)?;
+    let mut capture = Capture::start(&args.capture_options(place))?;
     let mut source = capture.source()?;
+    capture.follow()?;
     say_where(&capture);
     let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter))
         .with_identify(Box::new(move |info| identity.fill(info)));
@@ -82,9 +86,6 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     warn_of_drops(&capture.drops()?);
     Ok(())
 }
-
-/// There is one namespace, so its number tells nothing apart.
-const ZONE: u32 = 0;
 
 /// The kernel's list of ports has bounds, and a long one does not pay: beyond this only we look at ports.
 const KERNEL_PORTS: usize = 64;
@@ -106,7 +107,8 @@ impl Args {
             self.filter.port.iter().flat_map(|ports| ports.first..=ports.last).take(KERNEL_PORTS + 1).collect();
         CaptureOptions {
             interfaces: self.what.iface.iter().map(|name| name.0.clone()).collect(),
-            netns: place.netns,
+            netns: place.netns.into_iter().collect(),
+            pods: self.what.pods,
             cgroups: place.cgroups,
             filters: Filters {
                 ports: if ports.len() > KERNEL_PORTS { Vec::new() } else { ports },

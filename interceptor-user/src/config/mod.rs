@@ -45,12 +45,17 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Capture {
-    /// Interfaces to capture on, by name, in each of the namespaces. The default is every interface that is up at the
-    /// start, if no cgroup is given either; interfaces that appear later are not taken up.
+    /// Interfaces to capture on, by name or pattern (`eth0`, `veth*`), in each of the namespaces. The default is every
+    /// interface that is up, if no cgroup is given either. Interfaces that appear later are taken up as they appear.
     pub interfaces: Vec<Interface>,
-    /// Network namespaces of the interfaces, by name (as `ip netns` lists them) or path. The default is our own.
+    /// Network namespaces of the interfaces, by name (as `ip netns` lists them) or path, or by a pattern for either, which
+    /// is followed as namespaces come and go. The default is our own.
     pub netns: Vec<Netns>,
-    /// Pods to capture by their cgroup: directories below the cgroup v2 mount, relative to it or absolute.
+    /// `all`: follow every pod of this node as well, as it comes and goes. Of its network namespace we capture what
+    /// cannot be seen at our own interfaces: `lo`, and interfaces whose other end is not here.
+    pub pods: Pods,
+    /// Pods to capture by their cgroup: directories below the cgroup v2 mount, relative to it or absolute, or patterns
+    /// for them (`kubepods.slice/*/*`), which are followed.
     pub cgroups: Vec<Cgroup>,
     /// Where to ask the kernel for its own account of every socket: `root`, or a cgroup's directory.
     pub sock_ops: SockOps,
@@ -67,6 +72,18 @@ pub struct Capture {
     /// Size of the ring buffers between kernel and userspace together: a power of two. Each CPU, up to eight, has a ring
     /// of at least 64 KiB.
     pub ring_size: RingSize,
+}
+
+/// Whether the pods of this node are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(extend("enum" = ["none", "all"]))]
+pub enum Pods {
+    /// No: only what is named is captured.
+    #[default]
+    None,
+    /// Each of them.
+    All,
 }
 
 /// Which way packets go.
@@ -172,6 +189,7 @@ impl Default for Capture {
         Self {
             interfaces: Vec::new(),
             netns: Vec::new(),
+            pods: Pods::None,
             cgroups: Vec::new(),
             sock_ops: SockOps::Root,
             ports: Vec::new(),

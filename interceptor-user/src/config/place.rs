@@ -1,9 +1,14 @@
 //! Values that say where, and what to log. Each is valid by construction: what parses can be used.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use super::scalar::{Scalar, scalar};
-use crate::model::Cidr;
+use crate::model::{Cidr, glob};
 
 /// A port or a range of ports, both ends included: `8080`, `9000-9010`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +49,7 @@ scalar!(Ports, "ports", {
 
 scalar!(Cidr, "network", { "type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$" });
 
-/// The name of a network interface.
+/// The name of a network interface, or a pattern with `*` and `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface(pub String);
 
@@ -69,7 +74,8 @@ impl fmt::Display for Interface {
 
 scalar!(Interface, "interface", { "type": "string", "minLength": 1, "maxLength": 15 });
 
-/// A network namespace: a name as `ip netns` knows it, or a path such as `/proc/1234/ns/net`.
+/// A network namespace: a name as `ip netns` knows it, or a path such as `/proc/1234/ns/net`; its last part may be a
+/// pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Netns(pub PathBuf);
 
@@ -79,7 +85,13 @@ impl FromStr for Netns {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "" | "." | ".." => Err("expected a namespace's name or path, such as pod1 or /proc/1234/ns/net".to_owned()),
-            path if path.starts_with('/') => Ok(Self(path.into())),
+            path if path.starts_with('/') => {
+                let directory = Path::new(path).parent().and_then(Path::to_str).unwrap_or_default();
+                if glob::is_pattern(directory) {
+                    return Err("expected * and ? in the last part of the path only".to_owned());
+                }
+                Ok(Self(path.into()))
+            }
             name if name.contains('/') => Err("expected a name without slashes, or an absolute path".to_owned()),
             name => Ok(Self(PathBuf::from("/run/netns").join(name))),
         }
@@ -94,7 +106,7 @@ impl fmt::Display for Netns {
 
 scalar!(Netns, "netns", { "type": "string", "minLength": 1 });
 
-/// The directory of a cgroup: absolute, or below the cgroup v2 mount.
+/// The directory of a cgroup, or a pattern: absolute, or below the cgroup v2 mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup(pub PathBuf);
 

@@ -6,7 +6,7 @@
 pub mod client;
 mod inference;
 mod model;
-mod namespace;
+pub mod namespace;
 pub mod pod;
 pub mod server;
 mod summary;
@@ -64,7 +64,7 @@ pub fn run(options: Options, live: impl Sink, notes: &mut impl Write, stop: &Ato
         writeln!(notes, "removed what {leftovers} earlier demo(s) left behind")?;
     }
     let pods = Pair::create(PODS)?;
-    let mut capture = Capture::start(&capture_options(&pods), 0)?;
+    let mut capture = Capture::start(&capture_options(&pods))?;
     let mut source = capture.source()?;
     let server = Role::server(&pods)?;
     introduce(notes, &pods, options.duration)?;
@@ -98,7 +98,7 @@ pub fn run(options: Options, live: impl Sink, notes: &mut impl Write, stop: &Ato
 fn capture_options(pods: &Pair) -> CaptureOptions {
     CaptureOptions {
         interfaces: vec![INTERFACE.to_owned()],
-        netns: Some(pods.server.namespace().path().to_owned()),
+        netns: vec![pods.server.namespace().path().to_owned()],
         sock_ops_cgroup: Some(pods.cgroup().to_owned()),
         ..CaptureOptions::default()
     }

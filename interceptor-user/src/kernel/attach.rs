@@ -2,19 +2,20 @@
 
 use std::{fmt, path::Path};
 
-use anyhow::{Context as _, bail};
 use aya::{
     Ebpf,
     programs::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, LinkOrder, ProgramError, SchedClassifier,
-        SockOps, TcAttachType, tc::TcAttachOptions,
+        SockOps, TcAttachType,
+        cgroup_skb::CgroupSkbLink,
+        tc::{SchedClassifierLink, TcAttachOptions},
     },
 };
 use nix::libc::EINVAL;
 
 use super::{
     cgroup, clsact,
-    netlink::{link, link::Interface},
+    netlink::link::Interface,
     object::{explain_program, program},
 };
 
@@ -61,44 +62,43 @@ impl fmt::Display for Attachment {
     }
 }
 
-/// The interfaces to attach to: those named, or all that are up. Runs in their namespace.
-pub(super) fn choose(names: &[String]) -> anyhow::Result<Vec<Interface>> {
-    let all = link::interfaces().context("cannot list the network interfaces")?;
-    if names.is_empty() {
-        return Ok(all.into_iter().filter(|interface| interface.up).collect());
-    }
-    let mut chosen: Vec<Interface> = Vec::with_capacity(names.len());
-    for name in names {
-        let Some(interface) = all.iter().find(|interface| interface.name == *name) else {
-            let existing: Vec<_> = all.iter().map(|interface| interface.name.as_str()).collect();
-            bail!("no interface {name:?} here; there are: {}", existing.join(", "));
-        };
-        // Named twice is still captured once.
-        if !chosen.contains(interface) {
-            chosen.push(interface.clone());
+/// The programs on one interface. Dropping it detaches: in the interface's namespace, if that was by clsact.
+pub(super) struct Attached {
+    pub(super) hook: Hook,
+    pub(super) links: Vec<SchedClassifierLink>,
+    /// An interceptor added the clsact qdisc that they are under.
+    pub(super) qdisc_added: bool,
+}
+
+impl Attached {
+    /// The interface is gone, and what was attached to it.
+    pub(super) fn forget(self) {
+        match self.hook {
+            // Their removal would be asked of whatever interface has the number now.
+            Hook::Clsact => self.links.into_iter().for_each(std::mem::forget),
+            _ => drop(self.links),
         }
     }
-    Ok(chosen)
 }
+
+/// The TC programs: for links with an Ethernet header out and in, and for those without.
+pub(super) const CLASSIFIERS: [&str; 4] = ["intercept_out", "intercept_in", "intercept_outl3", "intercept_inl3"];
 
 /// Attaches the TC programs to one interface, by TCX where the kernel has it and `by_clsact` does not forbid it. Runs in
 /// the interface's namespace.
-///
-/// Notes in `qdiscs` the interface to whose clsact qdisc it attached, if an interceptor added that.
-pub(super) fn interface(
-    ebpf: &mut Ebpf,
-    interface: &Interface,
-    by_clsact: bool,
-    qdiscs: &mut Vec<i32>,
-) -> anyhow::Result<Hook> {
+pub(super) fn interface(ebpf: &mut Ebpf, interface: &Interface, by_clsact: bool) -> anyhow::Result<Attached> {
     let (out, into) =
         if interface.ethernet { ("intercept_out", "intercept_in") } else { ("intercept_outl3", "intercept_inl3") };
-    let hook = classifier(ebpf, out, interface, TcAttachType::Egress, by_clsact, qdiscs)?;
+    let mut sides = vec![(out, TcAttachType::Egress)];
     // What goes over `lo` passes egress, then ingress: once is enough, and egress knows the sender's socket.
     if !interface.loopback {
-        classifier(ebpf, into, interface, TcAttachType::Ingress, by_clsact, qdiscs)?;
+        sides.push((into, TcAttachType::Ingress));
     }
-    Ok(hook)
+    let mut attached = Attached { hook: Hook::Tcx, links: Vec::new(), qdisc_added: false };
+    for (name, side) in sides {
+        classifier(ebpf, name, interface, side, by_clsact, &mut attached)?;
+    }
+    Ok(attached)
 }
 
 fn classifier(
@@ -107,46 +107,73 @@ fn classifier(
     interface: &Interface,
     side: TcAttachType,
     by_clsact: bool,
-    qdiscs: &mut Vec<i32>,
-) -> anyhow::Result<Hook> {
-    let program: &mut SchedClassifier = program(ebpf, name)?;
-    match program.load() {
-        Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-        Err(error) => return Err(explain_program(name, &error)),
-    }
+    attached: &mut Attached,
+) -> anyhow::Result<()> {
+    let program = load_classifier(ebpf, name)?;
     let refused =
         |error: ProgramError| anyhow::anyhow!("cannot attach to interface {}: {}", interface.name, root(&error));
     if !by_clsact {
         match program.attach_with_options(&interface.name, side, TcAttachOptions::TcxOrder(LinkOrder::first())) {
-            Ok(_) => return Ok(Hook::Tcx),
+            Ok(link) => {
+                attached.links.push(program.take_link(link).map_err(refused)?);
+                return Ok(());
+            }
             // What kernels before 6.6 say to a TCX link.
             Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(EINVAL) => {}
             Err(error) => return Err(refused(error)),
         }
     }
     let added = clsact::ensure_qdisc(interface);
-    if added && !qdiscs.contains(&interface.index) {
-        qdiscs.push(interface.index);
-    }
-    clsact::attach(program, interface, side, added).map_err(refused)?;
-    Ok(Hook::Clsact)
+    attached.hook = Hook::Clsact;
+    attached.qdisc_added |= added;
+    let link = clsact::attach(program, interface, side, added).map_err(refused)?;
+    attached.links.push(program.take_link(link).map_err(refused)?);
+    Ok(())
 }
 
-/// Attaches the cgroup_skb programs to a cgroup.
-pub(super) fn cgroup_skb(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
-    let directory = cgroup::open(path)?;
-    let sides = [("intercept_cgout", CgroupSkbAttachType::Egress), ("intercept_cgin", CgroupSkbAttachType::Ingress)];
-    for (name, side) in sides {
-        let program: &mut CgroupSkb = program(ebpf, name)?;
-        match program.load() {
-            Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-            Err(error) => return Err(explain_program(name, &error)),
-        }
-        program
-            .attach(&directory, side, CgroupAttachMode::Single)
-            .map_err(|error| anyhow::anyhow!("cannot attach to cgroup {}: {}", path.display(), root(&error)))?;
+/// Loads the TC programs for every kind of link.
+pub(super) fn load_classifiers(ebpf: &mut Ebpf) -> anyhow::Result<()> {
+    CLASSIFIERS.iter().try_for_each(|name| load_classifier(ebpf, name).map(drop))
+}
+
+fn load_classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut SchedClassifier> {
+    let program: &mut SchedClassifier = program(ebpf, name)?;
+    match program.load() {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(program),
+        Err(error) => Err(explain_program(name, &error)),
     }
-    Ok(())
+}
+
+/// The cgroup_skb programs, and which way each looks.
+const CGROUP_SKB: [(&str, CgroupSkbAttachType); 2] =
+    [("intercept_cgout", CgroupSkbAttachType::Egress), ("intercept_cgin", CgroupSkbAttachType::Ingress)];
+
+/// Loads the cgroup_skb programs.
+pub(super) fn load_cgroup_skb(ebpf: &mut Ebpf) -> anyhow::Result<()> {
+    CGROUP_SKB.iter().try_for_each(|(name, _)| load_one_cgroup_skb(ebpf, name).map(drop))
+}
+
+fn load_one_cgroup_skb<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut CgroupSkb> {
+    let program: &mut CgroupSkb = program(ebpf, name)?;
+    match program.load() {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(program),
+        Err(error) => Err(explain_program(name, &error)),
+    }
+}
+
+/// Attaches the cgroup_skb programs to a cgroup. Dropping the links detaches.
+pub(super) fn cgroup_skb(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<Vec<CgroupSkbLink>> {
+    let directory = cgroup::open(path)?;
+    let mut links = Vec::with_capacity(CGROUP_SKB.len());
+    for (name, side) in CGROUP_SKB {
+        let program = load_one_cgroup_skb(ebpf, name)?;
+        let link = program
+            .attach(&directory, side, CgroupAttachMode::Single)
+            .and_then(|link| program.take_link(link))
+            .map_err(|error| anyhow::anyhow!("cannot attach to cgroup {}: {}", path.display(), root(&error)))?;
+        links.push(link);
+    }
+    Ok(links)
 }
 
 /// Attaches sock_ops to a cgroup: opened and closed connections.

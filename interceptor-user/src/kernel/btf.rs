@@ -12,13 +12,23 @@ const KIND_UNION: u32 = 5;
 /// Unnamed structs and unions within each other that are looked into.
 const NESTING: u32 = 4;
 
-/// Offset of `member` in `struct name`, in bytes, by the running kernel's BTF; `None` where it cannot be told.
-pub(super) fn offset_of(name: &str, member: &str) -> Option<u32> {
-    let mut file = File::open("/sys/kernel/btf/vmlinux").ok()?;
-    // Megabytes, for a moment: a mapping goes back to the system at once, which memory of the heap need not.
-    let mut btf = MmapMut::map_anon(file.metadata().ok()?.len() as usize).ok()?;
-    file.read_exact(&mut btf).ok()?;
-    find(&btf, name.as_bytes(), member.as_bytes())
+/// The running kernel's type information.
+pub(super) struct Btf(MmapMut);
+
+impl Btf {
+    /// `None` where the kernel has none, or does not show it.
+    pub(super) fn read() -> Option<Self> {
+        let mut file = File::open("/sys/kernel/btf/vmlinux").ok()?;
+        // Megabytes, for a moment: a mapping goes back to the system at once, which memory of the heap need not.
+        let mut btf = MmapMut::map_anon(file.metadata().ok()?.len() as usize).ok()?;
+        file.read_exact(&mut btf).ok()?;
+        Some(Self(btf))
+    }
+
+    /// Offset of `member` in `struct name`, in bytes; `None` where it cannot be told.
+    pub(super) fn offset_of(&self, name: &str, member: &str) -> Option<u32> {
+        find(&self.0, name.as_bytes(), member.as_bytes())
+    }
 }
 
 fn find(btf: &[u8], name: &[u8], member: &[u8]) -> Option<u32> {

@@ -1,4 +1,7 @@
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use anyhow::Context as _;
 use aya::Ebpf;
@@ -6,84 +9,80 @@ use interceptor_common::TupleKey;
 
 use super::{
     attach::{self, Attachment, Hook},
-    cgroup, clsact, leftover,
+    cgroup,
+    follow::Follower,
+    leftover,
     maps::{Drops, Feedback, Sweep},
-    netns::{self, Netns},
+    netns::Netns,
     object,
     options::CaptureOptions,
+    places::Places,
     rings::Rings,
+    scope::{Scope, Wanted},
+    zone::Layout,
 };
 use crate::{capture::ring::RingSource, model::Endpoint};
 
 /// One load of the kernel object and everything it is attached to. Dropping it detaches.
 pub struct Capture {
-    ebpf: Option<Ebpf>,
+    // Ends before the places go.
+    follower: Option<Follower>,
+    places: Arc<Mutex<Places>>,
+    /// What the follower is to look for, until it does.
+    scope: Option<Scope>,
     /// Until they are given to a reader.
     rings: Option<Rings>,
-    netns: Netns,
     feedback: Feedback,
-    attached: Vec<Attachment>,
-    /// Interfaces (by index) that we are attached to by a clsact qdisc that an interceptor added.
-    qdiscs: Vec<i32>,
     kernel_log: bool,
     rings_size: u64,
-    zone: u32,
 }
 
 impl Capture {
-    /// Loads and attaches. `zone` goes into every event: it tells namespaces apart that may use the same addresses.
-    pub fn start(options: &CaptureOptions, zone: u32) -> anyhow::Result<Self> {
-        let netns = Netns::open(options.netns.as_deref())?;
-        let cookie = netns.run(|| Ok(netns::cookie()))?;
-        // A namespace that was named may still be our own.
-        let only = options.only_its_sockets() && cookie != netns::cookie();
-        let mut ebpf = object::load(options, cookie, only)?;
+    /// Loads and attaches. What comes later is left alone until [`Capture::follow`] is called.
+    pub fn start(options: &CaptureOptions) -> anyhow::Result<Self> {
+        let scope = Scope::of(options);
+        let found = scope.namespaces(true)?;
+        let layout = Layout::read();
+        let mut ebpf = object::load(options, layout, scope.zones(&found, layout)?)?;
         let rings = Rings::new(&mut ebpf, CaptureOptions::rings(), options.ring_size())?;
-        let feedback = Feedback::new(&mut ebpf)?;
-        let mut capture = Self {
-            ebpf: Some(ebpf),
+        let mut feedback = Feedback::new(&mut ebpf)?;
+        if !scope.captures_interfaces() {
+            leftover::remove_in(&Netns::open(options.netns.first().map(PathBuf::as_path))?)?;
+        }
+        scope.prepare(&mut ebpf)?;
+        let mut places = Places::new(ebpf, options)?;
+        attach_cgroups(&mut places, &scope)?;
+        for Wanted { netns, beside } in found {
+            attach_interfaces(&mut places, netns, beside)?;
+        }
+        attach_connections(&mut places, options)?;
+        feedback.release()?;
+        give_back();
+        Ok(Self {
+            follower: None,
+            places: Arc::new(Mutex::new(places)),
+            scope: Some(scope),
             rings: Some(rings),
-            netns,
             feedback,
-            attached: Vec::new(),
-            qdiscs: Vec::new(),
             kernel_log: options.kernel_log,
             rings_size: options.rings_size(),
-            zone,
-        };
-        capture.attach(options)?;
-        capture.feedback.release()?;
-        give_back();
-        Ok(capture)
+        })
     }
 
-    fn attach(&mut self, options: &CaptureOptions) -> anyhow::Result<()> {
-        let Self { ebpf: Some(ebpf), netns, attached, qdiscs, .. } = self else { return Ok(()) };
-        for path in &options.cgroups {
-            attach::cgroup_skb(ebpf, path)?;
-            attached.push(Attachment { hook: Hook::CgroupSkb, place: path.display().to_string() });
+    /// From now on attaches to what comes (interfaces, and namespaces and cgroups where they were not each named), and
+    /// forgets what goes, on a thread of its own.
+    pub fn follow(&mut self) -> anyhow::Result<()> {
+        if let Some(scope) = self.scope.take() {
+            self.follower = Some(Follower::start(Arc::clone(&self.places), scope)?);
         }
-        let interfaces = !options.interfaces.is_empty() || options.cgroups.is_empty();
-        netns.run(|| {
-            let _lock = clsact::Lock::wait();
-            leftover::remove();
-            if interfaces {
-                for interface in attach::choose(&options.interfaces)? {
-                    let hook = attach::interface(ebpf, &interface, options.clsact, qdiscs)?;
-                    attached.push(Attachment { hook, place: interface.name });
-                }
-            }
-            Ok(())
-        })?;
-        attach_connections(ebpf, attached, options)
+        Ok(())
     }
 
     /// The reading end. There is one.
     pub fn source(&mut self) -> anyhow::Result<RingSource> {
-        let ebpf = self.ebpf.as_mut().ok_or_else(|| anyhow::anyhow!("the capture is over"))?;
-        let sweep = Sweep::new(ebpf, &self.feedback, self.kernel_log)?;
+        let sweep = Sweep::new(&mut self.places().ebpf, &self.feedback, self.kernel_log)?;
         let rings = self.rings.take().context("the rings have a reader already")?;
-        RingSource::new(rings, sweep, self.zone)
+        RingSource::new(rings, sweep)
     }
 
     /// What the kernel did not hand over, and what it did.
@@ -91,9 +90,9 @@ impl Capture {
         self.feedback.drops()
     }
 
-    /// Where programs are attached.
-    pub fn attached(&self) -> &[Attachment] {
-        &self.attached
+    /// Where programs are attached now.
+    pub fn attached(&self) -> Vec<Attachment> {
+        self.places().attachments()
     }
 
     /// Size of the rings together, in bytes.
@@ -101,21 +100,28 @@ impl Capture {
         self.rings_size
     }
 
-    /// Number that this capture's events carry.
-    pub const fn zone(&self) -> u32 {
-        self.zone
-    }
-
-    /// Asks for no more payload of what `source` sends to `destination` (`cut`), or for payload again. The kernel
-    /// forgets the least recently used cut-off when there are too many.
-    pub fn cut_off(&mut self, source: Endpoint, destination: Endpoint, cut: bool) -> anyhow::Result<()> {
+    /// Asks for no more payload of what `source` sends to `destination` (`cut`), or for payload again, in the network
+    /// namespace with the number `zone`. The kernel forgets the least recently used cut-off when there are too many.
+    pub fn cut_off(&mut self, zone: u32, source: Endpoint, destination: Endpoint, cut: bool) -> anyhow::Result<()> {
         let key = TupleKey {
             source: source.mapped(),
             destination: destination.mapped(),
             source_port: source.port(),
             destination_port: destination.port(),
+            zone,
         };
         self.feedback.cut_off(&key, cut)
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        // It works on the places, and detaching is for afterwards.
+        self.follower = None;
     }
 }
 
@@ -129,9 +135,39 @@ fn give_back() {
     }
 }
 
+fn attach_cgroups(places: &mut Places, scope: &Scope) -> anyhow::Result<()> {
+    for path in scope.named_cgroups() {
+        places.cgroup(path)?;
+    }
+    if scope.follows_cgroups() {
+        let mount = cgroup::mount().context("no cgroup v2 mount: mount -t cgroup2 none /sys/fs/cgroup")?;
+        let directories = cgroup::walk(&mount, cgroup::MAX);
+        for path in scope.cgroups(directories.iter().map(PathBuf::as_path)) {
+            places.cgroup(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// A pod may be gone by now; a namespace that was asked for must be there.
+fn attach_interfaces(places: &mut Places, netns: Netns, beside: Option<Netns>) -> anyhow::Result<()> {
+    let (inode, is_pod) = (netns.inode(), beside.is_some());
+    places.enter(netns, beside)?;
+    match places.update(inode) {
+        Err(error) if is_pod => {
+            tracing::debug!("a network namespace that is gone, or refuses: {error:#}");
+            places.leave(inode);
+            Ok(())
+        }
+        Err(error) => Err(error),
+        Ok(()) if is_pod => Ok(()),
+        Ok(()) => places.expect_named(inode),
+    }
+}
+
 /// Reports of connections add to what packets say; a kernel or a mount without them does not end the capture, unless
 /// a cgroup was named for it.
-fn attach_connections(ebpf: &mut Ebpf, attached: &mut Vec<Attachment>, options: &CaptureOptions) -> anyhow::Result<()> {
+fn attach_connections(places: &mut Places, options: &CaptureOptions) -> anyhow::Result<()> {
     let Some(path) = options.sock_ops_cgroup.clone().or_else(cgroup::mount) else {
         tracing::warn!(
             "no cgroup v2 mount: connections are known by their packets only, without the kernel's counters"
@@ -143,28 +179,11 @@ fn attach_connections(ebpf: &mut Ebpf, attached: &mut Vec<Attachment>, options: 
         (Hook::Connect, attach::connect),
     ];
     for (hook, attach) in hooks {
-        match attach(ebpf, &path) {
-            Ok(()) => attached.push(Attachment { hook, place: path.display().to_string() }),
+        match attach(&mut places.ebpf, &path) {
+            Ok(()) => places.note(hook, &path),
             Err(error) if options.sock_ops_cgroup.is_some() => return Err(error),
             Err(error) => tracing::warn!("{} is not available: {error:#}", hook.name()),
         }
     }
     Ok(())
-}
-
-impl Drop for Capture {
-    fn drop(&mut self) {
-        // A clsact filter is removed by a message to the namespace that it is in.
-        let Self { ebpf, netns, qdiscs, .. } = self;
-        let ebpf = ebpf.take();
-        let detached = netns.run(move || {
-            let _lock = clsact::Lock::wait();
-            drop(ebpf);
-            qdiscs.drain(..).for_each(clsact::remove_unused);
-            Ok(())
-        });
-        if let Err(error) = detached {
-            tracing::warn!(%error, "could not detach");
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Cgroups: where version 2 is mounted, ids, processes, and containers.
 
+pub(super) mod tree;
+
 use std::{
     fs, io,
     os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
@@ -98,6 +100,9 @@ pub fn container_id(cgroup: &Path) -> Option<&str> {
         (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
     })
 }
+
+/// Cgroups looked at in one walk, and remembered, at the most.
+pub(super) const MAX: usize = 64 * 1024;
 
 /// Every cgroup directory below (and at) `root`, parents first, up to `limit`.
 pub fn walk(root: &Path, limit: usize) -> Vec<PathBuf> {

@@ -7,7 +7,7 @@ use std::{fs::File, io};
 
 use aya::programs::{
     ProgramError, SchedClassifier, TcAttachType,
-    tc::{NlOptions, TcAttachOptions, qdisc_add_clsact},
+    tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, qdisc_add_clsact},
 };
 use nix::{
     fcntl::{Flock, FlockArg},
@@ -15,15 +15,13 @@ use nix::{
 };
 
 use super::{
-    attach::root,
+    attach::{CLASSIFIERS, root},
     netlink::{
         link::Interface,
         tc::{self, Filter},
     },
 };
 
-/// Our TC programs. Whole names: others may begin like these, and nobody needs to hold a program that `tc` loaded.
-const PROGRAMS: [&str; 4] = ["intercept_out", "intercept_in", "intercept_outl3", "intercept_inl3"];
 /// First handle of filters under a qdisc that was there before; arbitrary, and far from what is given out automatically.
 const SHARED: u32 = 0x1e7c_0000;
 /// First handle of filters under a qdisc that an interceptor added.
@@ -46,7 +44,8 @@ impl Lock {
 /// The filters of interceptors on one side of an interface.
 pub(super) fn filters(index: i32, side: TcAttachType) -> Vec<Filter> {
     let filters = tc::filters(index, side == TcAttachType::Egress).unwrap_or_default();
-    filters.into_iter().filter(|filter| PROGRAMS.contains(&filter.name.as_str())).collect()
+    // Whole names: others may begin like these, and nobody needs to hold a program that `tc` loaded.
+    filters.into_iter().filter(|filter| CLASSIFIERS.contains(&filter.name.as_str())).collect()
 }
 
 /// Did an interceptor add the qdisc that this filter is under?
@@ -76,16 +75,16 @@ pub(super) fn attach(
     interface: &Interface,
     side: TcAttachType,
     added: bool,
-) -> Result<(), ProgramError> {
+) -> Result<SchedClassifierLinkId, ProgramError> {
     let exists = io::Error::from_raw_os_error(EEXIST).to_string();
     let base = if added { ADDED } else { SHARED };
     let mut filter = |priority, handle: u32| {
         let options = NlOptions { priority, handle: handle.into(), ..NlOptions::default() };
-        program.attach_with_options(&interface.name, side, TcAttachOptions::Netlink(options)).map(drop)
+        program.attach_with_options(&interface.name, side, TcAttachOptions::Netlink(options))
     };
     for handle in base..base + HANDLES {
         match filter(1, handle) {
-            Ok(()) => return Ok(()),
+            Ok(link) => return Ok(link),
             // Another interceptor has this handle.
             Err(error) if root(&error) == exists => {}
             // A filter of another kind has this priority.

@@ -8,7 +8,12 @@ use aya::{
 };
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
-use super::{btf, cgroup, object, options::CaptureOptions};
+use super::{
+    btf::Btf,
+    cgroup, object,
+    options::CaptureOptions,
+    zone::{Layout, Zones},
+};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +124,7 @@ fn effective(status: &str) -> Option<u64> {
 
 fn type_information() -> Check {
     const NAME: &str = "BTF";
-    match btf::offset_of("sock_common", "skc_flags") {
+    match Btf::read().and_then(|btf| btf.offset_of("sock_common", "skc_flags")) {
         Some(_) => Check::good(NAME, "/sys/kernel/btf/vmlinux"),
         None => Check::limited(
             NAME,
@@ -200,7 +205,7 @@ fn cgroups() -> Vec<Check> {
 fn programs() -> Vec<Check> {
     const MAPS: &str = "BPF maps";
     let small = CaptureOptions { ring_bytes: 64 << 10, ..CaptureOptions::default() };
-    let mut ebpf = match object::load(&small, 0, false) {
+    let mut ebpf = match object::load(&small, Layout::read(), Zones::default()) {
         Ok(ebpf) => ebpf,
         Err(error) => {
             let found = format!("{error:#}");

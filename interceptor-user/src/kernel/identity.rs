@@ -17,8 +17,6 @@ use crate::model::{Endpoint, FlowInfo, Peer, Process};
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long an answer of "nobody" to a socket that exists is believed: its process may be one that we cannot see.
 const NOBODY: Duration = Duration::from_secs(30);
-/// Cgroups looked at in one walk, and remembered, at the most.
-const CGROUPS_MAX: usize = 64 * 1024;
 
 /// Fills in what the capture cannot know. Asked once a flow; reads `/proc` and the cgroup tree only if a flow shows
 /// something new, and at most once a second.
@@ -157,7 +155,7 @@ impl Identity {
 
     fn walk(&mut self) {
         let Some(mount) = cgroup::mount() else { return };
-        let directories = cgroup::walk(&mount, CGROUPS_MAX);
+        let directories = cgroup::walk(&mount, cgroup::MAX);
         self.containers = directories
             .iter()
             .filter_map(|path| Some((cgroup::id(path).ok()?, cgroup::container_id(path).map(Arc::from))))

@@ -16,10 +16,20 @@ use super::{
         link::{self, Interface},
         tc::{self, Filter},
     },
+    netns::Netns,
 };
 
 /// The first PID namespace (`PROC_PID_INIT_INO`): from any other, not every process can be seen.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Removes such filters from all interfaces of a namespace.
+pub(super) fn remove_in(netns: &Netns) -> anyhow::Result<()> {
+    netns.run(|| {
+        let _lock = clsact::Lock::wait();
+        remove();
+        Ok(())
+    })
+}
 
 /// Removes such filters from all interfaces of this thread's namespace, and the qdiscs that were added for them.
 ///

@@ -1,7 +1,8 @@
 //! Loading, attaching, feature detection, and the maps.
 //!
-//! One [`Capture`] is one load of the kernel object: one set of rings, one network namespace ("zone"). Dropping it detaches
-//! everything and leaves nothing in the kernel.
+//! One [`Capture`] is one load of the kernel object and one set of rings, attached to interfaces of any number of network
+//! namespaces ("zones") and to cgroups, which may come and go. Dropping it detaches everything and leaves nothing in the
+//! kernel.
 
 mod attach;
 mod btf;
@@ -9,6 +10,7 @@ mod capture;
 pub mod cgroup;
 mod clsact;
 pub mod features;
+mod follow;
 mod identity;
 mod leftover;
 mod maps;
@@ -16,8 +18,11 @@ pub(crate) mod netlink;
 mod netns;
 mod object;
 mod options;
+mod places;
 mod ring;
 mod rings;
+mod scope;
+mod zone;
 
 pub use attach::{Attachment, Hook};
 pub use capture::Capture;

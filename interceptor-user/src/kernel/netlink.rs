@@ -1,6 +1,8 @@
 //! The little rtnetlink that aya has not. Everything is about the network namespace that the calling thread is in.
 
 pub(crate) mod link;
+pub(super) mod news;
+pub(super) mod nsid;
 pub(super) mod tc;
 
 use std::{

@@ -1,45 +1,141 @@
 //! Work in another network namespace.
 
 use std::{
-    fs::File,
+    collections::BTreeMap,
+    fmt,
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     thread,
 };
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use nix::{
     errno::Errno,
     sched::{CloneFlags, setns},
+    sys::statfs::{NSFS_MAGIC, statfs},
 };
 
-/// A network namespace: our own, or one that we hold open.
-#[derive(Debug)]
-pub(super) struct Netns(Option<(PathBuf, File)>);
+/// A network namespace.
+///
+/// It is not held open: a namespace lives as long as anybody holds it, and its pod is over before that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Netns {
+    /// Where it is found; none: it is our own.
+    path: Option<PathBuf>,
+    /// Its number, which no other has while it lives.
+    inode: u32,
+}
 
 impl Netns {
+    /// That of this process.
+    pub(super) fn own() -> anyhow::Result<Self> {
+        Ok(Self { path: None, inode: inode_of(Path::new(OWN)).context("cannot look at our network namespace")? })
+    }
+
+    /// The one at `path`; none: our own. A path may lead to our own, too.
     pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = path else { return Ok(Self(None)) };
-        let file = File::open(path).with_context(|| {
+        let Some(path) = path else { return Self::own() };
+        let inode = inode_of(path).with_context(|| {
             format!(
                 "no network namespace at {}: `ip netns list` names those under /run/netns; /proc/PID/ns/net is that \
                  of a process",
                 path.display()
             )
         })?;
-        Ok(Self(Some((path.to_owned(), file))))
+        let own = Self::own()?;
+        Ok(if own.inode == inode { own } else { Self { path: Some(path.to_owned()), inode } })
+    }
+
+    /// Another one, by what [`all`] says of it.
+    pub(super) const fn at(inode: u32, path: PathBuf) -> Self {
+        Self { path: Some(path), inode }
+    }
+
+    pub(super) const fn inode(&self) -> u32 {
+        self.inode
+    }
+
+    pub(super) const fn is_own(&self) -> bool {
+        self.path.is_none()
+    }
+
+    /// Opens it, for a moment.
+    pub(super) fn file(&self) -> anyhow::Result<File> {
+        let path = self.path.as_deref().unwrap_or(Path::new(OWN));
+        let file =
+            File::open(path).with_context(|| format!("{}: cannot open the network namespace", path.display()))?;
+        // Somebody may have put another one there.
+        ensure!(file.metadata()?.ino() == u64::from(self.inode), "{}: this network namespace is gone", path.display());
+        Ok(file)
     }
 
     /// Runs `work` inside, on a thread of its own: a namespace belongs to a thread, and links stay when it ends.
     pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
-        let Some((path, file)) = &self.0 else { return work() };
+        let Some(path) = &self.path else { return work() };
+        let file = self.file()?;
         thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                setns(file, CloneFlags::CLONE_NEWNET).map_err(|error| explain(path, error))?;
+            let inside = scope.spawn(move || {
+                setns(&file, CloneFlags::CLONE_NEWNET).map_err(|error| explain(path, error))?;
+                drop(file);
                 work()
             });
             inside.join().map_err(|_| anyhow!("the thread in {} panicked", path.display()))?
         })
     }
+}
+
+impl fmt::Display for Netns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.as_deref().unwrap_or(Path::new(OWN)).display().fmt(f)
+    }
+}
+
+/// The process's own: that of its first thread, which never leaves it.
+const OWN: &str = "/proc/self/ns/net";
+
+fn inode_of(path: &Path) -> io::Result<u32> {
+    // Numbers of namespaces are 32 bits wide (`ida_alloc_min` from PROC_DYNAMIC_FIRST on).
+    fs::metadata(path).and_then(|found| u32::try_from(found.ino()).map_err(io::Error::other))
+}
+
+/// Every network namespace that can be seen from here: those with a name, and those of processes. One that has several
+/// paths is found by its name, which stays when processes end.
+pub(super) fn all() -> BTreeMap<u32, PathBuf> {
+    let mut found = BTreeMap::new();
+    for directory in NAMED {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if is_one(&path)
+                && let Ok(inode) = inode_of(&path)
+            {
+                found.entry(inode).or_insert(path);
+            }
+        }
+    }
+    for pid in super::identity::processes() {
+        let path = PathBuf::from(format!("/proc/{pid}/ns/net"));
+        // Without permission, or gone by now.
+        let inode = fs::read_link(&path).ok().and_then(|target| inode_in(target.to_str()?));
+        if let Some(inode) = inode {
+            found.entry(inode).or_insert(path);
+        }
+    }
+    found
+}
+
+/// Is there a namespace? A name is made first, and then bound to its namespace.
+pub(super) fn is_one(path: &Path) -> bool {
+    statfs(path).is_ok_and(|of| of.filesystem_type() == NSFS_MAGIC)
+}
+
+/// Where `ip netns` and container runtimes give names to namespaces.
+const NAMED: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+
+/// Of a link `net:[4026531840]`.
+fn inode_in(target: &str) -> Option<u32> {
+    target.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
 fn explain(path: &Path, error: Errno) -> anyhow::Error {
@@ -53,22 +149,24 @@ fn explain(path: &Path, error: Errno) -> anyhow::Error {
     }
 }
 
-/// Cookie of this thread's network namespace; 0 where the kernel (before 5.14) does not tell.
-pub(super) fn cookie() -> u64 {
-    use nix::libc;
-    use std::os::fd::AsRawFd as _;
-    /// `SO_NETNS_COOKIE`, which libc does not have everywhere.
-    const NETNS_COOKIE: libc::c_int = 71;
-    let Ok(socket) = std::net::UdpSocket::bind("127.0.0.1:0").or_else(|_| std::net::UdpSocket::bind("0.0.0.0:0"))
-    else {
-        return 0;
-    };
-    let mut cookie = 0_u64;
-    let mut len = size_of::<u64>() as libc::socklen_t;
-    // SAFETY: the option writes at most `len` bytes to `cookie`, which is that long.
-    #[expect(unsafe_code, reason = "no crate wraps this socket option")]
-    let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, NETNS_COOKIE, (&raw mut cookie).cast(), &raw mut len)
-    };
-    if result == 0 { cookie } else { 0 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_is_found_by_any_path() {
+        let own = Netns::own().unwrap();
+        assert!(own.is_own());
+        for path in ["/proc/self/ns/net", "/proc/thread-self/ns/net"] {
+            assert_eq!(Netns::open(Some(Path::new(path))).unwrap(), own);
+        }
+        assert!(all().contains_key(&own.inode()));
+    }
+
+    #[test]
+    fn links_name_their_namespace() {
+        assert_eq!(inode_in("net:[4026531840]"), Some(4_026_531_840));
+        assert_eq!(inode_in("mnt:[4026531840]"), None);
+        assert_eq!(inode_in("net:[]"), None);
+    }
 }

@@ -4,7 +4,10 @@ use anyhow::Context as _;
 use aya::{Ebpf, EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
-use super::options::CaptureOptions;
+use super::{
+    options::CaptureOptions,
+    zone::{Layout, Zones},
+};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/interceptor-ebpf"));
 
@@ -12,14 +15,12 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/in
 pub(super) const TOOLS: &str = env!("INTERCEPTOR_BPF_TOOLS");
 
 /// Creates the maps, sized and configured. Programs are loaded one by one when they are attached, so that one that
-/// this kernel refuses takes nothing else with it. `netns_only`: report the sockets of that namespace only.
-pub(super) fn load(options: &CaptureOptions, netns_cookie: u64, netns_only: bool) -> anyhow::Result<Ebpf> {
+/// this kernel refuses takes nothing else with it.
+pub(super) fn load(options: &CaptureOptions, layout: Layout, zones: Zones) -> anyhow::Result<Ebpf> {
     let config = options.config()?;
     let filters = &options.filters;
     // Before 5.11 maps count against RLIMIT_MEMLOCK. If it cannot be raised, the load says so.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-    // Without it the count of received bytes may be one too low after a half-close.
-    let sk_flags_at = super::btf::offset_of("sock_common", "skc_flags").unwrap_or(0);
     // At level 0 the verifier removes the log statements, and their ring may be as small as can be.
     let (log_level, log_bytes) = if options.kernel_log { (aya_log::Level::Debug as u8, 128 << 10) } else { (0, 4096) };
     let mut ebpf = EbpfLoader::new()
@@ -29,9 +30,13 @@ pub(super) fn load(options: &CaptureOptions, netns_cookie: u64, netns_only: bool
         .map_max_entries("CGROUPS", entries(filters.cgroups.len()))
         .map_max_entries("AYA_LOGS", log_bytes)
         .override_global(aya_log::LEVEL, &log_level, true)
-        .override_global("NETNS_COOKIE", &netns_cookie, true)
-        .override_global("NETNS_ONLY", &u32::from(netns_only), true)
-        .override_global("SK_FLAGS_AT", &sk_flags_at, true)
+        .override_global("ZONE", &zones.only, true)
+        .override_global("OUTER_ZONE", &zones.outer, true)
+        .override_global("NET_INUM_AT", &layout.net_inum, true)
+        .override_global("SKB_DEV_AT", &layout.skb_dev, true)
+        .override_global("DEV_NET_AT", &layout.dev_net, true)
+        .override_global("SOCK_NET_AT", &layout.sock_net, true)
+        .override_global("SK_FLAGS_AT", &layout.sk_flags, true)
         .load(OBJECT)
         .map_err(explain_load)?;
     super::maps::configure(&mut ebpf, config, filters)?;

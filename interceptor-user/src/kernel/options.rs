@@ -14,11 +14,15 @@ const WAKE_BYTES: u32 = 64 << 10;
 /// What to capture, and how.
 #[derive(Clone, Debug)]
 pub struct CaptureOptions {
-    /// Interfaces to attach TC programs to. None, and no `cgroups` either: all that are up, `lo` included.
+    /// Interfaces to attach TC programs to, by name or by a pattern with `*` and `?`. None, and no `cgroups` either: all
+    /// that are up, `lo` included.
     pub interfaces: Vec<String>,
-    /// Network namespace of the interfaces (a file such as `/run/netns/NAME` or `/proc/PID/ns/net`); none: our own.
-    pub netns: Option<PathBuf>,
-    /// Cgroup directories whose sockets are captured by cgroup_skb programs.
+    /// Network namespaces of the interfaces (files such as `/run/netns/NAME` or `/proc/PID/ns/net`, or `/run/netns/*`);
+    /// none: our own.
+    pub netns: Vec<PathBuf>,
+    /// All other namespaces too, as they come and go: of each what cannot be seen at our own interfaces.
+    pub pods: bool,
+    /// Cgroup directories whose sockets are captured by cgroup_skb programs, or patterns for them.
     pub cgroups: Vec<PathBuf>,
     /// Cgroup directory below which connections are reported (sock_ops, connect); none: the root of the v2 mount.
     pub sock_ops_cgroup: Option<PathBuf>,
@@ -42,7 +46,8 @@ impl Default for CaptureOptions {
     fn default() -> Self {
         Self {
             interfaces: Vec::new(),
-            netns: None,
+            netns: Vec::new(),
+            pods: false,
             cgroups: Vec::new(),
             sock_ops_cgroup: None,
             filters: Filters::default(),
@@ -73,12 +78,6 @@ pub struct Filters {
 }
 
 impl CaptureOptions {
-    /// Are only the sockets of the named namespace reported? Pods of different namespaces may have the same addresses.
-    /// Cgroups reach across namespaces, and so do those below the cgroup whose connections were asked for.
-    pub(super) const fn only_its_sockets(&self) -> bool {
-        self.netns.is_some() && self.cgroups.is_empty() && self.sock_ops_cgroup.is_none()
-    }
-
     /// Refuses what makes no sense, and makes the kernel's configuration of the rest.
     pub(super) fn config(&self) -> anyhow::Result<CaptureConfig> {
         let Self { filters, sample, .. } = self;

@@ -8,6 +8,7 @@ mod counts;
 mod event;
 mod exchange;
 mod flow;
+pub(crate) mod glob;
 mod head;
 mod ledger;
 mod message;

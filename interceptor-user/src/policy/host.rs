@@ -1,6 +1,7 @@
 use std::{net::IpAddr, str::FromStr};
 
-use super::{Invalid, glob};
+use super::Invalid;
+use crate::model::glob;
 
 /// A host: an address or CIDR block (of either end, or named by the request), or a name (named by the request).
 #[derive(Clone, Debug, PartialEq, Eq)]

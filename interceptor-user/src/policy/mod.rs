@@ -4,7 +4,6 @@
 //! allowed. A [`Filter`] is the conjunction of its conditions; a condition that was given several values takes any of them.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
-mod glob;
 mod host;
 mod method;
 mod path;

@@ -1,6 +1,7 @@
 use std::str::FromStr;
 
-use super::{Invalid, glob};
+use super::Invalid;
+use crate::model::glob;
 
 /// A path: a pattern for the whole of it if it has `*` (which also stands for `/`) or `?`, else what it begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]

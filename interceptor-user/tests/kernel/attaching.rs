@@ -43,8 +43,8 @@ fn two_at_once() -> anyhow::Result<()> {
     let (listener, address) = listen("127.0.0.1:0")?;
     for clsact in [false, true] {
         let options = CaptureOptions { clsact, ..options("lo", address.port()) };
-        let mut first = Capture::start(&options, 1)?;
-        let mut second = Capture::start(&options, 2)?;
+        let mut first = Capture::start(&options)?;
+        let mut second = Capture::start(&options)?;
         let mut sources = [first.source()?, second.source()?];
         let ends = exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong")?;
         for source in &mut sources {
@@ -73,7 +73,7 @@ fn first_in_order() -> anyhow::Result<()> {
         let capture = work()?;
         Ok::<_, anyhow::Error>((capture, &own_programs()? - &before))
     };
-    let start = || Capture::start(&options(interface, 9), 0);
+    let start = || Capture::start(&options(interface, 9));
     let (_first, others) = held_by(&start)?;
     let (_second, ours) = held_by(&start)?;
     for side in [TcAttachType::Ingress, TcAttachType::Egress] {
@@ -86,7 +86,7 @@ fn first_in_order() -> anyhow::Result<()> {
     let interface = pod.outside.as_str();
     tc(&format!("qdisc add dev {interface} clsact"))?;
     add_filter(interface)?;
-    let _capture = Capture::start(&CaptureOptions { clsact: true, ..options(interface, 9) }, 0)?;
+    let _capture = Capture::start(&CaptureOptions { clsact: true, ..options(interface, 9) })?;
     let shown = tc(&format!("filter show dev {interface} egress"))?;
     let ours = shown.lines().position(|line| line.contains(" intercept_out")).context("not attached")?;
     let theirs = shown.lines().position(|line| line.contains("pref 2 ")).context("theirs is gone")?;
@@ -99,12 +99,12 @@ fn failed_start() -> anyhow::Result<()> {
     let pod = Pod::new()?;
     let output = Command::new(env!("CARGO_BIN_EXE_interceptor"))
         .args(["run", "--metrics-address", "127.0.0.1:0", "--capture-interfaces", "lo"])
-        .args(["--capture-netns", &pod.netns().display().to_string(), "--capture-netns", "/run/netns/nosuch"])
+        .args(["--capture-netns", &pod.netns().display().to_string(), "--capture-cgroups", "nosuch"])
         .output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.code() == Some(1), "{:?}: {stderr}", output.status);
     // The first one's worker was joined, which is after it has detached.
-    for part in ["attached", "ended", "interceptor: no network namespace at /run/netns/nosuch"] {
+    for part in ["attached", "ended", "interceptor: no cgroup at"] {
         ensure!(stderr.contains(part), "no {part:?} in {stderr}");
     }
     Ok(())
@@ -162,7 +162,7 @@ fn held() -> anyhow::Result<()> {
             }
         });
         let starts = (0..8).try_for_each(|_| {
-            let mut capture = Capture::start(&options("lo", address.port()), 0)?;
+            let mut capture = Capture::start(&options("lo", address.port()))?;
             let mut source = capture.source()?;
             let mut collected = Collected::default();
             collected.until(&mut source, |seen| !seen.sockets.is_empty())?;
@@ -200,7 +200,7 @@ fn other_mount() -> anyhow::Result<()> {
                 sock_ops_cgroup: Some(place.clone()),
                 ..CaptureOptions::default()
             };
-            Ok(Capture::start(&options, 0)?.attached().to_vec())
+            Ok(Capture::start(&options)?.attached())
         });
         apart.join().map_err(|_| anyhow::anyhow!("the thread panicked"))?
     });
@@ -211,14 +211,14 @@ fn other_mount() -> anyhow::Result<()> {
 }
 
 fn errors() -> anyhow::Result<()> {
-    let error = |options: CaptureOptions| match Capture::start(&options, 0) {
+    let error = |options: CaptureOptions| match Capture::start(&options) {
         Ok(_) => "none".to_owned(),
         Err(error) => format!("{error:#}"),
     };
     let cases = [
         (options("nosuch0", 9), vec!["\"nosuch0\"", "there are: ", "lo"]),
         (
-            CaptureOptions { netns: Some("/run/netns/nosuch".into()), ..CaptureOptions::default() },
+            CaptureOptions { netns: vec!["/run/netns/nosuch".into()], ..CaptureOptions::default() },
             vec!["/run/netns/nosuch", "ip netns list"],
         ),
         (
@@ -227,7 +227,7 @@ fn errors() -> anyhow::Result<()> {
         ),
         (CaptureOptions { sock_ops_cgroup: Some("nosuch".into()), ..options("lo", 9) }, vec!["nosuch", "no cgroup at"]),
         (CaptureOptions { sample: 2.0, ..CaptureOptions::default() }, vec!["sample 2"]),
-        (CaptureOptions { netns: Some("/etc/hostname".into()), ..options("lo", 9) }, vec!["/etc/hostname"]),
+        (CaptureOptions { netns: vec!["/etc/hostname".into()], ..options("lo", 9) }, vec!["/etc/hostname"]),
     ];
     for (options, expected) in cases {
         let error = error(options);

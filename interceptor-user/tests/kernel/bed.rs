@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -40,6 +41,11 @@ pub(crate) fn options(interface: &str, port: u16) -> CaptureOptions {
         filters: Filters { ports: vec![port], ..Filters::default() },
         ..CaptureOptions::default()
     }
+}
+
+/// The number of our own network namespace.
+pub(crate) fn zone() -> anyhow::Result<u32> {
+    zone_at(Path::new("/proc/self/ns/net"))
 }
 
 pub(crate) fn listen(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -90,12 +96,13 @@ pub(crate) fn exchange(
     })
 }
 
-fn unique() -> String {
+pub(crate) fn unique() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{}x{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
 }
 
-fn ip(arguments: &str) -> anyhow::Result<()> {
+/// Runs `ip`.
+pub(crate) fn ip(arguments: &str) -> anyhow::Result<()> {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().context("cannot run ip (iproute2)")?;
     ensure!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
@@ -116,6 +123,11 @@ pub(crate) fn add_filter(interface: &str) -> anyhow::Result<()> {
         .output()?;
     ensure!(output.status.success(), "tc filter add: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// The number of a network namespace; that of a process has a path, too.
+pub(crate) fn zone_at(path: &Path) -> anyhow::Result<u32> {
+    Ok(fs::metadata(path)?.ino().try_into()?)
 }
 
 /// A network namespace, joined to ours by a veth pair.

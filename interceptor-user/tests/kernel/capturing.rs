@@ -21,7 +21,7 @@ use nix::{
 
 use crate::{
     Test,
-    bed::{Ends, Group, Pod, exchange, listen, options, payload},
+    bed::{Ends, Group, Pod, exchange, listen, options, payload, zone},
     collect::Collected,
 };
 
@@ -47,7 +47,7 @@ fn byte_exact(options: &CaptureOptions, listen_at: &str, lengths: &[usize]) -> a
     let mut options = options.clone();
     options.filters.ports = vec![address.port()];
     options.ring_bytes = 64 << 20;
-    let mut capture = Capture::start(&options, 3)?;
+    let mut capture = Capture::start(&options)?;
     let mut source = capture.source()?;
     for (round, len) in lengths.iter().enumerate() {
         let (request, response) = (payload(*len, round as u64), payload(*len, !(round as u64)));
@@ -56,7 +56,8 @@ fn byte_exact(options: &CaptureOptions, listen_at: &str, lengths: &[usize]) -> a
         collected.until(&mut source, |seen| seen.over(ends.client, ends.server))?;
         compare(&collected, ends, &request, &response).with_context(|| format!("{len} bytes"))?;
         let all: Vec<_> = collected.segments.values().flatten().collect();
-        ensure!(all.iter().all(|kept| kept.zone == 3 && kept.interface == 1), "not of this zone and `lo`");
+        let zone = zone()?;
+        ensure!(all.iter().all(|kept| kept.zone == zone && kept.interface == 1), "not of this zone and `lo`");
         ensure!(
             all.iter().all(|kept| matches!(kept.socket, Some((Owner::Source, cookie, _)) if cookie != 0)),
             "a sender's socket is not known"
@@ -89,7 +90,7 @@ fn around_the_ring() -> anyhow::Result<()> {
     const ROUNDS: usize = 600;
     const LEN: usize = 8001;
     let (listener, address) = listen("127.0.0.1:0")?;
-    let mut capture = Capture::start(&CaptureOptions { ring_bytes: 256 << 10, ..options("lo", address.port()) }, 0)?;
+    let mut capture = Capture::start(&CaptureOptions { ring_bytes: 256 << 10, ..options("lo", address.port()) })?;
     let mut source = capture.source()?;
     let mut client = TcpStream::connect(address)?;
     let (mut server, _) = listener.accept()?;
@@ -118,7 +119,7 @@ fn order_across_cpus() -> anyhow::Result<()> {
     let cpus = aya::util::online_cpus().map_err(|(path, error)| anyhow::anyhow!("{path}: {error}"))?;
     let (Some(first), Some(last)) = (cpus.first(), cpus.last()) else { anyhow::bail!("no CPU") };
     let (listener, address) = listen("127.0.0.1:0")?;
-    let mut capture = Capture::start(&CaptureOptions { ring_bytes: 64 << 20, ..options("lo", address.port()) }, 0)?;
+    let mut capture = Capture::start(&CaptureOptions { ring_bytes: 64 << 20, ..options("lo", address.port()) })?;
     let mut source = capture.source()?;
     let (first, last) = (*first as usize, *last as usize);
     let server = thread::spawn(move || {
@@ -184,7 +185,7 @@ fn veth(options: impl Fn(&Pod) -> CaptureOptions) -> anyhow::Result<()> {
         let mut options = options(&pod);
         options.filters.ports = vec![server.port()];
         options.ring_bytes = 64 << 20;
-        let mut capture = Capture::start(&options, 1)?;
+        let mut capture = Capture::start(&options)?;
         let mut source = capture.source()?;
         let (request, response) = (payload(100_000, 1), payload(5 << 20, 2));
         let ends = exchange(&listener, || Ok(TcpStream::connect(server)?), &request, &response)?;
@@ -206,7 +207,7 @@ fn veth_outside() -> anyhow::Result<()> {
 fn veth_inside() -> anyhow::Result<()> {
     veth(|pod| CaptureOptions {
         interfaces: vec![pod.inside.clone()],
-        netns: Some(pod.netns()),
+        netns: vec![pod.netns()],
         ..CaptureOptions::default()
     })
 }
@@ -215,8 +216,8 @@ fn foreign_sockets() -> anyhow::Result<()> {
     let pod = Pod::new()?;
     let listener = pod.run(|| Ok(std::net::TcpListener::bind(SocketAddr::new(pod.peer[0], 0))?))?;
     let server = listener.local_addr()?;
-    let inside = CaptureOptions { netns: Some(pod.netns()), ..options(&pod.inside, server.port()) };
-    let mut capture = Capture::start(&inside, 0)?;
+    let inside = CaptureOptions { netns: vec![pod.netns()], ..options(&pod.inside, server.port()) };
+    let mut capture = Capture::start(&inside)?;
     let mut source = capture.source()?;
     let ends = exchange(&listener, || Ok(TcpStream::connect(server)?), b"ping", b"pong")?;
     let mut collected = Collected::default();
@@ -224,7 +225,7 @@ fn foreign_sockets() -> anyhow::Result<()> {
     collected.for_a_while(&mut source, std::time::Duration::from_millis(150))?;
     ensure!(collected.sockets.iter().all(|report| report.local == ends.server), "{:?}", collected.sockets);
     // From outside the pod's socket is wanted too.
-    let mut capture = Capture::start(&options(&pod.outside, server.port()), 0)?;
+    let mut capture = Capture::start(&options(&pod.outside, server.port()))?;
     let mut source = capture.source()?;
     let ends = exchange(&listener, || Ok(TcpStream::connect(server)?), b"ping", b"pong")?;
     let both = |seen: &Collected| {
@@ -241,7 +242,7 @@ fn cgroup_skb() -> anyhow::Result<()> {
         let (listener, server) = group.run(|| listen(address))?;
         let options =
             CaptureOptions { cgroups: vec![group.0.clone()], ring_bytes: 64 << 20, ..CaptureOptions::default() };
-        let mut capture = Capture::start(&options, 0)?;
+        let mut capture = Capture::start(&options)?;
         ensure!(!capture.attached().iter().any(|attachment| attachment.place == "lo"), "attached to `lo` too");
         let mut source = capture.source()?;
         let (request, response) = (payload(300_000, 5), payload(5 << 20, 6));
@@ -271,7 +272,7 @@ fn joined() -> anyhow::Result<()> {
     let (mut server, _) = listener.accept()?;
     client.write_all(b"before")?;
     server.read_exact(&mut [0; 6])?;
-    let mut capture = Capture::start(&options("lo", address.port()), 0)?;
+    let mut capture = Capture::start(&options("lo", address.port()))?;
     let mut source = capture.source()?;
     thread::sleep(Duration::from_millis(20));
     client.write_all(b"after")?;

@@ -109,7 +109,7 @@ const ENDINGS: [(&str, Ending); 8] = [
 
 fn closing_orders() -> anyhow::Result<()> {
     let (listener, address) = listen("127.0.0.1:0")?;
-    let mut capture = Capture::start(&options("lo", address.port()), 0)?;
+    let mut capture = Capture::start(&options("lo", address.port()))?;
     let mut source = capture.source()?;
     for (name, ending) in ENDINGS {
         // The second time the server still sends after the client's half-close, the third nothing is sent at all.
@@ -169,7 +169,7 @@ fn connect(
 
 fn who() -> anyhow::Result<()> {
     let (listener, address) = listen("[::1]:0")?;
-    let mut capture = Capture::start(&options("lo", address.port()), 0)?;
+    let mut capture = Capture::start(&options("lo", address.port()))?;
     let mut source = capture.source()?;
     let ends = exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong")?;
     let mut collected = Collected::default();
@@ -192,7 +192,7 @@ fn retransmits() -> anyhow::Result<()> {
     let pod = Pod::new()?;
     let listener = pod.run(|| Ok(TcpListener::bind((pod.peer[0], 0))?))?;
     let address = listener.local_addr()?;
-    let mut capture = Capture::start(&options(&pod.outside, address.port()), 0)?;
+    let mut capture = Capture::start(&options(&pod.outside, address.port()))?;
     let mut source = capture.source()?;
     let (client, server) = connect(&listener, address, 10, 10)?;
     pod.ip(&format!("link set {} down", pod.inside))?;
@@ -224,7 +224,7 @@ fn ring_full() -> anyhow::Result<()> {
 fn ring_full_once() -> anyhow::Result<bool> {
     let (listener, address) = listen("127.0.0.1:0")?;
     let options = CaptureOptions { ring_bytes: 64 << 10, ..options("lo", address.port()) };
-    let mut capture = Capture::start(&options, 0)?;
+    let mut capture = Capture::start(&options)?;
     let mut source = capture.source()?;
     // Nobody reads meanwhile.
     let (request, response) = (payload(3 << 20, 1), payload(5 << 20, 2));
@@ -266,7 +266,7 @@ fn throughput() -> anyhow::Result<()> {
     use interceptor::capture::Source as _;
     const ROUNDS: usize = 40_000;
     let (listener, address) = listen("127.0.0.1:0")?;
-    let mut capture = Capture::start(&CaptureOptions { ring_bytes: 64 << 20, ..options("lo", address.port()) }, 0)?;
+    let mut capture = Capture::start(&CaptureOptions { ring_bytes: 64 << 20, ..options("lo", address.port()) })?;
     let mut source = capture.source()?;
     let mut client = TcpStream::connect(address)?;
     client.set_nodelay(true)?;

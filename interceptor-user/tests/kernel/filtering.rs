@@ -16,7 +16,7 @@ use interceptor_common::DropReason;
 
 use crate::{
     Test,
-    bed::{Ends, Group, exchange, listen, options, payload},
+    bed::{Ends, Group, exchange, listen, options, payload, zone},
     collect::{Collected, Kept},
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn tests() -> Vec<Test> {
 /// One exchange over `lo` under these options; gives what was captured of it once `time` has passed.
 fn captured(options: &CaptureOptions) -> anyhow::Result<(Collected, Ends, interceptor::kernel::Drops)> {
     let (listener, address) = listen("127.0.0.1:0")?;
-    let mut capture = Capture::start(options, 0)?;
+    let mut capture = Capture::start(options)?;
     let mut source = capture.source()?;
     let ends = exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong")?;
     let mut collected = Collected::default();
@@ -79,7 +79,7 @@ fn cgroups() -> anyhow::Result<()> {
     let listening = child.run(|| listen("127.0.0.1:0"))?;
     for (group, expected) in [(&parent, true), (&child, true), (&other, false)] {
         let filters = Filters { cgroups: vec![cgroup::id(&group.0)?], ..Filters::default() };
-        let mut capture = Capture::start(&on_lo(filters), 0)?;
+        let mut capture = Capture::start(&on_lo(filters))?;
         let mut source = capture.source()?;
         let (listener, address) = &listening;
         let ends = exchange(listener, || Ok(TcpStream::connect(*address)?), b"ping", b"pong")?;
@@ -107,7 +107,7 @@ fn directions() -> anyhow::Result<()> {
 fn sample() -> anyhow::Result<()> {
     const FLOWS: usize = 200;
     let (listener, address) = listen("127.0.0.1:0")?;
-    let mut capture = Capture::start(&CaptureOptions { sample: 0.5, ..options("lo", address.port()) }, 0)?;
+    let mut capture = Capture::start(&CaptureOptions { sample: 0.5, ..options("lo", address.port()) })?;
     let mut source = capture.source()?;
     let mut all = Vec::new();
     for _ in 0..FLOWS {
@@ -138,7 +138,7 @@ fn payload_limit() -> anyhow::Result<()> {
     // Within a piece, at its end, at the end of the next, and beyond.
     for limit in [10, 30 * 1024, 60 * 1024, 40_000] {
         let (listener, address) = listen("127.0.0.1:0")?;
-        let mut capture = Capture::start(&CaptureOptions { payload_limit: limit, ..options("lo", address.port()) }, 0)?;
+        let mut capture = Capture::start(&CaptureOptions { payload_limit: limit, ..options("lo", address.port()) })?;
         let mut source = capture.source()?;
         let request = payload(500_000, 9);
         let ends = exchange(&listener, || Ok(TcpStream::connect(address)?), &request, b"ok")?;
@@ -161,7 +161,7 @@ fn payload_limit() -> anyhow::Result<()> {
 
 fn cut_off() -> anyhow::Result<()> {
     let (listener, address) = listen("127.0.0.1:0")?;
-    let mut capture = Capture::start(&options("lo", address.port()), 0)?;
+    let mut capture = Capture::start(&options("lo", address.port()))?;
     let mut source = capture.source()?;
     let mut client = TcpStream::connect(address)?;
     let (mut server, _) = listener.accept()?;
@@ -173,9 +173,9 @@ fn cut_off() -> anyhow::Result<()> {
         Ok(client.read_exact(&mut [0; 6])?)
     };
     send(b"first")?;
-    capture.cut_off(from, to, true)?;
+    capture.cut_off(zone()?, from, to, true)?;
     send(b"second")?;
-    capture.cut_off(from, to, false)?;
+    capture.cut_off(zone()?, from, to, false)?;
     send(b"third")?;
     drop(client);
     drop(server);

@@ -158,7 +158,7 @@ fn check(interface: &str, send: impl Fn(&[u8]) -> anyhow::Result<()>, tags: &str
         filters: Filters { ports: vec![PORT], ..Filters::default() },
         ..CaptureOptions::default()
     };
-    let mut capture = Capture::start(&options, 0)?;
+    let mut capture = Capture::start(&options)?;
     let mut source = capture.source()?;
     let reasons = [DropReason::Fragment, DropReason::Unparseable];
     for (name, packet, fate) in packets() {
@@ -204,7 +204,7 @@ fn out_of_ethernet() -> anyhow::Result<()> {
     // Short frames are filled up: the trailer is no payload.
     let trailer = |packet: &[u8]| send(&pod.outside, &[ethernet(&[], packet), vec![0xee; 9]].concat());
     let options = CaptureOptions { interfaces: vec![pod.outside.clone()], ..CaptureOptions::default() };
-    let mut capture = Capture::start(&options, 0)?;
+    let mut capture = Capture::start(&options)?;
     let mut source = capture.source()?;
     trailer(&packets()[0].1)?;
     let mut collected = Collected::default();

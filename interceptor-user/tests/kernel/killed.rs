@@ -61,12 +61,12 @@ impl Place<'_> {
         let group;
         let mut options = options(if way == Way::Elsewhere { "lo" } else { self.interface() }, 9);
         options.clsact = way == Way::Clsact;
-        options.netns = self.inside.then(|| self.pod.netns());
+        options.netns = self.inside.then(|| self.pod.netns()).into_iter().collect();
         if way == Way::Cgroup {
             group = Group::new()?;
             (options.interfaces, options.cgroups) = (Vec::new(), vec![group.0.clone()]);
         }
-        Capture::start(&options, 0)
+        Capture::start(&options)
     }
 
     /// A process that has attached by clsact, or by TCX.
@@ -116,8 +116,8 @@ pub(crate) fn child(arguments: &str) -> ExitCode {
     let mut next = || arguments.next().unwrap_or_default();
     let options = CaptureOptions { clsact: false, ..options(next(), 9) };
     let options = CaptureOptions { clsact: next() == "true", ..options };
-    let netns = Some(next()).filter(|path| !path.is_empty()).map(PathBuf::from);
-    match Capture::start(&CaptureOptions { netns, ..options }, 0) {
+    let netns = Some(next()).filter(|path| !path.is_empty()).map(PathBuf::from).into_iter().collect();
+    match Capture::start(&CaptureOptions { netns, ..options }) {
         Ok(_capture) => {
             println!("attached");
             thread::sleep(Duration::from_mins(1));

@@ -26,11 +26,11 @@ fn big_tcp() -> anyhow::Result<()> {
     let (listener, address) = pod.run(|| listen("[::1]:0"))?;
     let options = CaptureOptions {
         interfaces: vec!["lo".to_owned()],
-        netns: Some(pod.netns()),
+        netns: vec![pod.netns()],
         ring_bytes: 64 << 20,
         ..CaptureOptions::default()
     };
-    let mut capture = Capture::start(&options, 0)?;
+    let mut capture = Capture::start(&options)?;
     let mut source = capture.source()?;
     let (request, response) = (payload(1, 1), payload(16 << 20, 2));
     let ends = pod.run(|| exchange(&listener, || Ok(TcpStream::connect(address)?), &request, &response))?;

@@ -56,7 +56,7 @@ fn gone(programs: &HashSet<u32>) -> anyhow::Result<()> {
 
 fn nothing_left() -> anyhow::Result<()> {
     let (_, before) = SchedClassifier::query_tcx("lo", TcAttachType::Egress)?;
-    let capture = Capture::start(&CaptureOptions::default(), 0)?;
+    let capture = Capture::start(&CaptureOptions::default())?;
     ensure!(capture.attached().iter().any(|attachment| attachment.hook == Hook::Tcx && attachment.place == "lo"));
     for hook in [Hook::SockOps, Hook::Connect] {
         ensure!(capture.attached().iter().any(|attachment| attachment.hook == hook), "no {}", hook.name());
@@ -75,7 +75,7 @@ fn nothing_left() -> anyhow::Result<()> {
 
 fn nothing_left_after_panic() -> anyhow::Result<()> {
     let holder = thread::spawn(|| {
-        let _capture = Capture::start(&options("lo", 9), 0).expect("attaches");
+        let _capture = Capture::start(&options("lo", 9)).expect("attaches");
         let ours = own_programs().expect("are listed");
         std::panic::panic_any(ours);
     });
@@ -90,7 +90,7 @@ fn clsact() -> anyhow::Result<()> {
     let address = std::net::SocketAddr::new(pod.peer[0], 0);
     let listener = pod.run(|| Ok(std::net::TcpListener::bind(address)?))?;
     let address = listener.local_addr()?;
-    let mut capture = Capture::start(&CaptureOptions { clsact: true, ..options(interface, address.port()) }, 0)?;
+    let mut capture = Capture::start(&CaptureOptions { clsact: true, ..options(interface, address.port()) })?;
     ensure!(capture.attached()[0].hook == Hook::Clsact, "{:?}", capture.attached());
     let mut source = capture.source()?;
     let ends = exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong")?;
@@ -103,8 +103,8 @@ fn clsact() -> anyhow::Result<()> {
     let qdiscs = tc(&format!("qdisc show dev {interface}"))?;
     ensure!(!qdiscs.contains("clsact"), "left: {qdiscs}");
     // In another namespace too.
-    let inside = CaptureOptions { clsact: true, netns: Some(pod.netns()), ..options(&pod.inside, address.port()) };
-    let capture = Capture::start(&inside, 0)?;
+    let inside = CaptureOptions { clsact: true, netns: vec![pod.netns()], ..options(&pod.inside, address.port()) };
+    let capture = Capture::start(&inside)?;
     let show = || pod.run(|| tc(&format!("qdisc show dev {}", pod.inside)));
     ensure!(show()?.contains("clsact"));
     drop(capture);

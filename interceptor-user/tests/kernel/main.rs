@@ -8,6 +8,7 @@ mod capturing;
 mod collect;
 mod counting;
 mod filtering;
+mod following;
 mod frames;
 mod killed;
 mod large;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         filtering::tests(),
         counting::tests(),
         attaching::tests(),
+        following::tests(),
         leaving::tests(),
         killed::tests(),
         frames::tests(),
@@ -62,5 +64,5 @@ type Test = (&'static str, fn() -> anyhow::Result<()>);
 fn missing() -> Option<String> {
     let options =
         CaptureOptions { interfaces: vec!["lo".to_owned()], ring_bytes: 64 << 10, ..CaptureOptions::default() };
-    Capture::start(&options, 0).err().map(|error| format!("{error:#}"))
+    Capture::start(&options).err().map(|error| format!("{error:#}"))
 }

@@ -1,20 +1,19 @@
-//! Configuration to captures: one for each network namespace.
-
-use std::{collections::HashSet, fs, os::unix::fs::MetadataExt as _};
+//! Configuration to captures.
 
 use crate::{
-    config::{Capture, Direction, Netns, SockOps},
+    config::{Capture, Direction, Pods, SockOps},
     kernel::{CaptureOptions, Filters},
 };
 
 /// One capture.
 pub(super) struct Plan {
     /// What people call it.
-    pub(super) name: String,
+    pub(super) name: &'static str,
     pub(super) options: CaptureOptions,
 }
 
-/// What to capture, one plan a namespace. Cgroups reach across namespaces and are captured from ours.
+/// What to capture: interfaces in whatever namespaces, or cgroups. Where both are asked for they are one capture, unless
+/// the namespaces are others than ours: then the same packets may be seen at two places, and are two connections.
 pub(super) fn plans(capture: &Capture) -> Vec<Plan> {
     let base = CaptureOptions {
         interfaces: capture.interfaces.iter().map(|interface| interface.0.clone()).collect(),
@@ -30,20 +29,18 @@ pub(super) fn plans(capture: &Capture) -> Vec<Plan> {
         ..CaptureOptions::default()
     };
     let cgroups: Vec<_> = capture.cgroups.iter().map(|cgroup| cgroup.0.clone()).collect();
-    if capture.netns.is_empty() {
-        return vec![Plan { name: "host".to_owned(), options: CaptureOptions { cgroups, ..base } }];
+    let pods = capture.pods == Pods::All;
+    if capture.netns.is_empty() && !pods {
+        return vec![Plan { name: "host", options: CaptureOptions { cgroups, ..base } }];
     }
-    let inside = |Netns(path): &Netns| Plan {
-        name: path.display().to_string(),
-        options: CaptureOptions { netns: Some(path.clone()), ..base.clone() },
-    };
-    // A namespace that is named twice, or by two paths, is still captured once. What is not there is told at the start.
-    let mut known = HashSet::new();
-    let is_new = |Netns(path): &&Netns| fs::metadata(path).map_or(true, |at| known.insert((at.dev(), at.ino())));
-    let mut plans: Vec<Plan> = capture.netns.iter().filter(is_new).map(inside).collect();
+    let netns = capture.netns.iter().map(|netns| netns.0.clone()).collect();
+    let mut plans = vec![Plan {
+        name: if pods { "node" } else { "namespaces" },
+        options: CaptureOptions { netns, pods, ..base.clone() },
+    }];
     if !cgroups.is_empty() {
-        let options = CaptureOptions { interfaces: Vec::new(), cgroups, ..base.clone() };
-        plans.push(Plan { name: "cgroups".to_owned(), options });
+        let options = CaptureOptions { interfaces: Vec::new(), cgroups, ..base };
+        plans.push(Plan { name: "cgroups", options });
     }
     plans
 }
@@ -76,27 +73,30 @@ mod tests {
     fn by_default_our_own_namespace_is_captured_whole() {
         let plans = plans_of("");
         assert_eq!(plans.len(), 1);
-        let CaptureOptions { interfaces, cgroups, netns, sample, payload_limit, .. } = &plans[0].options;
-        assert!(interfaces.is_empty() && cgroups.is_empty() && netns.is_none());
+        let CaptureOptions { interfaces, cgroups, netns, pods, sample, payload_limit, .. } = &plans[0].options;
+        assert!(interfaces.is_empty() && cgroups.is_empty() && netns.is_empty() && !pods);
         assert_eq!((*sample, *payload_limit), (1.0, 0));
     }
 
     #[test]
-    fn each_namespace_is_a_capture_and_cgroups_are_one() {
+    fn namespaces_are_one_capture_and_cgroups_another() {
         let plans = plans_of("capture:\n  netns: [a, /proc/7/ns/net]\n  interfaces: [eth0]\n  cgroups: [pods]\n");
-        let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
-        assert_eq!(names, ["/run/netns/a", "/proc/7/ns/net", "cgroups"]);
+        let names: Vec<_> = plans.iter().map(|plan| plan.name).collect();
+        assert_eq!(names, ["namespaces", "cgroups"]);
+        assert_eq!(plans[0].options.netns, [PathBuf::from("/run/netns/a"), PathBuf::from("/proc/7/ns/net")]);
         assert_eq!(plans[0].options.interfaces, ["eth0"]);
         assert!(plans[0].options.cgroups.is_empty());
-        assert!(plans[2].options.interfaces.is_empty() && plans[2].options.netns.is_none());
-        assert_eq!(plans[2].options.cgroups, [PathBuf::from("pods")]);
+        assert!(plans[1].options.interfaces.is_empty() && plans[1].options.netns.is_empty());
+        assert_eq!(plans[1].options.cgroups, [PathBuf::from("pods")]);
     }
 
     #[test]
-    fn a_namespace_of_two_names_is_one_capture() {
-        let yaml = "capture:\n  netns: [/proc/self/ns/net, a, /proc/thread-self/ns/net, /proc/self/ns/net]\n";
-        let names: Vec<_> = plans_of(yaml).into_iter().map(|plan| plan.name).collect();
-        assert_eq!(names, ["/proc/self/ns/net", "/run/netns/a"]);
+    fn pods_are_followed_from_our_own_namespace() {
+        let plans = plans_of("capture:\n  pods: all\n  interfaces: ['veth*']\n");
+        assert_eq!(plans.len(), 1);
+        let CaptureOptions { interfaces, netns, pods, .. } = &plans[0].options;
+        assert!(*pods && netns.is_empty());
+        assert_eq!(*interfaces, ["veth*"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::{
 
 /// A worker that was started.
 pub(super) struct Running {
-    name: String,
+    name: &'static str,
     thread: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -45,31 +45,27 @@ impl Running {
 /// Attaches, and starts to read on a new thread.
 pub(super) fn start(
     plan: &Plan,
-    zone: u32,
     config: &Config,
     memory: &Arc<Budget>,
     metrics: &Arc<Metrics>,
     state: &State,
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<Running> {
-    let mut capture = Capture::start(&plan.options, zone)?;
+    let mut capture = Capture::start(&plan.options)?;
     let mut source = capture.source()?;
-    let attachments: Vec<String> = capture
-        .attached()
-        .iter()
-        .map(|attachment| format!("{} {}", attachment.hook.name(), attachment.place))
-        .collect();
-    for attachment in &attachments {
-        tracing::info!(worker = plan.name, "attached {attachment}");
+    for attachment in capture.attached() {
+        tracing::info!(worker = plan.name, "attached {} {}", attachment.hook.name(), attachment.place);
     }
+    capture.follow()?;
     let ring_size = capture.rings_size();
     let capture = Arc::new(capture);
     let options =
         Options { flow: (&config.flow).into(), session: (&config.session).into(), memory: Arc::clone(memory) };
     let mut pipeline = Pipeline::new(options, Prometheus::new(Arc::clone(metrics), config.metrics.paths));
     let counts = Arc::clone(pipeline.counts());
-    let totals = totals(counts, Arc::downgrade(&capture), ring_size);
-    state.watch(Worker { name: plan.name.clone(), attachments, totals: Box::new(totals) });
+    let totals = Box::new(totals(counts, Arc::downgrade(&capture), ring_size));
+    let attachments = Box::new(attachments(Arc::downgrade(&capture)));
+    state.watch(Worker { name: plan.name.to_owned(), attachments, totals });
 
     let stop = Arc::clone(stop);
     let work = move || {
@@ -80,8 +76,17 @@ pub(super) fn start(
         pipeline.run(&mut Drain::new(&mut source), &AtomicBool::new(false))?;
         pipeline.finish()
     };
-    let thread = thread::Builder::new().name(format!("capture-{zone}")).spawn(work).context("cannot start a thread")?;
-    Ok(Running { name: plan.name.clone(), thread })
+    let thread =
+        thread::Builder::new().name(format!("capture {}", plan.name)).spawn(work).context("cannot start a thread")?;
+    Ok(Running { name: plan.name, thread })
+}
+
+/// Where programs are attached, while they are.
+fn attachments(capture: Weak<Capture>) -> impl Fn() -> Vec<String> + Send + Sync {
+    move || {
+        let attached = capture.upgrade().map(|capture| capture.attached()).unwrap_or_default();
+        attached.iter().map(|attachment| format!("{} {}", attachment.hook.name(), attachment.place)).collect()
+    }
 }
 
 /// Reads what the pipeline publishes, and the kernel's counters while the capture lives; afterwards it gives what was

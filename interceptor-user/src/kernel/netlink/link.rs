@@ -9,8 +9,8 @@ use std::{
 use nix::{
     libc::{
         AF_INET, AF_INET6, ARPHRD_ETHER, ARPHRD_LOOPBACK, IFA_ADDRESS, IFA_F_NODAD, IFA_FLAGS, IFA_LOCAL, IFF_UP,
-        IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_NET_NS_FD, NLM_F_CREATE, NLM_F_EXCL,
-        RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK,
+        IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINK_NETNSID, IFLA_LINKINFO, IFLA_NET_NS_FD, NLM_F_CREATE,
+        NLM_F_EXCL, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK,
     },
     net::if_::if_nametoindex,
 };
@@ -29,6 +29,8 @@ pub(crate) struct Interface {
     pub(crate) loopback: bool,
     /// Its packets begin with an Ethernet header; else with the IP header.
     pub(crate) ethernet: bool,
+    /// The namespace that its other end is in, by this namespace's number for it; none: in this one, or no other end.
+    pub(crate) peer: Option<i32>,
 }
 
 /// All of this namespace.
@@ -46,12 +48,14 @@ fn interface(body: &[u8]) -> Option<Interface> {
     let hardware = u16::from_ne_bytes(array(body, 2)?);
     let index = i32::from_ne_bytes(array(body, 4)?);
     let flags = i32::from_ne_bytes(array(body, 8)?);
+    let about = body.get(16..)?;
     Some(Interface {
-        name: text(attribute(body.get(16..)?, IFLA_IFNAME)?),
+        name: text(attribute(about, IFLA_IFNAME)?),
         index,
         up: flags & IFF_UP != 0,
         loopback: hardware == ARPHRD_LOOPBACK,
         ethernet: hardware == ARPHRD_ETHER || hardware == ARPHRD_LOOPBACK,
+        peer: attribute(about, IFLA_LINK_NETNSID).and_then(|value| array(value, 0)).map(i32::from_ne_bytes),
     })
 }
 

@@ -47,7 +47,7 @@ pub struct Worker {
     /// What people call it: the network namespace, most often.
     pub name: String,
     /// Where its programs are attached.
-    pub attachments: Vec<String>,
+    pub attachments: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Asks for the current numbers.
     pub totals: Box<dyn Fn() -> Totals + Send + Sync>,
 }

@@ -316,8 +316,8 @@ fn scrapes_read_the_workers() {
             totals.dropped[1][DropReason::Oversized as usize] = DropCount { packets: number, bytes: 1000 * number };
             totals
         };
-        let (name, attachments) = (String::new(), Vec::new());
-        sink.metrics.watch(Arc::new(Worker { name, attachments, totals: Box::new(totals) }));
+        let name = String::new();
+        sink.metrics.watch(Arc::new(Worker { name, attachments: Box::new(Vec::new), totals: Box::new(totals) }));
     }
     for _ in 0..2 {
         let samples = samples(&sink);

@@ -1,5 +1,5 @@
 /// Does `text` match `pattern`, in which `*` is any run of bytes and `?` any one? Takes at most `text * pattern` steps.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut seen) = (0, 0);
     // The last `*`, and how much of the text it stands for so far.
@@ -26,7 +26,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// Is it a pattern at all?
-pub(super) fn is_pattern(text: &str) -> bool {
+pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
 }
 
