@@ -1,29 +1,69 @@
-//! Cgroups: where version 2 is mounted, ids, processes, and containers.
+//! Cgroups: where version 2 is mounted, ids, and processes.
 
 pub(super) mod tree;
 
 use std::{
     fs, io,
     os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use anyhow::Context as _;
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
-/// Where cgroup v2 is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` beside version 1.
-pub fn mount() -> Option<PathBuf> {
-    mount_in(&fs::read(format!("/proc/{}/mountinfo", std::process::id())).ok()?)
+/// A place where cgroup v2 is mounted.
+#[derive(Debug, PartialEq, Eq)]
+struct Mount {
+    /// The cgroup that is seen there, by its path in our cgroup namespace (`/../..` for one further up).
+    root: PathBuf,
+    place: PathBuf,
 }
 
-fn mount_in(mountinfo: &[u8]) -> Option<PathBuf> {
-    mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
+/// Where cgroup v2 is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` beside version 1.
+///
+/// A container has a mount of its own cgroup and, if it is given one, the node's: that which shows more.
+pub fn mount() -> Option<PathBuf> {
+    widest(mounts())
+}
+
+fn widest(mounts: Vec<Mount>) -> Option<PathBuf> {
+    mounts.into_iter().min_by_key(Mount::depth).map(|mount| mount.place)
+}
+
+fn mounts() -> Vec<Mount> {
+    mounts_in(&fs::read(format!("/proc/{}/mountinfo", std::process::id())).unwrap_or_default())
+}
+
+fn mounts_in(mountinfo: &[u8]) -> Vec<Mount> {
+    let path = |field: &[u8]| PathBuf::from(std::ffi::OsString::from_vec(unescape(field)));
+    let mount = |line: &[u8]| {
         let mut fields = line.split(|byte| *byte == b' ');
-        let place = fields.nth(4)?;
+        let (root, place) = (fields.nth(3)?, fields.next()?);
         // Any number of optional fields, a dash, and the type (proc_pid_mountinfo(5)).
         let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-        (kind == b"cgroup2").then(|| PathBuf::from(std::ffi::OsString::from_vec(unescape(place))))
-    })
+        (kind == b"cgroup2").then(|| Mount { root: path(root), place: path(place) })
+    };
+    mountinfo.split(|byte| *byte == b'\n').filter_map(mount).collect()
+}
+
+impl Mount {
+    /// How far its root is below that of our cgroup namespace.
+    fn depth(&self) -> isize {
+        let step = |component| match component {
+            Component::ParentDir => -1,
+            Component::Normal(_) => 1,
+            _ => 0,
+        };
+        self.root.components().map(step).sum()
+    }
+
+    /// Where a cgroup is seen below it, if it is.
+    fn directory(&self, cgroup: &Path) -> Option<PathBuf> {
+        let below = cgroup.strip_prefix(&self.root).ok()?;
+        // What is beside our namespace's root is not below it.
+        let inside = !below.components().any(|component| component == Component::ParentDir);
+        inside.then(|| self.place.join(below))
+    }
 }
 
 /// Blanks in paths are written `\040`.
@@ -42,9 +82,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Where a cgroup's directory is: a path as given if that lies on a version 2 mount, else below the first one.
-///
-/// There may be several: a container has a mount of its own cgroup and, if it is given one, the node's.
+/// Where a cgroup's directory is: a path as given if that lies on a version 2 mount, else below [the widest](mount).
 pub fn resolve(path: &Path) -> PathBuf {
     let below = path.strip_prefix("/").unwrap_or(path);
     match mount() {
@@ -72,33 +110,22 @@ pub fn id(directory: &Path) -> io::Result<u64> {
 
 /// The cgroup directory of a process.
 pub fn of_pid(pid: u32) -> anyhow::Result<PathBuf> {
-    let mount = mount().context("no cgroup v2 mount: mount -t cgroup2 none /sys/fs/cgroup")?;
-    let list = fs::read_to_string(format!("/proc/{pid}/cgroup"))
-        .with_context(|| format!("no process {pid}, or we may not look at it"))?;
+    let list = list(pid).with_context(|| format!("no process {pid}, or we may not look at it"))?;
     let path = path_in(&list).with_context(|| format!("process {pid} is in no version 2 cgroup"))?;
-    Ok(mount.join(path))
-}
-
-/// The version 2 line of `/proc/PID/cgroup`: `0::/path`.
-fn path_in(list: &str) -> Option<&str> {
-    list.lines().find_map(|line| line.strip_prefix("0::/"))
-}
-
-/// The container that a cgroup belongs to, by its path: the id that container runtimes put into directory names.
-///
-/// Known spellings: `docker-ID.scope`, `cri-containerd-ID.scope`, `crio-ID.scope`, `libpod-ID.scope` (systemd driver),
-/// `.../ID` (cgroupfs driver), `SLICE:cri-containerd:ID`. Cgroups inside the container belong to it; the runtimes' own
-/// monitors (`crio-conmon-ID.scope`) do not.
-pub fn container_id(cgroup: &Path) -> Option<&str> {
-    cgroup.components().rev().find_map(|component| {
-        let name = component.as_os_str().to_str()?;
-        let name = name.strip_suffix(".scope").unwrap_or(name);
-        if name.contains("-conmon-") {
-            return None;
-        }
-        let id = name.rsplit(['-', ':']).next()?;
-        (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+    mounts().iter().find_map(|mount| mount.directory(path)).with_context(|| {
+        let path = path.display();
+        format!("no cgroup v2 mount shows {path}, the cgroup of process {pid}: mount -t cgroup2 none /sys/fs/cgroup")
     })
+}
+
+/// `/proc/PID/cgroup`: where a process is in each hierarchy.
+pub(super) fn list(pid: u32) -> io::Result<String> {
+    fs::read_to_string(format!("/proc/{pid}/cgroup"))
+}
+
+/// The version 2 line of it: `0::/path`.
+fn path_in(list: &str) -> Option<&Path> {
+    list.lines().find_map(|line| line.strip_prefix("0::")).map(Path::new)
 }
 
 /// Cgroups looked at in one walk, and remembered, at the most.
@@ -126,49 +153,49 @@ pub fn walk(root: &Path, limit: usize) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    const ID: &str = "4f2a9c0e6b1d8f3a5c7e9b0d2f4a6c8e0b1d3f5a7c9e1b3d5f7a9c0e2b4d6f8a";
+    fn found(mountinfo: &[u8]) -> Option<PathBuf> {
+        widest(mounts_in(mountinfo))
+    }
 
     #[test]
     fn the_v2_mount_is_found_beside_v1() {
         let hybrid = b"25 1 0:22 / /sys/fs/cgroup rw shared:9 - tmpfs tmpfs rw\n\
             26 25 0:23 / /sys/fs/cgroup/cpu rw shared:10 - cgroup cgroup rw,cpu\n\
             27 25 0:24 / /sys/fs/cgroup/uni\\040fied rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(mount_in(hybrid), Some(PathBuf::from("/sys/fs/cgroup/uni fied")));
-        assert_eq!(mount_in(b"26 25 0:23 / /sys/fs/cgroup rw - cgroup cgroup rw,cpu\n"), None);
-        assert_eq!(mount_in(b"garbage\n\n- - -\n"), None);
+        assert_eq!(found(hybrid), Some(PathBuf::from("/sys/fs/cgroup/uni fied")));
+        assert_eq!(found(b"26 25 0:23 / /sys/fs/cgroup rw - cgroup cgroup rw,cpu\n"), None);
+        assert_eq!(found(b"garbage\n\n- - -\n"), None);
+    }
+
+    #[test]
+    fn in_a_container_the_nodes_mount_goes_before_its_own() {
+        for (own, node) in [("/", "/../../.."), ("/kubepods/pod1/a", "/")] {
+            let mountinfo = format!(
+                "30 1 0:24 {own} /sys/fs/cgroup ro - cgroup2 cgroup rw\n31 1 0:24 {node} /host/cgroup ro - cgroup2 cgroup2 rw\n"
+            );
+            assert_eq!(found(mountinfo.as_bytes()), Some(PathBuf::from("/host/cgroup")), "{mountinfo}");
+        }
+    }
+
+    #[test]
+    fn a_cgroup_is_found_on_the_mount_that_shows_it() {
+        let shown = |root: &str, cgroup: &str| {
+            let mount = Mount { root: root.into(), place: "/m".into() };
+            mount.directory(Path::new(cgroup)).map(|path| path.display().to_string())
+        };
+        assert_eq!(shown("/", "/a/b").as_deref(), Some("/m/a/b"));
+        assert_eq!(shown("/a", "/a/b").as_deref(), Some("/m/b"));
+        assert_eq!(shown("/a", "/b"), None);
+        assert_eq!(shown("/..", "/../b").as_deref(), Some("/m/b"));
+        assert_eq!(shown("/", "/../b"), None, "beside our root");
+        assert_eq!(shown("/..", "/"), None, "what our own is called further up, nobody tells");
     }
 
     #[test]
     fn the_v2_line_is_found_beside_v1() {
-        assert_eq!(path_in("12:cpu:/a\n0::/kubepods/b\n"), Some("kubepods/b"));
-        assert_eq!(path_in("0::/\n"), Some(""));
+        assert_eq!(path_in("12:cpu:/a\n0::/kubepods/b\n"), Some(Path::new("/kubepods/b")));
+        assert_eq!(path_in("0::/\n"), Some(Path::new("/")));
         assert_eq!(path_in("12:cpu:/a\n"), None);
-    }
-
-    #[test]
-    fn containers_are_known_in_every_spelling() {
-        let pod = "kubepods-burstable-pod6c2e4f1a_0b1c_4d5e_8f90_a1b2c3d4e5f6.slice";
-        for path in [
-            format!("/system.slice/docker-{ID}.scope"),
-            format!("/docker/{ID}"),
-            format!("/kubepods.slice/kubepods-burstable.slice/{pod}/cri-containerd-{ID}.scope"),
-            format!("/kubepods.slice/kubepods-burstable.slice/{pod}/crio-{ID}.scope"),
-            format!("/kubepods/burstable/pod6c2e4f1a-0b1c-4d5e-8f90-a1b2c3d4e5f6/{ID}"),
-            format!("/system.slice/containerd.service/{pod}:cri-containerd:{ID}"),
-            format!("/machine.slice/libpod-{ID}.scope/container"),
-            format!("/docker/{ID}/init.scope"),
-        ] {
-            assert_eq!(container_id(Path::new(&path)), Some(ID), "{path}");
-        }
-        for path in [
-            "/".to_owned(),
-            "/user.slice/user-1000.slice/session-3.scope".to_owned(),
-            format!("/machine.slice/crio-conmon-{ID}.scope"),
-            format!("/docker/{}", &ID[1..]),
-            format!("/docker/{}g", &ID[1..]),
-        ] {
-            assert_eq!(container_id(Path::new(&path)), None, "{path}");
-        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Who is behind a flow: the process that listens, and the containers of both ends.
 
+mod containers;
+
 use std::{
     collections::HashMap,
     fs,
@@ -10,16 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{cgroup, netns::Netns};
-use crate::model::{Endpoint, FlowInfo, Peer, Process};
+use self::containers::Containers;
+use super::netns::Netns;
+use crate::model::{Endpoint, FlowInfo, Process};
 
 /// The tables below are read anew at most this often.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long an answer of "nobody" to a socket that exists is believed: its process may be one that we cannot see.
 const NOBODY: Duration = Duration::from_secs(30);
 
-/// Fills in what the capture cannot know. Asked once a flow; reads `/proc` and the cgroup tree only if a flow shows
-/// something new, and at most once a second.
+/// Fills in what the capture cannot know. Asked as a flow opens and as its sockets get known; reads tables and trees
+/// only if a flow shows something new, and at most once a second.
 pub struct Identity {
     netns: Netns,
     /// Listening sockets of the namespace by port, with the addresses that are its own.
@@ -29,9 +32,7 @@ pub struct Identity {
     /// Processes by socket inode.
     owners: HashMap<u64, Owner>,
     scanned: Option<Instant>,
-    /// Containers by cgroup id; `None` for a cgroup that is in none.
-    containers: HashMap<u64, Option<Arc<str>>>,
-    walked: Option<Instant>,
+    containers: Containers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +56,7 @@ impl Identity {
             listed: None,
             owners: HashMap::new(),
             scanned: None,
-            containers: HashMap::new(),
-            walked: None,
+            containers: Containers::default(),
         })
     }
 
@@ -67,7 +67,7 @@ impl Identity {
         }
         for peer in [&mut info.client, &mut info.server] {
             if peer.container.is_none() {
-                peer.container = self.container(peer);
+                peer.container = self.containers.of(peer);
             }
         }
     }
@@ -139,27 +139,6 @@ impl Identity {
                 }
             }
         }
-    }
-
-    /// The container of an end: by its socket's cgroup, else by its process's.
-    fn container(&mut self, peer: &Peer) -> Option<Arc<str>> {
-        if let Some(cgroup) = peer.cgroup {
-            if !self.containers.contains_key(&cgroup) && due(&mut self.walked) {
-                self.walk();
-            }
-            return self.containers.get(&cgroup).cloned().flatten();
-        }
-        let path = cgroup::of_pid(peer.process.as_ref()?.pid).ok()?;
-        cgroup::container_id(&path).map(Arc::from)
-    }
-
-    fn walk(&mut self) {
-        let Some(mount) = cgroup::mount() else { return };
-        let directories = cgroup::walk(&mount, cgroup::MAX);
-        self.containers = directories
-            .iter()
-            .filter_map(|path| Some((cgroup::id(path).ok()?, cgroup::container_id(path).map(Arc::from))))
-            .collect();
     }
 }
 
@@ -253,7 +232,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::model::{FlowKey, Timestamp};
+    use crate::model::{FlowKey, Peer, Timestamp};
 
     fn flow(server: Endpoint) -> FlowInfo {
         let client = Endpoint::new([127, 0, 0, 1].into(), 1);

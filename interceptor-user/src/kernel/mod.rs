@@ -9,6 +9,7 @@ mod btf;
 mod capture;
 pub mod cgroup;
 mod clsact;
+mod container;
 pub mod features;
 mod follow;
 mod identity;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::Timestamp;
+use super::{Container, Timestamp};
 
 /// An address and a port. IPv4 is kept mapped into IPv6, so that comparing and hashing is one integer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,8 +151,8 @@ pub struct Peer {
     pub cgroup: Option<u64>,
     /// The process that owns its socket.
     pub process: Option<Process>,
-    /// Id of the container that its cgroup belongs to.
-    pub container: Option<Arc<str>>,
+    /// The container that its socket, or else its process, is in.
+    pub container: Option<Arc<Container>>,
     /// How its socket fared, where that is a local one and told us so before the flow was over.
     pub figures: Option<SocketFigures>,
 }

@@ -4,6 +4,7 @@
 
 mod anomaly;
 mod cidr;
+mod container;
 mod counts;
 mod event;
 mod exchange;
@@ -18,6 +19,7 @@ mod time;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use cidr::Cidr;
+pub use container::{Container, Pod, Qos};
 pub use counts::{Counts, SetAside};
 pub use event::{Event, LossReport, Owner, Segment, SocketChange, SocketReport, TcpFlags};
 pub use exchange::{Exchange, Part};

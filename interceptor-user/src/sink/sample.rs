@@ -5,7 +5,8 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 
 use crate::model::{
-    Anomalies, Exchange, Fields, FlowInfo, FlowKey, Head, Part, Peer, Process, Protocol, Timestamp, Version,
+    Anomalies, Container, Exchange, Fields, FlowInfo, FlowKey, Head, Part, Peer, Pod, Process, Protocol, Qos,
+    Timestamp, Version,
 };
 
 const START: u64 = 1_763_777_999_123_456_789;
@@ -57,7 +58,9 @@ pub(crate) fn exchange() -> Exchange {
     info.client.cookie = Some(77);
     info.client.cgroup = Some(4242);
     info.client.process = Some(Process { pid: 321, command: "curl".into() });
-    info.server.container = Some("0123456789abcdef".into());
+    let pod = Pod { uid: "7f1b2c3d4e5f60718293a4b5c6d7e8f9".into(), qos: Some(Qos::Guaranteed) };
+    let container = Container { id: "0123456789abcdef".into(), namespace: None, pod: Some(pod) };
+    info.server.container = Some(Arc::new(container));
     Exchange {
         flow: Arc::new(info),
         number: 3,

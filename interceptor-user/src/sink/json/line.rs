@@ -1,10 +1,12 @@
 mod build;
+mod identity;
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
+use self::identity::Identity;
 use super::{
     body::{Content, Encoding},
     fields::FieldAttributes,
@@ -124,28 +126,8 @@ pub struct ExchangeLine<'a> {
     #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
     error: Option<Cow<'static, str>>,
 
-    /// Which end `process.*` and `container.id` tell of: the client, if anything is known of it.
-    #[serde(rename = "interceptor.process.side", skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["client", "server"]))]
-    side: Option<&'static str>,
-    /// Process at that end.
-    #[serde(rename = "process.pid", skip_serializing_if = "Option::is_none")]
-    pid: Option<u32>,
-    /// Its command name (at most 15 bytes).
-    #[serde(rename = "process.command", skip_serializing_if = "Option::is_none")]
-    command: Option<&'a str>,
-    /// Container at that end.
-    #[serde(rename = "container.id", skip_serializing_if = "Option::is_none")]
-    container: Option<&'a str>,
-    /// Process at the other end.
-    #[serde(rename = "interceptor.peer.process.pid", skip_serializing_if = "Option::is_none")]
-    peer_pid: Option<u32>,
-    /// Its command name.
-    #[serde(rename = "interceptor.peer.process.command", skip_serializing_if = "Option::is_none")]
-    peer_command: Option<&'a str>,
-    /// Container at the other end.
-    #[serde(rename = "interceptor.peer.container.id", skip_serializing_if = "Option::is_none")]
-    peer_container: Option<&'a str>,
+    #[serde(flatten)]
+    identity: Identity<'a>,
     /// Cookie of the client's socket, as in `ss -e`.
     #[serde(rename = "interceptor.client.socket.cookie", skip_serializing_if = "Option::is_none")]
     client_cookie: Option<u64>,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    model::{Anomalies, Anomaly, Exchange, Fields, FlowInfo, Head, Process, Version},
+    model::{Anomalies, Anomaly, Container, Exchange, Fields, FlowInfo, Head, Pod, Process, Qos, Version},
     sink::sample,
 };
 
@@ -48,7 +48,10 @@ fn several() -> Vec<Exchange> {
     info.server.process = Some(Process { pid: 9, command: "nginx".into() });
     info.server.cookie = Some(u64::MAX);
     info.server.cgroup = Some(1);
-    info.client.container = Some("c".into());
+    let pod = Pod { uid: "6c2e4f1a-0b1c-4d5e-8f90-a1b2c3d4e5f6".into(), qos: Some(Qos::Burstable) };
+    let container = Container { id: "c".into(), namespace: Some("k8s.io"), pod: Some(pod) };
+    info.client.container = Some(Arc::new(container));
+    info.server.container.clone_from(&info.client.container);
     full.flow = Arc::new(info);
     full.interim = 1;
     let response = full.response.as_mut().expect("a response");

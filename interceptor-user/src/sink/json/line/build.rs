@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 
-use super::{Detail, ExchangeLine, FullUrl};
+use super::{Detail, ExchangeLine, FullUrl, Identity};
 use crate::{
-    model::{Anomalies, Anomaly, Authority, Endpoint, Exchange, Part, Peer, Side, Target},
+    model::{Anomalies, Anomaly, Authority, Endpoint, Exchange, Part, Target},
     sink::{
         clock::Clock,
         json::{
@@ -24,7 +24,6 @@ impl<'a> ExchangeLine<'a> {
         let start = request.or(response).map_or(flow.start, |part| part.first_byte);
         let status = response.and_then(|part| part.head.status());
         let (server_address, server_port) = server(target.authority, flow.server.endpoint);
-        let Identity { side, this, other } = Identity::of(exchange);
         let content = |part: Option<&'a Part>| part.filter(|_| detail.bodies).and_then(Content::of);
         let (request_body, response_body) = (content(request), content(response));
         let kept = |part: Option<&Part>, body: Option<Content<'_>>| body.and(part).map(Part::body_cut);
@@ -59,13 +58,7 @@ impl<'a> ExchangeLine<'a> {
             status,
             response_size: response.map(Part::content_size),
             error: error(status, exchange.anomalies),
-            side,
-            pid: this.and_then(|peer| peer.process.as_ref()).map(|process| process.pid),
-            command: this.and_then(|peer| peer.process.as_ref()).map(|process| &*process.command),
-            container: this.and_then(|peer| peer.container.as_deref()),
-            peer_pid: other.and_then(|peer| peer.process.as_ref()).map(|process| process.pid),
-            peer_command: other.and_then(|peer| peer.process.as_ref()).map(|process| &*process.command),
-            peer_container: other.and_then(|peer| peer.container.as_deref()),
+            identity: Identity::of(flow),
             client_cookie: flow.client.cookie,
             server_cookie: flow.server.cookie,
             client_cgroup: flow.client.cgroup,
@@ -82,27 +75,6 @@ impl<'a> ExchangeLine<'a> {
             response_truncated: kept(response, response_body),
             response_body,
             fields: if detail.headers { fields(exchange, detail.mask) } else { FieldAttributes::none() },
-        }
-    }
-}
-
-/// Of which end the process attributes tell, and what is known of both.
-struct Identity<'a> {
-    side: Option<&'static str>,
-    this: Option<&'a Peer>,
-    other: Option<&'a Peer>,
-}
-
-impl<'a> Identity<'a> {
-    fn of(exchange: &'a Exchange) -> Self {
-        let known = |side| {
-            let peer = exchange.flow.peer(side);
-            (peer.process.is_some() || peer.container.is_some()).then_some(peer)
-        };
-        match (known(Side::Client), known(Side::Server)) {
-            (Some(client), server) => Self { side: Some("client"), this: Some(client), other: server },
-            (None, Some(server)) => Self { side: Some("server"), this: Some(server), other: None },
-            (None, None) => Self { side: None, this: None, other: None },
         }
     }
 }

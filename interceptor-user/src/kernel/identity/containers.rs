@@ -1,0 +1,72 @@
+//! The containers of this machine, by their cgroups.
+
+use std::{collections::HashMap, path::Path, sync::Arc, time::Instant};
+
+use super::due;
+use crate::{
+    kernel::{cgroup, container},
+    model::{Container, Peer},
+};
+
+/// Cgroups looked at in one walk, and remembered, at the most; as many processes are remembered.
+const MAX: usize = 64 * 1024;
+
+/// Answers are kept. The cgroup tree is read if a flow shows a cgroup that is new, and at most once a second.
+#[derive(Default)]
+pub(super) struct Containers {
+    /// By cgroup id; `None` for a cgroup that is of no container.
+    of_cgroups: HashMap<u64, Option<Arc<Container>>>,
+    walked: Option<Instant>,
+    /// By process, for as long as a process id may be trusted to be the same one's.
+    of_processes: HashMap<u32, Option<Arc<Container>>>,
+    cleared: Option<Instant>,
+}
+
+impl Containers {
+    /// The container of an end: by its socket's cgroup, else by its process.
+    ///
+    /// A socket knows its version 2 cgroup only. Where the runtime sorts containers in the hierarchies of version 1, the
+    /// process has to be asked; so it has where its cgroup is too new to be known.
+    pub(super) fn of(&mut self, peer: &Peer) -> Option<Arc<Container>> {
+        let of_socket = peer.cgroup.and_then(|cgroup| self.of_cgroup(cgroup));
+        of_socket.or_else(|| self.of_process(peer))
+    }
+
+    fn of_cgroup(&mut self, id: u64) -> Option<Arc<Container>> {
+        if !self.of_cgroups.contains_key(&id) && due(&mut self.walked) {
+            self.walk();
+        }
+        self.of_cgroups.get(&id).cloned().flatten()
+    }
+
+    fn of_process(&mut self, peer: &Peer) -> Option<Arc<Container>> {
+        let process = peer.process.as_ref()?;
+        if due(&mut self.cleared) || self.of_processes.len() >= MAX {
+            self.of_processes.clear();
+        }
+        let ask = || {
+            // The kernel's number may be another process's in our pid namespace.
+            let same = super::process(process.pid).as_ref() == Some(process);
+            let list = same.then(|| cgroup::list(process.pid).ok()).flatten()?;
+            container::of_list(&list).map(Arc::new)
+        };
+        self.of_processes.entry(process.pid).or_insert_with(ask).clone()
+    }
+
+    /// Reads the tree anew; what is gone is forgotten.
+    fn walk(&mut self) {
+        self.of_cgroups.clear();
+        let Some(mount) = cgroup::mount() else { return };
+        for directory in cgroup::walk(&mount, MAX) {
+            self.learn(&mount, &directory);
+        }
+    }
+
+    /// Remembers a cgroup. It may be gone by now.
+    fn learn(&mut self, mount: &Path, directory: &Path) {
+        if let Ok(id) = cgroup::id(directory) {
+            let path = directory.strip_prefix(mount).unwrap_or(directory).to_str();
+            self.of_cgroups.insert(id, path.and_then(container::of_path).map(Arc::new));
+        }
+    }
+}
