@@ -40,7 +40,7 @@ pub struct Options {
     pub memory: Arc<Budget>,
 }
 
-/// Gives a new flow what the capture cannot know: processes and containers behind its sockets.
+/// Gives a flow what the capture cannot know: processes and containers behind its sockets.
 pub type Identify = Box<dyn FnMut(&mut FlowInfo) + Send>;
 
 /// One worker, from events to records.
@@ -90,7 +90,7 @@ impl<K: Sink> Pipeline<K> {
         }
     }
 
-    /// Asks `identify` about every new flow.
+    /// Asks `identify` about every new flow, and again once more is known of its sockets.
     #[must_use]
     pub fn with_identify(mut self, identify: Identify) -> Self {
         self.downstream.identify = Some(identify);
@@ -171,11 +171,12 @@ impl<K: Sink> Pipeline<K> {
 
 impl<K: Sink> Downstream<K> {
     fn deliver(&mut self, info: &mut Arc<FlowInfo>, session: &mut Session, event: FlowEvent<'_>) {
-        if matches!(event, FlowEvent::Opened { .. }) {
-            self.flows_opened += 1;
-            if let Some(identify) = &mut self.identify {
-                identify(Arc::make_mut(info));
-            }
+        let opened = matches!(event, FlowEvent::Opened { .. });
+        self.flows_opened += u64::from(opened);
+        if (opened || matches!(event, FlowEvent::CgroupKnown))
+            && let Some(identify) = &mut self.identify
+        {
+            identify(Arc::make_mut(info));
         }
         let before = u64::from(session.open());
         let held = session.held();

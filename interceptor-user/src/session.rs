@@ -99,6 +99,7 @@ impl Session {
     ) {
         match event {
             FlowEvent::Opened { late } => self.late = late,
+            FlowEvent::CgroupKnown => {}
             FlowEvent::Chunk { side, time, chunk } => {
                 if let State::Talking(talk) = &mut self.state {
                     talk.chunk(side, time, chunk, flow, limits, emit);

@@ -181,8 +181,10 @@ impl<S> Flow<S> {
         deliver: &mut impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
     ) {
         self.last = segment.time;
-        if let Some((owner, cookie, cgroup)) = segment.socket {
-            self.note_socket(side, owner, cookie, cgroup);
+        if let Some((owner, cookie, cgroup)) = segment.socket
+            && self.note_socket(side, owner, cookie, cgroup)
+        {
+            deliver(&mut self.info, &mut self.state, FlowEvent::CgroupKnown);
         }
         if let Phase::Over { .. } = self.phase {
             let len = segment.payload.len() as u64;

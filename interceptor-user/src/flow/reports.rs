@@ -28,7 +28,9 @@ impl<S: Default> Table<S> {
         {
             if flow.is_of(report) {
                 let before = flow.phase;
-                flow.report(report);
+                if flow.report(report) {
+                    deliver(&mut flow.info, &mut flow.state, FlowEvent::CgroupKnown);
+                }
                 if flow.phase != before {
                     self.recent.remove(slot);
                     self.lingering.push(slot);

@@ -10,13 +10,14 @@ use super::{
 use crate::model::{FlowEnd, Owner, Side, SocketChange, SocketFigures, SocketReport};
 
 impl<S> Flow<S> {
+    /// Takes what a packet says of a socket. Says whether its cgroup is known only now.
     #[inline]
-    pub(super) fn note_socket(&mut self, side: Side, owner: Owner, cookie: u64, cgroup: u64) {
+    pub(super) fn note_socket(&mut self, side: Side, owner: Owner, cookie: u64, cgroup: u64) -> bool {
         let side = if owner == Owner::Source { side } else { side.peer() };
         let [client, server] = &mut self.known;
         let known = if side == Side::Client { client } else { server };
         if *known {
-            return;
+            return false;
         }
         *known = cookie != 0 && cgroup != 0;
         let peer = self.info.peer(side);
@@ -27,6 +28,7 @@ impl<S> Flow<S> {
             peer.cookie = peer.cookie.or(Some(cookie).filter(|&cookie| cookie != 0));
             peer.cgroup = peer.cgroup.or(Some(cgroup).filter(|&cgroup| cgroup != 0));
         }
+        new_cgroup
     }
 
     /// Is the report of this flow, as opposed to another that used the same addresses?
@@ -35,8 +37,8 @@ impl<S> Flow<S> {
         peer.cookie.is_none_or(|cookie| report.cookie == 0 || cookie == report.cookie)
     }
 
-    /// Takes what the kernel says of one of the flow's sockets.
-    pub(super) fn report(&mut self, report: &SocketReport) {
+    /// Takes what the kernel says of one of the flow's sockets. Says whether its cgroup is known only now.
+    pub(super) fn report(&mut self, report: &SocketReport) -> bool {
         // Who opened it is a fact now; a guess is corrected as long as nobody acted on it.
         if let Some(client) = client_of(report) {
             let wrong = client != self.info.client.endpoint;
@@ -48,6 +50,7 @@ impl<S> Flow<S> {
         let info = Arc::make_mut(&mut self.info);
         let peer = info.peer_mut(side);
         peer.cookie = Some(report.cookie).filter(|&cookie| cookie != 0).or(peer.cookie);
+        let new_cgroup = peer.cgroup.is_none() && report.cgroup.is_some();
         peer.cgroup = report.cgroup.or(peer.cgroup);
         peer.process = report.process.clone().or(peer.process.take());
         if report.change == SocketChange::Closed {
@@ -65,6 +68,7 @@ impl<S> Flow<S> {
                 Phase::Closing { .. } | Phase::Over { .. } => {}
             }
         }
+        new_cgroup
     }
 
     /// Client and server change places.

@@ -57,6 +57,8 @@ pub enum FlowEvent<'a> {
         /// [`FlowInfo::joined`](super::FlowInfo::joined): a socket may have reported the handshake.
         late: bool,
     },
+    /// The kernel named a socket's cgroup after the flow had opened; [`FlowInfo`](super::FlowInfo) has it.
+    CgroupKnown,
     /// The next chunk of one side.
     Chunk {
         /// Who sent it.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     capture::memory::{Conversation, MemorySource, OwnedEvent, OwnedSegment},
-    model::{SocketChange, SocketReport},
+    model::{Container, Owner, SocketChange, SocketReport},
 };
 
 /// Forgets the records.
@@ -138,6 +138,21 @@ fn all_flows_of_all_pipelines_together_keep_no_more_than_the_total_and_one_messa
             assert_eq!((pipeline.downstream.share.used(), pipeline.downstream.open_exchanges), (0, 0));
         }
     }
+}
+
+#[test]
+fn who_is_behind_a_flow_is_asked_again_once_its_sockets_are_known() {
+    let mut segments = Conversation::http().open().client(GET).server("HTTP/1.1 204 OK\r\n\r\n").segments();
+    // As on the host's side of a pod's veth: the answer to the SYN is the first packet of the pod's socket.
+    segments[1].socket = Some((Owner::Source, 5, 77));
+    let container = Arc::new(Container { id: "c".into(), namespace: None, pod: None });
+    let asked = Arc::clone(&container);
+    let mut pipeline = Pipeline::new(Options::default(), Exchanges::default()).with_identify(Box::new(move |info| {
+        info.server.container = info.server.cgroup.map(|_| Arc::clone(&asked));
+    }));
+    pipeline.run(&mut MemorySource::new(segments), &AtomicBool::new(false)).expect("nothing can fail");
+    pipeline.finish().expect("nothing can fail");
+    assert_eq!(pipeline.sink().0[0].flow.server.container.as_ref(), Some(&container));
 }
 
 /// Keeps what it was told is open: the targets, and whether the server's socket was known.

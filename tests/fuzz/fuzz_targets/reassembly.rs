@@ -75,7 +75,7 @@ fn check(sums: &mut Sums, event: FlowEvent<'_>) {
                 Chunk::Gap { len, .. } => assert!(len > 0),
             }
         }
-        FlowEvent::RetransmissionDiffers { .. } => {}
+        FlowEvent::CgroupKnown | FlowEvent::RetransmissionDiffers { .. } => {}
         FlowEvent::Finished { side, .. } => sums.finished[side as usize] = true,
         FlowEvent::Ended { ledger, .. } => {
             sums.ended = true;

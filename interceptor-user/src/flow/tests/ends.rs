@@ -235,6 +235,11 @@ fn segments_name_their_socket_once() {
     let client = &bench.infos[0].client;
     assert_eq!((client.cookie, client.cgroup), (Some(11), Some(13)), "what is known stays, what is unknown is added");
     assert_eq!(bench.infos[0].server.cookie, None);
+    let known = bench.told(1).into_iter().filter(|told| *told == Told::CgroupKnown).count();
+    assert_eq!(known, 1, "told once, when it was learnt");
+    let mut bench = Bench::new();
+    bench.run(&segments[..3]).event(&Event::Socket(report(SocketChange::OpenedPassive, &segments[1], 9)));
+    assert_eq!(bench.told(1), [Told::Opened, Told::CgroupKnown]);
 }
 
 #[test]

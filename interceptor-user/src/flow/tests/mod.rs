@@ -20,6 +20,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Told {
     Opened,
+    CgroupKnown,
     Data(Side, Vec<u8>),
     Gap(Side, u64, LossReason),
     Differs(Side),
@@ -128,6 +129,7 @@ fn note(
     }
     infos[at] = info.clone();
     let new = match event {
+        FlowEvent::CgroupKnown => Told::CgroupKnown,
         FlowEvent::Opened { .. } => {
             checker.opened = true;
             Told::Opened
