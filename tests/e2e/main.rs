@@ -1,6 +1,7 @@
 //! End to end: real servers and clients in pods, the real program in between.
 
 mod capture;
+mod containers;
 mod daemon;
 mod demo;
 mod errors;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let cases = [
         pods::cases(),
         capture::cases(),
+        containers::cases(),
         volume::cases(),
         ledger::cases(),
         lifecycle::cases(),

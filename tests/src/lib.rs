@@ -9,6 +9,7 @@ mod exchanges;
 mod http;
 mod nginx;
 mod process;
+mod runc;
 mod tail;
 mod tcpdump;
 
@@ -16,8 +17,9 @@ pub use case::{Case, Need, run};
 pub use daemon::{Daemon, Metrics};
 pub use exchanges::{Exchanges, check, normalise};
 pub use http::{Answer, Connection};
-pub use nginx::Nginx;
+pub use nginx::{Nginx, Site};
 pub use process::{Ended, Process, until};
+pub use runc::{Config, Container, RuncPod};
 pub use tail::{Tail, interceptor};
 pub use tcpdump::Tcpdump;
 

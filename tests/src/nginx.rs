@@ -1,4 +1,9 @@
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Result;
 use interceptor::demo::pod::Pod;
@@ -10,7 +15,7 @@ use super::{Process, process::until};
 pub struct Nginx {
     // Ends before its files go.
     _process: Process,
-    root: TempDir,
+    site: Site,
 }
 
 impl Nginx {
@@ -21,6 +26,25 @@ impl Nginx {
 
     /// Starts it and waits until it listens. `PUT /upload/…` stores.
     pub fn start(pod: &Pod) -> Result<Self> {
+        let site = Site::create()?;
+        let [program, arguments @ ..] = site.command();
+        let process = Process::start(pod.command(program)?.args(arguments))?;
+        site.wait()?;
+        Ok(Self { _process: process, site })
+    }
+
+    /// The directory that it serves.
+    pub fn files(&self) -> PathBuf {
+        self.site.path().join("www")
+    }
+}
+
+/// What nginx needs to run anywhere: its configuration, what it serves, and where it writes.
+pub struct Site(TempDir);
+
+impl Site {
+    /// With `/index.html`.
+    pub fn create() -> Result<Self> {
         let root = tempfile::tempdir()?;
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
         let www = root.path().join("www");
@@ -29,22 +53,26 @@ impl Nginx {
             fs::create_dir_all(&directory)?;
             fs::set_permissions(&directory, fs::Permissions::from_mode(0o777))?;
         }
-        fs::write(www.join("index.html"), Self::INDEX)?;
-        let conf = root.path().join("nginx.conf");
-        fs::write(&conf, configuration(root.path()))?;
-        let log = root.path().join("error.log");
-        let process = Process::start(pod.command("nginx")?.arg("-c").arg(&conf).arg("-e").arg(log))?;
-        // It writes its pid once it listens.
-        let pid = root.path().join("nginx.pid");
-        until(Duration::from_secs(10), "nginx", || {
-            Ok(fs::metadata(&pid).is_ok_and(|pid| pid.len() > 0).then_some(()))
-        })?;
-        Ok(Self { _process: process, root })
+        fs::write(www.join("index.html"), Nginx::INDEX)?;
+        fs::write(root.path().join("nginx.conf"), configuration(root.path()))?;
+        Ok(Self(root))
     }
 
-    /// The directory that it serves.
-    pub fn files(&self) -> std::path::PathBuf {
-        self.root.path().join("www")
+    /// All of it.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The command that serves it.
+    pub fn command(&self) -> [String; 5] {
+        let file = |name| self.path().join(name).display().to_string();
+        ["nginx".to_owned(), "-c".to_owned(), file("nginx.conf"), "-e".to_owned(), file("error.log")]
+    }
+
+    /// Waits until it is served: then nginx writes its process id.
+    pub fn wait(&self) -> Result<()> {
+        let pid = self.path().join("nginx.pid");
+        until(Duration::from_secs(10), "nginx", || Ok(fs::metadata(&pid).is_ok_and(|pid| pid.len() > 0).then_some(())))
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     tool("bpftool", "bpftool"),
     tool("python3", "python3"),
     tool("node", "nodejs"),
+    tool("runc", "runc"),
 ];
 
 /// What the benchmark uses.
