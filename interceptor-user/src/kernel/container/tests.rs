@@ -33,7 +33,7 @@ const GUARANTEED: Option<&str> = Some("Guaranteed");
 /// static pods: `pkg/kubelet/config/common.go`. Sources without a host are in the repository of the project they name.
 const PODS: &[(&str, &str, Told<'_>)] = &[
     (
-        "containerd, systemd: docs/cri/config.md (SystemdCgroup); internal/cri/server/podsandbox/helpers.go (getCgroupsPath)",
+        "containerd, systemd: docs/cri/config.md (SystemdCgroup); getCgroupsPath of its CRI plugin",
         "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{u_i_d}.slice/cri-containerd-{id}.scope",
         Some((ID, KUBERNETES, Some(UID), BURSTABLE)),
     ),
@@ -61,7 +61,7 @@ const PODS: &[(&str, &str, Told<'_>)] = &[
     ("the same, guaranteed", "/kubepods/pod{uid}/{id}", Some((ID, None, Some(UID), GUARANTEED))),
     ("the same, static", "/kubepods/burstable/pod{static}/{id}", Some((ID, None, Some(STATIC), BURSTABLE))),
     (
-        "kind: images/base/files/usr/local/bin/entrypoint (--cgroup-root=/kubelet), below the node's own container",
+        "kind: pkg/cluster/internal/kubeadm/config.go (cgroupRoot: /kubelet), below the node's own container",
         "/docker/{node}/kubelet/kubepods/burstable/pod{uid}/{id}",
         Some((ID, None, Some(UID), BURSTABLE)),
     ),
