@@ -128,7 +128,7 @@ fn path_in(list: &str) -> Option<&Path> {
     list.lines().find_map(|line| line.strip_prefix("0::")).map(Path::new)
 }
 
-/// Cgroups looked at in one walk, and remembered, at the most.
+/// Cgroups looked at in one walk, and remembered, at the most; as many processes are remembered.
 pub(super) const MAX: usize = 64 * 1024;
 
 /// Every cgroup directory below (and at) `root`, parents first, up to `limit`.

@@ -35,6 +35,11 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Is everything watched?
+    pub(in crate::kernel) const fn is_complete(&self) -> bool {
+        !self.incomplete
+    }
+
     /// The directories, the root among them, in no order.
     pub(in crate::kernel) fn directories(&self) -> impl Iterator<Item = &Path> {
         self.directories.values().map(PathBuf::as_path)

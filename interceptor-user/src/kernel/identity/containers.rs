@@ -4,18 +4,20 @@ use std::{collections::HashMap, path::Path, sync::Arc, time::Instant};
 
 use super::due;
 use crate::{
-    kernel::{cgroup, container},
+    kernel::{
+        cgroup::{self, tree::Tree},
+        container,
+    },
     model::{Container, Peer},
 };
 
-/// Cgroups looked at in one walk, and remembered, at the most; as many processes are remembered.
-const MAX: usize = 64 * 1024;
-
-/// Answers are kept. The cgroup tree is read if a flow shows a cgroup that is new, and at most once a second.
+/// Answers are kept. The cgroup tree is read if a flow shows a cgroup that is new, and the tree has changed since; where it
+/// cannot be watched, at most once a second.
 #[derive(Default)]
 pub(super) struct Containers {
     /// By cgroup id; `None` for a cgroup that is of no container.
     of_cgroups: HashMap<u64, Option<Arc<Container>>>,
+    tree: Option<Tree>,
     walked: Option<Instant>,
     /// By process, for as long as a process id may be trusted to be the same one's.
     of_processes: HashMap<u32, Option<Arc<Container>>>,
@@ -33,15 +35,29 @@ impl Containers {
     }
 
     fn of_cgroup(&mut self, id: u64) -> Option<Arc<Container>> {
-        if !self.of_cgroups.contains_key(&id) && due(&mut self.walked) {
+        if !self.of_cgroups.contains_key(&id) && self.is_stale() {
             self.walk();
         }
         self.of_cgroups.get(&id).cloned().flatten()
     }
 
+    /// May there be cgroups that we have not seen?
+    fn is_stale(&mut self) -> bool {
+        if let Some(tree) = &mut self.tree
+            && let Ok(changed) = tree.changed()
+            && tree.is_complete()
+        {
+            return changed;
+        }
+        if self.tree.is_none() {
+            self.tree = cgroup::mount().and_then(|mount| Tree::watch(&mount).ok());
+        }
+        due(&mut self.walked)
+    }
+
     fn of_process(&mut self, peer: &Peer) -> Option<Arc<Container>> {
         let process = peer.process.as_ref()?;
-        if due(&mut self.cleared) || self.of_processes.len() >= MAX {
+        if due(&mut self.cleared) || self.of_processes.len() >= cgroup::MAX {
             self.of_processes.clear();
         }
         let ask = || {
@@ -57,7 +73,7 @@ impl Containers {
     fn walk(&mut self) {
         self.of_cgroups.clear();
         let Some(mount) = cgroup::mount() else { return };
-        for directory in cgroup::walk(&mount, MAX) {
+        for directory in cgroup::walk(&mount, cgroup::MAX) {
             self.learn(&mount, &directory);
         }
     }
