@@ -8,11 +8,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::output::Color;
-use crate::kernel::features::{self, Check, Status};
+use crate::kernel::checks::{self, Check, Status};
 
 const AFTER_HELP: &str = "\
-Each check is made by trying, where trying is harmless: the programs are loaded and one is attached to lo, for a \
-moment. 'missing' means that nothing can be captured; 'warn' that something works less well, and what.
+Each check is made by trying, where trying is harmless: the programs are loaded for a moment, \
+and none is attached. 'missing' means that nothing can be captured; 'warn' that something works less well, and what.
 
 Examples:
   interceptor doctor
@@ -41,7 +41,7 @@ enum Format {
 
 /// Prints the checks.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
-    let checks = features::probe();
+    let checks = checks::probe();
     let mut out = io::stdout().lock();
     match args.output {
         Format::Json => json(&mut out, &checks)?,
@@ -71,13 +71,17 @@ fn table(out: &mut impl Write, checks: &[Check], colour: bool) -> io::Result<()>
             Status::Limited => AnsiColor::Yellow.on_default(),
             Status::Missing => AnsiColor::Red.on_default().bold(),
         };
-        let Check { name: what, status, found, consequence, fix } = check;
+        let Check { name: what, status, found, consequence, fix, log } = check;
         let status = format!("[{}]", name(*status));
         writeln!(out, "{style}{status:9}{style:#} {what:width$}  {found}")?;
         for (label, text) in [("so", consequence), ("fix", fix)] {
             if !text.is_empty() {
                 writeln!(out, "{:9} {:width$}  {label}: {text}", "", "")?;
             }
+        }
+        // As the kernel wrote it: its lines are long, and people paste them.
+        if !log.is_empty() {
+            writeln!(out, "{:9} {:width$}  the verifier's log:\n{log}", "", "")?;
         }
     }
     Ok(())
@@ -92,6 +96,8 @@ struct Line<'a> {
     consequence: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     fix: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    log: &'a str,
 }
 
 fn json(out: &mut impl Write, checks: &[Check]) -> anyhow::Result<()> {
@@ -101,6 +107,7 @@ fn json(out: &mut impl Write, checks: &[Check]) -> anyhow::Result<()> {
         found: &check.found,
         consequence: check.consequence,
         fix: check.fix,
+        log: &check.log,
     });
     let text = serde_json::to_string_pretty(&lines.collect::<Vec<_>>())?;
     Ok(writeln!(out, "{text}")?)
@@ -110,18 +117,21 @@ fn json(out: &mut impl Write, checks: &[Check]) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    fn checks() -> [Check; 3] {
+    fn checks() -> [Check; 4] {
         let check = |name, status, found: &str, consequence, fix| Check {
             name,
             status,
             found: found.to_owned(),
             consequence,
             fix,
+            log: String::new(),
         };
+        let refused = check("sock_ops", Status::Limited, "refused", "no kernel counters", "use Linux 5.10 or later");
         [
             check("kernel", Status::Good, "6.18.5", "", ""),
             check("TCX", Status::Limited, "not here", "clsact filters are used", "use Linux 6.6 or later"),
             check("capabilities", Status::Missing, "none", "nothing can be captured", "run as root"),
+            Check { log: "0: (bf) r0 = r9\nR9 !read_ok".to_owned(), ..refused },
         ]
     }
 
@@ -142,6 +152,7 @@ mod tests {
         json(&mut out, &checks()).expect("written");
         let checks: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
         assert_eq!(checks[0], serde_json::json!({ "name": "kernel", "status": "ok", "found": "6.18.5" }));
+        assert_eq!(checks[3]["log"], "0: (bf) r0 = r9\nR9 !read_ok");
         assert_eq!((&checks[1]["status"], &checks[2]["status"]), (&"warn".into(), &"missing".into()));
     }
 }

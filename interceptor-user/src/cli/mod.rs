@@ -16,7 +16,7 @@ use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{config::ConfigError, sink::Stop};
+use crate::{config::ConfigError, kernel::Refusal, sink::Stop};
 
 /// Shows the HTTP traffic of pods from inside the kernel, without a proxy and without touching it
 #[derive(Debug, Parser)]
@@ -58,13 +58,16 @@ Exit codes:
   1  it could not be done: one line on standard error says what, why and what to do
   2  the command line or the configuration is wrong";
 
-/// Reports an error, if there is one, in one line; gives the exit code.
+/// Reports an error, if there is one, in one line, with the verifier's log below it if that is why; gives the exit code.
 pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_end_of_reader(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("interceptor: {error:#}");
+            if let Some(refusal) = Refusal::behind(&error) {
+                eprintln!("the verifier's log:\n{}", refusal.log());
+            }
             if error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

@@ -23,6 +23,7 @@ use super::signal;
 use crate::{
     admin::{Phase, Server, State},
     config::{self, Config, Overrides},
+    kernel::features::Features,
     pipeline::Budget,
     sink::prometheus::Metrics,
 };
@@ -77,6 +78,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     }
     // Before any thread is started, so that all threads leave signals to the one that waits for them.
     let stop = signal::stop_flag()?;
+    tracing::info!("{}", Features::get().line());
     run(&config, &stop)
 }
 

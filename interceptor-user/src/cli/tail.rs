@@ -8,7 +8,7 @@ use self::place::Place;
 use super::{filter::FilterArgs, logging, output::OutputArgs, signal};
 use crate::{
     config::{Cgroup, Fraction, Interface, Netns, RingSize},
-    kernel::{Capture, CaptureOptions, Drops, Filters, Identity},
+    kernel::{Capture, CaptureOptions, Drops, Filters, Identity, features::Features},
     pipeline::Pipeline,
 };
 
@@ -70,6 +70,7 @@ struct What {
 pub fn execute(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
     logging::start();
+    tracing::debug!("{}", Features::get().line());
     let place = args.place()?;
     let mut filter = args.filter.filter();
     filter.processes.extend(place.process);

@@ -17,6 +17,7 @@ use super::{
     object,
     options::CaptureOptions,
     places::Places,
+    refusal,
     rings::Rings,
     scope::{Scope, Wanted},
     zone::Layout,
@@ -182,7 +183,7 @@ fn attach_connections(places: &mut Places, options: &CaptureOptions) -> anyhow::
         match attach(&mut places.ebpf, &path) {
             Ok(()) => places.note(hook, &path),
             Err(error) if options.sock_ops_cgroup.is_some() => return Err(error),
-            Err(error) => tracing::warn!("{} is not available: {error:#}", hook.name()),
+            Err(error) => refusal::warn(hook.name(), &error),
         }
     }
     Ok(())

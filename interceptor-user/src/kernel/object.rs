@@ -6,6 +6,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
 use super::{
     options::CaptureOptions,
+    refusal::Refusal,
     zone::{Layout, Zones},
 };
 
@@ -67,19 +68,19 @@ fn is_denied(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::PermissionDenied
 }
 
-/// One line about a program that did not load; the verifier's own words go to the debug log.
+/// Why a program did not load, in one line; behind it is a [`Refusal`] with the verifier's own words.
 pub(super) fn explain_program(name: &str, error: &ProgramError) -> anyhow::Error {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
-            tracing::debug!(program = name, %verifier_log, "verifier");
+            let log = verifier_log.to_string();
             // The verifier refuses with the same error, but not without a word.
-            if is_denied(io_error) && verifier_log.to_string().is_empty() {
+            if is_denied(io_error) && log.is_empty() {
                 anyhow::anyhow!(
                     "the kernel does not let us load the program {name} ({io_error}): run as root (sudo), or give the \
                      binary CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
                 )
             } else {
-                anyhow::anyhow!("the kernel refused the program {name}: {io_error}")
+                Refusal::new(name, io_error, log).into()
             }
         }
         other => anyhow::anyhow!("program {name}: {other}"),

@@ -1,6 +1,9 @@
 //! How the programs tell network namespaces apart: see `zone.rs` of the kernel object.
 
-use super::btf::Btf;
+use super::{
+    btf::Btf,
+    features::{Feature, Features, Support},
+};
 
 /// Where the kernel's structures keep what the programs read; 0: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,9 +21,11 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Of the running kernel.
+    /// Of the running kernel. Where it does not let programs read its memory nothing is known, and the verifier removes the
+    /// reads, for which it would refuse the whole program.
     pub(super) fn read() -> Self {
-        let Some(btf) = Btf::read() else { return Self::default() };
+        let may_read = Features::get().support(Feature::ReadKernel) == Support::Here;
+        let Some(btf) = Btf::read().filter(|_| may_read) else { return Self::default() };
         let sk_flags = btf.offset_of("sock_common", "skc_flags").unwrap_or(0);
         Self::of_namespaces(&btf)
             .map_or_else(|| Self { sk_flags, ..Self::default() }, |found| Self { sk_flags, ..found })

@@ -13,6 +13,7 @@ mod frames;
 mod killed;
 mod large;
 mod leaving;
+mod refusing;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         killed::tests(),
         frames::tests(),
         large::tests(),
+        refusing::tests(),
     ];
     let trials = groups
         .into_iter()

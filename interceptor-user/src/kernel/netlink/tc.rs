@@ -3,7 +3,8 @@
 use std::io;
 
 use nix::libc::{
-    EINVAL, ENODEV, RTM_DELQDISC, RTM_GETQDISC, RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER, TCA_KIND, TCA_OPTIONS,
+    EEXIST, EINVAL, ENODEV, ENOENT, NLM_F_CREATE, NLM_F_EXCL, RTM_DELQDISC, RTM_GETQDISC, RTM_GETTFILTER, RTM_NEWQDISC,
+    RTM_NEWTFILTER, TCA_KIND, TCA_OPTIONS,
 };
 
 use super::{Request, array, attribute, text};
@@ -13,6 +14,11 @@ const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_ID: u16 = 11;
 /// `TC_H_CLSACT`, the parent and handle of a clsact qdisc.
 const CLSACT: u32 = 0xffff_fff1;
+
+/// linux/rtnetlink.h; libc has no name for it.
+const TCA_INGRESS_BLOCK: u16 = 13;
+/// The index of `lo`, in every namespace (`LOOPBACK_IFINDEX`).
+const LOOPBACK: i32 = 1;
 
 /// A BPF filter under a clsact qdisc.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +85,23 @@ pub(in crate::kernel) fn has_filters(index: i32) -> io::Result<bool> {
         })?;
     }
     Ok(found)
+}
+
+/// Does this kernel know clsact qdiscs? Asks for one on `lo` that shares its filters with block 0, which there cannot be:
+/// that is refused only after the kind was found (`qdisc_create`), and before anything was added.
+pub(in crate::kernel) fn knows_clsact() -> io::Result<bool> {
+    let mut request = Request::new(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL);
+    request = request.body(&message(LOOPBACK, CLSACT & 0xffff_0000, CLSACT));
+    request.attribute(TCA_KIND, b"clsact\0");
+    request.attribute(TCA_INGRESS_BLOCK, &[0; 4]);
+    match request.ask() {
+        Err(error) => match error.raw_os_error() {
+            Some(EINVAL | EEXIST) => Ok(true),
+            Some(ENOENT) => Ok(false),
+            _ => Err(error),
+        },
+        Ok(()) => remove_clsact(LOOPBACK).map(|()| true),
+    }
 }
 
 /// Removes the clsact qdisc of an interface.
