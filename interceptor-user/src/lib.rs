@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod model;
 pub mod pipeline;
 pub mod policy;
+pub mod privilege;
 pub mod protocol;
 pub mod session;
 pub mod sink;

@@ -26,6 +26,8 @@ use tokio::{
     time,
 };
 
+use crate::privilege;
+
 pub use state::{Phase, State};
 
 /// Connections at a time; more wait in the kernel's queue until one ends.
@@ -60,6 +62,7 @@ impl Server {
             runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
+            privilege::settle();
             runtime.block_on(async {
                 tokio::select! {
                     () = accept(listener, state) => {}

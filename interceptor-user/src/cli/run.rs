@@ -8,7 +8,7 @@ mod worker;
 use std::{
     env,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -22,9 +22,10 @@ use anyhow::Context as _;
 use super::signal;
 use crate::{
     admin::{Phase, Server, State},
-    config::{self, Config, Overrides},
-    kernel::features::Features,
+    config::{self, Capture, Config, Overrides, Pods, SockOps},
+    kernel::{cgroup, features::Features},
     pipeline::Budget,
+    privilege::{self, Give, Needs},
     sink::prometheus::Metrics,
 };
 
@@ -76,10 +77,28 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     for (name, meant) in config::unknown_variables(names) {
         tracing::warn!("the environment variable {name} is not known and was ignored; did you mean {meant}?");
     }
-    // Before any thread is started, so that all threads leave signals to the one that waits for them.
-    let stop = signal::stop_flag()?;
     tracing::info!("{}", Features::get().line());
+    // Before any thread is started, so that all threads have given up what nothing takes.
+    let give = Give { capabilities: config.privileges.drop.0, sandbox: config.privileges.sandbox.0 };
+    privilege::begin(give, &needs(&config, args.config.as_deref()));
+    // Likewise, so that all threads leave signals to the one that waits for them.
+    let stop = signal::stop_flag()?;
     run(&config, &stop)
+}
+
+/// What capturing takes once everything is attached.
+fn needs(config: &Config, file: Option<&Path>) -> Needs {
+    let Capture { netns, pods, cgroups, sock_ops, .. } = &config.capture;
+    let pods = *pods == Pods::All;
+    let sock_ops = if let SockOps::Cgroup(cgroup) = sock_ops { Some(cgroup) } else { None };
+    let cgroups = cgroups.iter().chain(sock_ops).map(|cgroup| cgroup::resolve(&cgroup.0));
+    Needs {
+        // To attach there, and to take away what is attached.
+        namespaces: pods || !netns.is_empty(),
+        // Namespaces without a name are found by their processes.
+        processes: pods || netns.iter().any(|netns| netns.0.starts_with("/proc")),
+        files: cgroups.chain(file.map(Path::to_owned)).collect(),
+    }
 }
 
 fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
@@ -105,6 +124,8 @@ fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
             }
         }
     }
+    privilege::settle();
+    tracing::info!("{}", privilege::report());
     if started.is_ok() {
         state.enter(Phase::Running);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "capturing");

@@ -11,6 +11,8 @@ use std::{
 use anyhow::Context as _;
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::privilege;
+
 /// Signals this soon after the first are the same request: `timeout` sends one to its child and one to the group.
 const SAME: Duration = Duration::from_millis(250);
 
@@ -34,6 +36,7 @@ pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::clone(&stop);
     let waiting = thread::current();
     let wait = move || {
+        privilege::settle();
         let mut first = None;
         while let Ok(signal) = signals.wait() {
             if first.get_or_insert_with(Instant::now).elapsed() > SAME {

@@ -10,6 +10,7 @@ use crate::{
     config::{Cgroup, Fraction, Interface, Netns, RingSize},
     kernel::{Capture, CaptureOptions, Drops, Filters, Identity, features::Features},
     pipeline::Pipeline,
+    privilege::{self, Give, Needs},
 };
 
 const AFTER_HELP: &str = "\
@@ -68,16 +69,21 @@ struct What {
 
 /// Captures until it is told to stop.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
-    let stop = signal::stop_flag()?;
     logging::start();
     tracing::debug!("{}", Features::get().line());
     let place = args.place()?;
+    // Before any thread is started. Who listens is found by what processes have open.
+    let needs = Needs { namespaces: args.what.pods || place.netns.is_some(), processes: true, files: Vec::new() };
+    privilege::begin(Give { capabilities: true, sandbox: true }, &needs);
+    let stop = signal::stop_flag()?;
     let mut filter = args.filter.filter();
     filter.processes.extend(place.process);
     let mut identity = Identity::new(place.netns.as_deref())?;
     let mut capture = Capture::start(&args.capture_options(place))?;
     let mut source = capture.source()?;
-    capture.follow()?;
+    capture.follow(privilege::settle)?;
+    privilege::settle();
+    tracing::debug!("{}", privilege::report());
     say_where(&capture);
     let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter))
         .with_identify(Box::new(move |info| identity.fill(info)));

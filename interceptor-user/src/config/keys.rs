@@ -58,7 +58,7 @@ impl Key {
         let format = if allowed.is_empty() { text(value, "format") } else { name.to_owned() };
         let default = match leaf.get("default") {
             Some(Value::String(default)) => format!(" [default: {default}]"),
-            Some(default @ Value::Number(_)) => format!(" [default: {default}]"),
+            Some(default @ (Value::Number(_) | Value::Bool(_))) => format!(" [default: {default}]"),
             _ => String::new(),
         };
         // Rust's doc comments are wrapped; help is wrapped anew to the terminal.

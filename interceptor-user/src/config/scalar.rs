@@ -44,8 +44,11 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-/// Writes the text as a number where that reads back as the same text.
+/// Writes the text as a number or a truth value where that reads back as the same text.
 pub(super) fn write<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    if let Ok(truth) = text.parse() {
+        return serializer.serialize_bool(truth);
+    }
     match (text.parse::<u64>(), text.parse::<f64>()) {
         (Ok(number), _) if number.to_string() == text => serializer.serialize_u64(number),
         (_, Ok(number)) if number.to_string() == text && number.is_finite() => serializer.serialize_f64(number),

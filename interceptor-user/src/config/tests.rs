@@ -49,6 +49,7 @@ fn errors_in_files_say_what_where_and_how_to_fix_it() {
         "flow:\n  gap_bytes: [1]\n",
         "metrics:\n  address: localhost\n",
         "metrics:\n  paths: templated\n",
+        "privileges:\n  drop: maybe\n",
         "log:\n  level: verbose\n",
         "log:\n  level: info\n  level: warn\n",
         "log: info\n",
@@ -63,13 +64,14 @@ fn errors_in_files_say_what_where_and_how_to_fix_it() {
 
 #[test]
 fn errors_in_flags_name_the_flag() {
-    let cases: [&[&str]; 6] = [
+    let cases: [&[&str]; 7] = [
         &["--metrics-address", "localhost"],
         &["--capture-direction", "outgoing"],
         &["--log-format", "jsonl"],
         &["--capture-ports", "80,http"],
         &["--capture-ring-size", "1000000"],
         &["--flow-gap-timeout", "5"],
+        &["--privileges-sandbox", "yes"],
     ];
     let errors: String = cases.iter().map(|args| with_flags(args).expect_err("is refused") + "\n").collect();
     insta::assert_snapshot!(errors);
@@ -202,4 +204,5 @@ fn the_schema_accepts_what_we_accept_and_refuses_unknown_keys() {
     assert!(!valid(r#"{"capture": {"port": [80]}}"#));
     assert!(!valid(r#"{"metrics": {"paths": "templated"}}"#));
     assert!(!valid(r#"{"capture": {"sample": 2}}"#));
+    assert!(valid(r#"{"privileges": {"drop": false}}"#) && !valid(r#"{"privileges": {"drop": "false"}}"#));
 }

@@ -71,10 +71,10 @@ impl Capture {
     }
 
     /// From now on attaches to what comes (interfaces, and namespaces and cgroups where they were not each named), and
-    /// forgets what goes, on a thread of its own.
-    pub fn follow(&mut self) -> anyhow::Result<()> {
+    /// forgets what goes, on a thread of its own, which calls `begin` first.
+    pub fn follow(&mut self, begin: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
         if let Some(scope) = self.scope.take() {
-            self.follower = Some(Follower::start(Arc::clone(&self.places), scope)?);
+            self.follower = Some(Follower::start(Arc::clone(&self.places), scope, begin)?);
         }
         Ok(())
     }

@@ -42,11 +42,16 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn start(places: Arc<Mutex<Places>>, scope: Scope) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        places: Arc<Mutex<Places>>,
+        scope: Scope,
+        begin: impl FnOnce() + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC).context("no eventfd")?);
         let mut watch = Watch::new(places, scope)?;
         let end = Arc::clone(&stop);
         let work = move || {
+            begin();
             if let Err(error) = watch.run(&end) {
                 tracing::error!("what comes from now on is not captured: {error:#}");
             }

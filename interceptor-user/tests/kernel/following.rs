@@ -76,7 +76,7 @@ fn interfaces() -> anyhow::Result<()> {
         let is_own = options.netns.is_empty();
         for clsact in [false, true] {
             let mut capture = Capture::start(&CaptureOptions { clsact, ..options.clone() })?;
-            capture.follow()?;
+            capture.follow(|| {})?;
             let (name, run) =
                 (format!("ikd{}", unique()), |arguments: &str| if is_own { ip(arguments) } else { pod.ip(arguments) });
             run(&format!("link add {name} type veth peer name {name}p"))?;
@@ -95,7 +95,7 @@ fn named_again() -> anyhow::Result<()> {
     let name = format!("ikd{}", unique());
     ip(&format!("link add {name} type veth peer name {name}p"))?;
     let mut capture = Capture::start(&options(&name, 9))?;
-    capture.follow()?;
+    capture.follow(|| {})?;
     ip(&format!("link del {name}"))?;
     wait(&capture, "still there", |places| !places.iter().any(|place| place.ends_with(&name)))?;
     ip(&format!("link add {name} type veth peer name {name}p"))?;
@@ -116,7 +116,7 @@ fn talk_inside(pod: &Pod, address: &str) -> anyhow::Result<Ends> {
 fn pods_in_time() -> anyhow::Result<()> {
     let mut capture = Capture::start(&node(7001))?;
     let mut source = capture.source()?;
-    capture.follow()?;
+    capture.follow(|| {})?;
     for _ in 0..5 {
         let pod = Pod::new()?;
         let path = pod.netns();
@@ -198,7 +198,7 @@ fn pattern() -> anyhow::Result<()> {
     let prefix = format!("ikp{}", unique());
     let options = CaptureOptions { netns: vec![format!("/run/netns/{prefix}*").into()], ..everything(9) };
     let mut capture = Capture::start(&options)?;
-    capture.follow()?;
+    capture.follow(|| {})?;
     let other = Namespace::create(&format!("iko{prefix}"))?;
     let wanted = Namespace::create(&format!("{prefix}a"))?;
     let _more = Namespace::create(&format!("{prefix}b"))?;
@@ -225,7 +225,7 @@ fn cgroups() -> anyhow::Result<()> {
         ..CaptureOptions::default()
     })?;
     let mut source = capture.source()?;
-    capture.follow()?;
+    capture.follow(|| {})?;
     ensure!(!capture.attached().iter().any(|attachment| attachment.hook == Hook::CgroupSkb));
     for name in ["pod1", "other", "pod2"] {
         fs::create_dir(parent.0.join(name))?;
@@ -287,7 +287,7 @@ fn churn() -> anyhow::Result<()> {
     const ALIVE: usize = 10;
     for clsact in [false, true] {
         let mut capture = Capture::start(&CaptureOptions { clsact, ..node(9) })?;
-        capture.follow()?;
+        capture.follow(|| {})?;
         let before = capture.attached().len();
         let mut first = None;
         let mut names = Vec::new();

@@ -13,9 +13,10 @@ mod frames;
 mod killed;
 mod large;
 mod leaving;
+mod privilege;
 mod refusing;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use interceptor::kernel::{Capture, CaptureOptions};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -23,6 +24,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 fn main() -> ExitCode {
     if let Some(arguments) = std::env::var_os(killed::CHILD) {
         return killed::child(&arguments.to_string_lossy());
+    }
+    if let Some(directory) = std::env::var_os(privilege::SANDBOXED) {
+        return privilege::child(Path::new(&directory));
     }
     let mut arguments = Arguments::from_args();
     // They look at system-wide state (`lo`, programs, our own cgroup).
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
         frames::tests(),
         large::tests(),
         refusing::tests(),
+        privilege::tests(),
     ];
     let trials = groups
         .into_iter()

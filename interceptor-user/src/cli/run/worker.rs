@@ -18,6 +18,7 @@ use crate::{
     kernel::{Capture, Drops},
     model::Counts,
     pipeline::{Budget, Options, Pipeline},
+    privilege,
     sink::prometheus::{Metrics, Prometheus, Totals, Worker},
 };
 
@@ -56,7 +57,7 @@ pub(super) fn start(
     for attachment in capture.attached() {
         tracing::info!(worker = plan.name, "attached {} {}", attachment.hook.name(), attachment.place);
     }
-    capture.follow()?;
+    capture.follow(privilege::settle)?;
     let ring_size = capture.rings_size();
     let capture = Arc::new(capture);
     let options =
@@ -69,6 +70,7 @@ pub(super) fn start(
 
     let stop = Arc::clone(stop);
     let work = move || {
+        privilege::settle();
         let run = pipeline.run(&mut source, &stop);
         // Programs are detached first, so that the ring runs dry. If reading failed, what is in it cannot be read.
         drop(capture);

@@ -1,0 +1,302 @@
+//! With how little it runs, and what is left of that once it runs: by what the kernel says of each thread, and by trying.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, ExitCode, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use aya::programs::{SchedClassifier, TcAttachType};
+use interceptor::privilege::{self, Give, Needs};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use crate::{Test, bed::Pod};
+
+/// Set where this program is to try what the sandbox lets through; its value is a directory to write to.
+pub(crate) const SANDBOXED: &str = "INTERCEPTOR_TEST_SANDBOXED";
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        ("three_capabilities_are_enough_for_root", || with_three(0)),
+        ("three_capabilities_are_enough_for_another_user", || with_three(65534)),
+        ("root_gives_up_the_rest", root),
+        ("another_namespace_keeps_what_entering_it_takes", namespace),
+        ("tail_keeps_what_naming_processes_takes", tail),
+        ("nothing_is_given_up_if_it_is_turned_off", turned_off),
+        ("the_sandbox_refuses_writing_reading_elsewhere_and_programs", sandbox),
+    ]
+}
+
+const NET_ADMIN: u64 = 1 << 12;
+const DAC_READ_SEARCH: u64 = 1 << 2;
+const SYS_PTRACE: u64 = 1 << 19;
+const SYS_ADMIN: u64 = 1 << 21;
+const PERFMON: u64 = 1 << 38;
+const BPF: u64 = 1 << 39;
+/// What capturing takes.
+const THREE: u64 = BPF | NET_ADMIN | PERFMON;
+const SOON: Duration = Duration::from_secs(10);
+
+/// The interceptor, at work.
+struct Running {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    /// What it has written so far.
+    said: String,
+}
+
+impl Running {
+    /// Starts it, and reads on until it says `ready`.
+    fn start(command: &mut Command, ready: &str) -> anyhow::Result<Self> {
+        command.env_remove("INTERCEPTOR_LOG_LEVEL").stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let stderr = BufReader::new(child.stderr.take().context("no output")?);
+        let mut running = Self { child, stderr, said: String::new() };
+        while !running.said.contains(ready) {
+            let read = running.stderr.read_line(&mut running.said)?;
+            ensure!(read > 0, "it ended: {}", running.said);
+        }
+        Ok(running)
+    }
+
+    fn run(command: &mut Command, more: &[&str]) -> anyhow::Result<Self> {
+        Self::start(command.args(["run", "--metrics-address", "127.0.0.1:0"]).args(more), " capturing")
+    }
+
+    /// Where it serves.
+    fn address(&self) -> anyhow::Result<SocketAddr> {
+        let (_, rest) = self.said.split_once("address=").context("no address")?;
+        Ok(rest.split_whitespace().next().context("no address")?.parse()?)
+    }
+
+    fn get(&self, path: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(self.address()?)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Whether it has seen and counted an exchange on `lo`: what we ask it itself.
+    fn captures(&self) -> anyhow::Result<()> {
+        soon(|| {
+            let metrics = self.get("/metrics")?;
+            let seen = |line: &str| line.starts_with("interceptor_exchanges_total{") && !line.ends_with(" 0");
+            ensure!(metrics.lines().any(seen), "no exchange in {metrics}");
+            Ok(())
+        })
+    }
+
+    /// Holds once for all threads of the process.
+    fn threads(&self, expected: &Expected) -> anyhow::Result<()> {
+        soon(|| {
+            let mut count = 0;
+            for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+                let status = fs::read_to_string(thread?.path().join("status"))?;
+                expected.check(&status)?;
+                count += 1;
+            }
+            ensure!(count >= expected.threads, "only {count} threads");
+            Ok(())
+        })
+    }
+
+    /// Ends it in order, and gives all that it wrote.
+    fn end(mut self) -> anyhow::Result<String> {
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
+        self.stderr.read_to_string(&mut self.said)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{status}: {}", self.said);
+        ensure!(!self.said.contains("could not detach"), "{}", self.said);
+        Ok(std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}
+
+fn soon(check: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let end = Instant::now() + SOON;
+    loop {
+        match check() {
+            Err(_) if Instant::now() < end => thread::sleep(Duration::from_millis(20)),
+            result => return result,
+        }
+    }
+}
+
+/// What the kernel is to say of a thread.
+struct Expected {
+    capabilities: u64,
+    sandboxed: bool,
+    threads: usize,
+}
+
+impl Expected {
+    const fn of_run(capabilities: u64) -> Self {
+        // The first, the one for signals, the one that serves, the one that captures.
+        Self { capabilities, sandboxed: true, threads: 4 }
+    }
+
+    fn check(&self, status: &str) -> anyhow::Result<()> {
+        let field = |name: &str| -> anyhow::Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            Ok(u64::from_str_radix(line.with_context(|| format!("no {name}"))?.trim(), 16)?)
+        };
+        for set in ["CapEff", "CapPrm"] {
+            ensure!(field(set)? == self.capabilities, "{set} is {:#x} in {status}", field(set)?);
+        }
+        if self.sandboxed {
+            ensure!(field("CapBnd")? & !self.capabilities == 0, "{status}");
+            ensure!(field("CapInh")? == 0 && field("CapAmb")? == 0, "{status}");
+        }
+        // 2: by a filter.
+        let expected = if self.sandboxed { (1, 2) } else { (0, 0) };
+        ensure!((field("NoNewPrivs")?, field("Seccomp")?) == expected, "{status}");
+        Ok(())
+    }
+}
+
+/// A copy of the program, which every user may run.
+fn copy() -> anyhow::Result<(TempDir, PathBuf)> {
+    let directory = tempfile::tempdir()?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    let program = directory.path().join("interceptor");
+    fs::copy(env!("CARGO_BIN_EXE_interceptor"), &program)?;
+    Ok((directory, program))
+}
+
+/// How many programs are attached to `lo`, where the kernel tells (TCX).
+fn attached() -> usize {
+    SchedClassifier::query_tcx("lo", TcAttachType::Egress).map_or(0, |(_, programs)| programs.len())
+}
+
+fn with_three(user: u32) -> anyhow::Result<()> {
+    let (_directory, program) = copy()?;
+    let before = attached();
+    let mut command = Command::new("setpriv");
+    let three = "-all,+bpf,+net_admin,+perfmon";
+    command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]);
+    command.args([format!("--bounding-set={three}"), format!("--inh-caps={three}"), format!("--ambient-caps={three}")]);
+    let running = Running::run(command.arg(program), &["--capture-interfaces", "lo"])?;
+    let kept = "capabilities: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON; no new privileges; seccomp in force; ";
+    for part in ["attached sock_ops", "attached connect", kept] {
+        ensure!(running.said.contains(part), "no {part:?} in {}", running.said);
+    }
+    running.threads(&Expected::of_run(THREE))?;
+    running.captures()?;
+    // The kernel's counters too, which some kernels tell only with CAP_BPF.
+    ensure!(!running.get("/metrics")?.contains("interceptor_kernel_taken_bytes_total 0\n"));
+    let said = running.end()?;
+    ensure!(!said.contains(" WARN "), "{said}");
+    ensure!(attached() == before, "something is left");
+    Ok(())
+}
+
+fn root() -> anyhow::Result<()> {
+    let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &["--capture-interfaces", "lo"])?;
+    running.threads(&Expected::of_run(THREE))?;
+    running.captures()?;
+    running.end().map(drop)
+}
+
+fn namespace() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    let place = pod.netns().display().to_string();
+    let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &["--capture-netns", &place])?;
+    running.threads(&Expected::of_run(THREE | SYS_ADMIN))?;
+    running.end().map(drop)
+}
+
+fn tail() -> anyhow::Result<()> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_interceptor"));
+    let running = Running::start(command.args(["tail", "--iface", "lo", "--port", "9"]), "watching by")?;
+    running.threads(&Expected { threads: 2, ..Expected::of_run(THREE | SYS_PTRACE | DAC_READ_SEARCH) })?;
+    running.end().map(drop)
+}
+
+fn turned_off() -> anyhow::Result<()> {
+    let held = fs::read_to_string("/proc/self/status")?;
+    let held = held.lines().find_map(|line| line.strip_prefix("CapEff:")).context("no capabilities")?;
+    let off = ["--capture-interfaces", "lo", "--privileges-drop", "false", "--privileges-sandbox", "false"];
+    let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &off)?;
+    let capabilities = u64::from_str_radix(held.trim(), 16)?;
+    running.threads(&Expected { sandboxed: false, ..Expected::of_run(capabilities) })?;
+    running.end().map(drop)
+}
+
+fn sandbox() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let output = Command::new(std::env::current_exe()?).env(SANDBOXED, directory.path()).output()?;
+    let said = String::from_utf8(output.stdout)?;
+    let landlock = said.contains("Landlock in force");
+    ensure!(said.contains("seccomp in force") && output.status.success(), "{said}");
+    for tried in ["start a program", "leave a namespace", "enter a namespace"] {
+        ensure!(said.contains(&format!("{tried}: Operation not permitted")), "{said}");
+    }
+    for tried in ["write a file", "write an old file", "read a file", "list a directory"] {
+        let done = said.lines().find_map(|line| line.strip_prefix(tried)?.strip_prefix(": ")).context(tried)?;
+        ensure!(done.starts_with(if landlock { "Permission denied" } else { "done" }), "{tried}: {said}");
+    }
+    ensure!(
+        said.contains("read of a process: done") && said.contains("on a thread: Operation not permitted"),
+        "{said}"
+    );
+    ensure!(landlock || !kernel_has_landlock(), "{said}");
+    Ok(())
+}
+
+/// By the kernel's list of security modules in force, where it can be seen.
+fn kernel_has_landlock() -> bool {
+    fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|modules| modules.contains("landlock"))
+}
+
+/// Enters the sandbox of `run`, and says what came of each attempt.
+pub(crate) fn child(directory: &Path) -> ExitCode {
+    let old = directory.join("old");
+    drop(fs::write(&old, "x"));
+    let early = thread::spawn(|| {
+        thread::park();
+        Command::new("true").status().map(drop)
+    });
+    // With every capability, so that it is the sandbox that refuses.
+    privilege::begin(Give { capabilities: false, sandbox: true }, &Needs::default());
+    privilege::settle();
+    println!("{}", privilege::report());
+    let say = |what: &str, result: std::io::Result<()>| match result {
+        Ok(()) => println!("{what}: done"),
+        Err(error) => println!("{what}: {error}"),
+    };
+    say("write a file", fs::write(directory.join("new"), "x"));
+    say("write an old file", fs::OpenOptions::new().append(true).open(&old).map(drop));
+    say("read a file", fs::read(&old).map(drop));
+    say("list a directory", fs::read_dir("/etc").map(drop));
+    say("read of a process", fs::read("/proc/1/stat").map(drop));
+    say("start a program", Command::new("true").status().map(drop));
+    say("leave a namespace", nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUTS).map_err(Into::into));
+    let namespace = fs::File::open("/proc/self/ns/net");
+    let enter = |file| nix::sched::setns(file, nix::sched::CloneFlags::CLONE_NEWNET).map_err(Into::into);
+    say("enter a namespace", namespace.and_then(enter));
+    early.thread().unpark();
+    match early.join() {
+        Ok(result) => say("on a thread", result),
+        Err(_) => println!("on a thread: panicked"),
+    }
+    ExitCode::SUCCESS
+}
