@@ -131,9 +131,14 @@ fn classifier(
     Ok(())
 }
 
-/// Loads the TC programs for every kind of link.
+/// Loads the TC programs for links with an Ethernet header.
 pub(super) fn load_classifiers(ebpf: &mut Ebpf) -> anyhow::Result<()> {
-    CLASSIFIERS.iter().try_for_each(|name| load_classifier(ebpf, name).map(drop))
+    CLASSIFIERS[..2].iter().try_for_each(|name| load_classifier(ebpf, name).map(drop))
+}
+
+/// Loads the TC programs for those without.
+pub(super) fn load_raw_classifiers(ebpf: &mut Ebpf) -> anyhow::Result<()> {
+    CLASSIFIERS[2..].iter().try_for_each(|name| load_classifier(ebpf, name).map(drop))
 }
 
 fn load_classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut SchedClassifier> {

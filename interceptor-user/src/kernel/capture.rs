@@ -63,10 +63,10 @@ impl Capture {
             follower: None,
             places: Arc::new(Mutex::new(places)),
             scope: Some(scope),
+            rings_size: options.rings_size().min(rings.size()),
             rings: Some(rings),
             feedback,
             kernel_log: options.kernel_log,
-            rings_size: options.rings_size(),
         })
     }
 

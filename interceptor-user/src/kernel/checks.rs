@@ -173,6 +173,8 @@ fn jit() -> Check {
 
 fn memory_limit() -> Check {
     const NAME: &str = "RLIMIT_MEMLOCK";
+    // As a capture does it, where it may.
+    object::raise_memory_limit();
     let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK).unwrap_or_default();
     let text = |limit| if limit == RLIM_INFINITY { "unlimited".to_owned() } else { format!("{} KiB", limit / 1024) };
     let found = format!("{} (hard: {})", text(soft), text(hard));

@@ -187,18 +187,21 @@ pub fn release() -> String {
 
 /// Do maps count against `RLIMIT_MEMLOCK` (before Linux 5.11; later they count as memory of their cgroup)? Tried by a
 /// small map under a limit of nothing, which takes no privilege but is the whole process's for that moment.
-pub(super) fn maps_are_locked_memory() -> bool {
+pub fn maps_are_locked_memory() -> bool {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_MEMLOCK) else { return false };
     if setrlimit(Resource::RLIMIT_MEMLOCK, 0, hard).is_err() {
         return false;
     }
-    let refused = is_map_supported(MapType::Array);
+    let denied = || {
+        let tried: Result<bool, SyscallError> = is_map_supported(MapType::Array);
+        tried.is_err_and(|error| error.io_error.raw_os_error() == Some(EPERM))
+    };
+    // aya raises the limit itself when it is refused, where it may.
+    let refused = denied() || getrlimit(Resource::RLIMIT_MEMLOCK).is_ok_and(|(soft, _)| soft != 0);
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard);
     // Without privileges it is refused whatever the limit, and then the limit is not what is missing.
-    let is_denied =
-        |tried: Result<bool, SyscallError>| tried.is_err_and(|error| error.io_error.raw_os_error() == Some(EPERM));
-    is_denied(refused) && !is_denied(is_map_supported(MapType::Array))
+    refused && !denied()
 }
 
 #[cfg(test)]

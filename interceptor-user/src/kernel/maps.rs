@@ -37,6 +37,14 @@ pub(super) fn configure(ebpf: &mut Ebpf, mut config: CaptureConfig, filters: &Fi
     value.set(0, config, 0).context("cannot write the capture configuration")
 }
 
+/// Has the reader woken before a ring of that many bytes is full: at a quarter, if that was not wanted sooner.
+pub(super) fn wake_within(ebpf: &mut Ebpf, ring_bytes: u32) -> anyhow::Result<()> {
+    let mut value: Array<_, CaptureConfig> = Array::try_from(map(ebpf, "CONFIG")?)?;
+    let mut config = value.get(&0, 0)?;
+    config.wake_bytes = config.wake_bytes.min(ring_bytes / 4);
+    value.set(0, config, 0).context("cannot write the capture configuration")
+}
+
 fn map<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Map> {
     ebpf.map_mut(name).with_context(|| format!("the kernel object has no map {name}"))
 }

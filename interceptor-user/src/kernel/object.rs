@@ -2,9 +2,10 @@
 
 use anyhow::Context as _;
 use aya::{Ebpf, EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::{
+    features,
     options::CaptureOptions,
     refusal::Refusal,
     zone::{Layout, Zones},
@@ -20,8 +21,7 @@ pub(super) const TOOLS: &str = env!("INTERCEPTOR_BPF_TOOLS");
 pub(super) fn load(options: &CaptureOptions, layout: Layout, zones: Zones) -> anyhow::Result<Ebpf> {
     let config = options.config()?;
     let filters = &options.filters;
-    // Before 5.11 maps count against RLIMIT_MEMLOCK. If it cannot be raised, the load says so.
-    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    raise_memory_limit();
     // At level 0 the verifier removes the log statements, and their ring may be as small as can be.
     let (log_level, log_bytes) = if options.kernel_log { (aya_log::Level::Debug as u8, 128 << 10) } else { (0, 4096) };
     let mut ebpf = EbpfLoader::new()
@@ -44,6 +44,16 @@ pub(super) fn load(options: &CaptureOptions, layout: Layout, zones: Zones) -> an
     Ok(ebpf)
 }
 
+/// Before 5.11 maps count against `RLIMIT_MEMLOCK`. If it cannot be raised so far that they fit, the load says so.
+pub(super) fn raise_memory_limit() {
+    const LIMIT: Resource = Resource::RLIMIT_MEMLOCK;
+    if setrlimit(LIMIT, RLIM_INFINITY, RLIM_INFINITY).is_err()
+        && let Ok((_, hard)) = getrlimit(LIMIT)
+    {
+        let _ = setrlimit(LIMIT, hard, hard);
+    }
+}
+
 /// A map has one entry at least.
 fn entries(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX).max(1)
@@ -54,7 +64,12 @@ fn explain_load(error: EbpfError) -> anyhow::Error {
         EbpfError::MapError(MapError::CreateError { io_error, .. }) => is_denied(io_error),
         _ => false,
     };
-    if denied {
+    if denied && features::maps_are_locked_memory() {
+        anyhow::anyhow!(
+            "RLIMIT_MEMLOCK leaves no room for BPF maps, which count against it before Linux 5.11: run with \
+             CAP_SYS_RESOURCE, or raise it (ulimit -l unlimited as root, LimitMEMLOCK=infinity in a unit)"
+        )
+    } else if denied {
         anyhow::anyhow!(
             "the kernel does not let us create BPF maps: run as root (sudo), or give the binary CAP_BPF, \
              CAP_NET_ADMIN and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8); `interceptor doctor` says more"

@@ -13,6 +13,7 @@ use super::{
     attach, cgroup,
     netns::{self, Netns},
     options::CaptureOptions,
+    refusal,
     zone::{Layout, Zones},
 };
 use crate::model::glob;
@@ -65,10 +66,16 @@ impl Scope {
         self.pods
     }
 
-    /// Loads what is to be attached later: the verifier takes its time.
+    /// Loads what is to be attached, now or later: the verifier takes its time. Programs for links without an Ethernet
+    /// header may never be needed, and their refusal is no reason to end.
     pub(super) fn prepare(&self, ebpf: &mut Ebpf) -> anyhow::Result<()> {
-        if self.follows_namespaces() {
+        if self.interfaces {
             attach::load_classifiers(ebpf)?;
+        }
+        if self.follows_namespaces()
+            && let Err(error) = attach::load_raw_classifiers(ebpf)
+        {
+            refusal::warn("TC on links without an Ethernet header", &error);
         }
         if self.follows_cgroups() {
             attach::load_cgroup_skb(ebpf)?;

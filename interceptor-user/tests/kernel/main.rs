@@ -14,6 +14,7 @@ mod killed;
 mod large;
 mod leaving;
 mod privilege;
+mod program;
 mod refusing;
 
 use std::{path::Path, process::ExitCode};

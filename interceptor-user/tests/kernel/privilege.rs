@@ -2,25 +2,25 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
     thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
-use interceptor::privilege::{self, Give, Needs};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use interceptor::{
+    kernel::features::maps_are_locked_memory,
+    privilege::{self, Give, Needs},
 };
 use tempfile::TempDir;
 
-use crate::{Test, bed::Pod};
+use crate::{
+    Test,
+    bed::Pod,
+    program::{Running, soon},
+};
 
 /// Set where this program is to try what the sandbox lets through; its value is a directory to write to.
 pub(crate) const SANDBOXED: &str = "INTERCEPTOR_TEST_SANDBOXED";
@@ -33,6 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("another_namespace_keeps_what_entering_it_takes", namespace),
         ("tail_keeps_what_naming_processes_takes", tail),
         ("nothing_is_given_up_if_it_is_turned_off", turned_off),
+        ("rings_shrink_to_the_memory_that_may_be_locked", locked_memory),
         ("the_sandbox_refuses_writing_reading_elsewhere_and_programs", sandbox),
     ]
 }
@@ -45,100 +46,19 @@ const PERFMON: u64 = 1 << 38;
 const BPF: u64 = 1 << 39;
 /// What capturing takes.
 const THREE: u64 = BPF | NET_ADMIN | PERFMON;
-const SOON: Duration = Duration::from_secs(10);
 
-/// The interceptor, at work.
-struct Running {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    /// What it has written so far.
-    said: String,
-}
-
-impl Running {
-    /// Starts it, and reads on until it says `ready`.
-    fn start(command: &mut Command, ready: &str) -> anyhow::Result<Self> {
-        command.env_remove("INTERCEPTOR_LOG_LEVEL").stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let stderr = BufReader::new(child.stderr.take().context("no output")?);
-        let mut running = Self { child, stderr, said: String::new() };
-        while !running.said.contains(ready) {
-            let read = running.stderr.read_line(&mut running.said)?;
-            ensure!(read > 0, "it ended: {}", running.said);
+/// Holds once for all threads of the process.
+fn threads(running: &Running, expected: &Expected) -> anyhow::Result<()> {
+    soon(|| {
+        let mut count = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", running.pid()))? {
+            let status = fs::read_to_string(thread?.path().join("status"))?;
+            expected.check(&status)?;
+            count += 1;
         }
-        Ok(running)
-    }
-
-    fn run(command: &mut Command, more: &[&str]) -> anyhow::Result<Self> {
-        Self::start(command.args(["run", "--metrics-address", "127.0.0.1:0"]).args(more), " capturing")
-    }
-
-    /// Where it serves.
-    fn address(&self) -> anyhow::Result<SocketAddr> {
-        let (_, rest) = self.said.split_once("address=").context("no address")?;
-        Ok(rest.split_whitespace().next().context("no address")?.parse()?)
-    }
-
-    fn get(&self, path: &str) -> anyhow::Result<String> {
-        let mut stream = TcpStream::connect(self.address()?)?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    }
-
-    /// Whether it has seen and counted an exchange on `lo`: what we ask it itself.
-    fn captures(&self) -> anyhow::Result<()> {
-        soon(|| {
-            let metrics = self.get("/metrics")?;
-            let seen = |line: &str| line.starts_with("interceptor_exchanges_total{") && !line.ends_with(" 0");
-            ensure!(metrics.lines().any(seen), "no exchange in {metrics}");
-            Ok(())
-        })
-    }
-
-    /// Holds once for all threads of the process.
-    fn threads(&self, expected: &Expected) -> anyhow::Result<()> {
-        soon(|| {
-            let mut count = 0;
-            for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-                let status = fs::read_to_string(thread?.path().join("status"))?;
-                expected.check(&status)?;
-                count += 1;
-            }
-            ensure!(count >= expected.threads, "only {count} threads");
-            Ok(())
-        })
-    }
-
-    /// Ends it in order, and gives all that it wrote.
-    fn end(mut self) -> anyhow::Result<String> {
-        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGTERM)?;
-        self.stderr.read_to_string(&mut self.said)?;
-        let status = self.child.wait()?;
-        ensure!(status.success(), "{status}: {}", self.said);
-        ensure!(!self.said.contains("could not detach"), "{}", self.said);
-        Ok(std::mem::take(&mut self.said))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            drop(self.child.kill());
-            drop(self.child.wait());
-        }
-    }
-}
-
-fn soon(check: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let end = Instant::now() + SOON;
-    loop {
-        match check() {
-            Err(_) if Instant::now() < end => thread::sleep(Duration::from_millis(20)),
-            result => return result,
-        }
-    }
+        ensure!(count >= expected.threads, "only {count} threads");
+        Ok(())
+    })
 }
 
 /// What the kernel is to say of a thread.
@@ -197,9 +117,9 @@ fn with_three(user: u32) -> anyhow::Result<()> {
     let running = Running::run(command.arg(program), &["--capture-interfaces", "lo"])?;
     let kept = "capabilities: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON; no new privileges; seccomp in force; ";
     for part in ["attached sock_ops", "attached connect", kept] {
-        ensure!(running.said.contains(part), "no {part:?} in {}", running.said);
+        ensure!(running.said().contains(part), "no {part:?} in {}", running.said());
     }
-    running.threads(&Expected::of_run(THREE))?;
+    threads(&running, &Expected::of_run(THREE))?;
     running.captures()?;
     // The kernel's counters too, which some kernels tell only with CAP_BPF.
     ensure!(!running.get("/metrics")?.contains("interceptor_kernel_taken_bytes_total 0\n"));
@@ -211,7 +131,7 @@ fn with_three(user: u32) -> anyhow::Result<()> {
 
 fn root() -> anyhow::Result<()> {
     let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &["--capture-interfaces", "lo"])?;
-    running.threads(&Expected::of_run(THREE))?;
+    threads(&running, &Expected::of_run(THREE))?;
     running.captures()?;
     running.end().map(drop)
 }
@@ -220,14 +140,40 @@ fn namespace() -> anyhow::Result<()> {
     let pod = Pod::new()?;
     let place = pod.netns().display().to_string();
     let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &["--capture-netns", &place])?;
-    running.threads(&Expected::of_run(THREE | SYS_ADMIN))?;
+    threads(&running, &Expected::of_run(THREE | SYS_ADMIN))?;
     running.end().map(drop)
 }
 
 fn tail() -> anyhow::Result<()> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_interceptor"));
     let running = Running::start(command.args(["tail", "--iface", "lo", "--port", "9"]), "watching by")?;
-    running.threads(&Expected { threads: 2, ..Expected::of_run(THREE | SYS_PTRACE | DAC_READ_SEARCH) })?;
+    threads(&running, &Expected { threads: 2, ..Expected::of_run(THREE | SYS_PTRACE | DAC_READ_SEARCH) })?;
+    running.end().map(drop)
+}
+
+/// Kernels before 5.11 count maps as locked memory; on later ones there is nothing to see.
+fn locked_memory() -> anyhow::Result<()> {
+    if !maps_are_locked_memory() {
+        eprintln!("skipped: on this kernel maps do not count as locked memory (before Linux 5.11 they do)");
+        return Ok(());
+    }
+    // Room for the other maps and for a part of the rings. Without CAP_SYS_RESOURCE the limit stands.
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -l 16384; exec \"$@\"",
+        "sh",
+        "setpriv",
+        "--bounding-set",
+        "-all,+bpf,+net_admin,+perfmon",
+    ]);
+    command.arg(env!("CARGO_BIN_EXE_interceptor"));
+    let running = Running::run(&mut command, &["--capture-interfaces", "lo", "--capture-ring-size", "32MiB"])?;
+    ensure!(running.said().contains("there is no room for"), "{}", running.said());
+    running.captures()?;
+    let metrics = running.get("/metrics")?;
+    let size = metrics.lines().find_map(|line| line.strip_prefix("interceptor_ring_size_bytes ")).context("no size")?;
+    ensure!((128 << 10..16 << 20).contains(&size.parse::<u64>()?), "rings of {size} bytes");
     running.end().map(drop)
 }
 
@@ -237,7 +183,7 @@ fn turned_off() -> anyhow::Result<()> {
     let off = ["--capture-interfaces", "lo", "--privileges-drop", "false", "--privileges-sandbox", "false"];
     let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &off)?;
     let capabilities = u64::from_str_radix(held.trim(), 16)?;
-    running.threads(&Expected { sandboxed: false, ..Expected::of_run(capabilities) })?;
+    threads(&running, &Expected { sandboxed: false, ..Expected::of_run(capabilities) })?;
     running.end().map(drop)
 }
 

@@ -1,18 +1,13 @@
 //! A program that the verifier refuses: what is said, and that the others go on.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    process::{Command, Output},
-};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
 use anyhow::{Context as _, ensure};
 use interceptor::kernel::features::release;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, read::elf::ElfFile64};
 use tempfile::TempDir;
 
-use crate::Test;
+use crate::{Test, program::Running};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -57,11 +52,10 @@ impl Broken {
         self.directory.path().join("interceptor")
     }
 
-    /// Runs it to its end, which is asked for once it has had time to start.
-    fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {
-        let mut command = Command::new("timeout");
-        command.args(["--preserve-status", "--signal=TERM", "3"]).arg(self.path()).args(arguments);
-        Ok(command.env_remove("INTERCEPTOR_LOG_LEVEL").output()?)
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.path());
+        command.args(arguments).env_remove("INTERCEPTOR_LOG_LEVEL");
+        command
     }
 }
 
@@ -95,7 +89,7 @@ fn told() -> anyhow::Result<()> {
         &["tail", "--iface", "lo", "--port", "9"][..],
         &["run", "--metrics-address", "127.0.0.1:0", "--capture-interfaces", "lo"],
     ] {
-        let output = broken.run(arguments)?;
+        let output = broken.command(arguments).output()?;
         let stderr = String::from_utf8(output.stderr)?;
         ensure!(output.status.code() == Some(1), "{:?}: {stderr}", output.status);
         check(&stderr, "intercept_out")?;
@@ -105,14 +99,18 @@ fn told() -> anyhow::Result<()> {
 
 fn others_go_on() -> anyhow::Result<()> {
     let broken = Broken::new(&["intercept_sock", "intercept_conn6"])?;
-    for arguments in [
-        &["tail", "--iface", "lo", "--port", "9"][..],
-        &["run", "--metrics-address", "127.0.0.1:0", "--capture-interfaces", "lo"],
+    for (arguments, ready) in [
+        (&["tail", "--iface", "lo", "--port", "9"][..], "watching by "),
+        (&["run", "--metrics-address", "127.0.0.1:0", "--capture-interfaces", "lo"], " capturing"),
     ] {
-        let output = broken.run(arguments)?;
-        let stderr = String::from_utf8(output.stderr)?;
-        ensure!(output.status.success(), "{:?}: {stderr}", output.status);
-        ensure!(stderr.contains("watching by tcx on lo") || stderr.contains("attached tcx lo"), "{stderr}");
+        let stderr = Running::start(&mut broken.command(arguments), ready)?.end()?;
+        // By TCX or by clsact.
+        ensure!(
+            ["tcx", "clsact"].iter().any(
+                |hook| stderr.contains(&format!("{hook} on lo")) || stderr.contains(&format!("attached {hook} lo"))
+            ),
+            "{stderr}"
+        );
         for (hook, program) in [("sock_ops", "intercept_sock"), ("connect", "intercept_conn6")] {
             ensure!(stderr.contains(&format!("{hook} is not available: ")), "{stderr}");
             check(&stderr, program)?;
@@ -123,10 +121,10 @@ fn others_go_on() -> anyhow::Result<()> {
 
 fn doctor() -> anyhow::Result<()> {
     let broken = Broken::new(&["intercept_sock"])?;
-    let output = broken.run(&["doctor"])?;
+    let output = broken.command(&["doctor"]).output()?;
     ensure!(output.status.success(), "{output:?}");
     check(&String::from_utf8(output.stdout)?, "intercept_sock")?;
-    let output = broken.run(&["doctor", "-o", "json"])?;
+    let output = broken.command(&["doctor", "-o", "json"]).output()?;
     let checks: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let checks = checks.as_array().context("no list")?;
     let of = |name: &str| checks.iter().find(|check| check["name"] == name).context("no such check");
