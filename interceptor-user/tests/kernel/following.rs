@@ -300,6 +300,8 @@ fn churn() -> anyhow::Result<()> {
             names.extend(pods.iter().map(|pod| pod.veth.clone()));
             drop(pods);
             wait(&capture, "pods that are gone", |places| places.len() == before)?;
+            // The follower may have something open for a moment.
+            thread::sleep(SOON);
             let usage = Usage::now()?;
             let first = first.get_or_insert(Usage::now()?);
             ensure!(usage.descriptors <= first.descriptors, "descriptors grow: {first:?}, then {usage:?}");
