@@ -7,6 +7,7 @@ mod demo;
 mod errors;
 mod ledger;
 mod lifecycle;
+mod node;
 mod pods;
 mod volume;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         errors::cases(),
         daemon::cases(),
+        node::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())
