@@ -8,9 +8,9 @@
 mod error;
 mod keys;
 mod place;
+mod privileges;
 mod quantity;
 mod scalar;
-mod switch;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +24,8 @@ use crate::{flow, model::Cidr, session};
 pub use error::ConfigError;
 pub use keys::{Overrides, unknown_variables};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
+pub use privileges::{Privileges, Switch};
 pub use quantity::{Count, Fraction, Period, RingSize, Size};
-pub use switch::Switch;
 
 /// Configuration of the daemon, `interceptor run`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -188,17 +188,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// What the process gives up once everything is attached.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Privileges {
-    /// Give up the capabilities that only the start takes, and any way to get new ones.
-    pub drop: Switch,
-    /// Have the kernel refuse system calls (seccomp) and files (Landlock) that are never needed; what of it this kernel
-    /// lacks is done without.
-    pub sandbox: Switch,
-}
-
 impl Default for Capture {
     fn default() -> Self {
         Self {
@@ -286,12 +275,6 @@ impl Default for Metrics {
 impl Default for Log {
     fn default() -> Self {
         Self { level: LogFilter("info".to_owned()), format: LogFormat::Text }
-    }
-}
-
-impl Default for Privileges {
-    fn default() -> Self {
-        Self { drop: Switch(true), sandbox: Switch(true) }
     }
 }
 

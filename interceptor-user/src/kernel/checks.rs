@@ -6,6 +6,10 @@ use aya::{
     Ebpf,
     programs::{Program, ProgramError},
 };
+use caps::{
+    CapSet,
+    Capability::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN},
+};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::{
@@ -109,30 +113,21 @@ fn hook(features: &Features, feature: Feature) -> Check {
 
 fn capabilities() -> Check {
     const NAME: &str = "capabilities";
-    /// What we need: `CAP_SYS_ADMIN` stands in for the two that were split off it in Linux 5.8.
-    const NET_ADMIN: u32 = 12;
-    const SYS_ADMIN: u32 = 21;
-    const PERFMON: u32 = 38;
-    const BPF: u32 = 39;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = effective(&status).unwrap_or(0);
-    let has = |bit: u32| mask >> bit & 1 == 1;
-    let names = [(BPF, "BPF"), (NET_ADMIN, "NET_ADMIN"), (PERFMON, "PERFMON"), (SYS_ADMIN, "SYS_ADMIN")];
-    let held: Vec<_> = names.iter().filter(|(bit, _)| has(*bit)).map(|(_, name)| *name).collect();
+    let effective = caps::read(None, CapSet::Effective).unwrap_or_default();
+    let has = |capability| effective.contains(&capability);
+    // CAP_SYS_ADMIN stands in for the two that were split off it in Linux 5.8.
+    let names =
+        [(CAP_BPF, "BPF"), (CAP_NET_ADMIN, "NET_ADMIN"), (CAP_PERFMON, "PERFMON"), (CAP_SYS_ADMIN, "SYS_ADMIN")];
+    let held: Vec<_> = names.iter().filter(|(capability, _)| has(*capability)).map(|(_, name)| *name).collect();
     let found = if held.is_empty() { "none of those needed".to_owned() } else { held.join(", ") };
-    if !has(NET_ADMIN) || !(has(SYS_ADMIN) || has(BPF) && has(PERFMON)) {
+    if !has(CAP_NET_ADMIN) || !(has(CAP_SYS_ADMIN) || has(CAP_BPF) && has(CAP_PERFMON)) {
         let fix = "run as root (sudo), or: setcap cap_bpf,cap_net_admin,cap_perfmon+ep on the binary";
         Check::missing(NAME, found, "programs can be neither loaded nor attached", fix)
-    } else if has(SYS_ADMIN) {
+    } else if has(CAP_SYS_ADMIN) {
         Check::good(NAME, found)
     } else {
         Check::limited(NAME, found, "other network namespaces cannot be entered", "add CAP_SYS_ADMIN if you need them")
     }
-}
-
-fn effective(status: &str) -> Option<u64> {
-    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
 }
 
 fn type_information() -> Check {
@@ -255,12 +250,6 @@ fn program(ebpf: &mut Ebpf, name: &'static str, programs: &[&str]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn capabilities_are_read() {
-        assert_eq!(effective("Name:\tx\nCapEff:\t000001ffffffffff\n"), Some(0x1ff_ffff_ffff));
-        assert_eq!(effective("Name:\tx\n"), None);
-    }
 
     #[test]
     fn what_is_not_good_says_what_to_do() {

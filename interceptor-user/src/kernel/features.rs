@@ -104,11 +104,7 @@ impl Feature {
                 Err(ProgramError::SyscallError(error)) => missing_if(&error.io_error, EINVAL),
                 Err(_) => Support::Unknown,
             },
-            Self::Clsact => match tc::knows_clsact() {
-                Ok(true) => Support::Here,
-                Ok(false) => Support::Missing,
-                Err(_) => Support::Unknown,
-            },
+            Self::Clsact => support(tc::knows_clsact().ok()),
             Self::CgroupSkb => program(ProgramType::CgroupSkb),
             Self::SockOps => program(ProgramType::SockOps),
             Self::Connect => program(ProgramType::CgroupSockAddr),
@@ -122,22 +118,22 @@ impl Feature {
 }
 
 fn map(kind: MapType) -> Support {
-    support(is_map_supported(kind))
+    support(is_map_supported(kind).ok())
 }
 
 fn program(kind: ProgramType) -> Support {
-    support(is_program_supported(kind))
+    support(is_program_supported(kind).ok())
 }
 
 fn helper(helper: BpfHelper) -> Support {
-    support(is_helper_supported(ProgramType::SockOps, helper))
+    support(is_helper_supported(ProgramType::SockOps, helper).ok())
 }
 
-fn support<E>(tried: Result<bool, E>) -> Support {
+const fn support(tried: Option<bool>) -> Support {
     match tried {
-        Ok(true) => Support::Here,
-        Ok(false) => Support::Missing,
-        Err(_) => Support::Unknown,
+        Some(true) => Support::Here,
+        Some(false) => Support::Missing,
+        None => Support::Unknown,
     }
 }
 
@@ -165,17 +161,14 @@ impl Features {
     pub fn line(&self) -> String {
         let of = |wanted| self.0.iter().filter(move |(_, support)| *support == wanted).map(|(feature, _)| *feature);
         let names = |wanted| of(wanted).map(Feature::name).collect::<Vec<_>>().join(", ");
-        let mut line = format!("kernel {}: {}", release(), names(Support::Here));
         let missing: Vec<_> =
             of(Support::Missing).map(|feature| format!("{} ({})", feature.name(), feature.consequence())).collect();
-        if !missing.is_empty() {
-            line += &format!("; not here: {}", missing.join(", "));
-        }
-        let unknown = names(Support::Unknown);
-        if !unknown.is_empty() {
-            line += &format!("; could not be tried: {unknown}");
-        }
-        line
+        let parts = [
+            (format!("kernel {}: ", release()), names(Support::Here)),
+            ("; not here: ".to_owned(), missing.join(", ")),
+            ("; could not be tried: ".to_owned(), names(Support::Unknown)),
+        ];
+        parts.into_iter().filter(|(_, names)| !names.is_empty()).map(|(label, names)| label + &names).collect()
     }
 }
 

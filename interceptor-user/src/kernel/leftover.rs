@@ -55,8 +55,8 @@ pub(super) fn remove() {
             return tracing::warn!(
                 filters,
                 %error,
-                "filters of an interceptor are there; whether it lives cannot be seen without CAP_SYS_PTRACE, so they \
-                 stay"
+                "filters of an interceptor are there; whether it lives cannot be seen without CAP_SYS_PTRACE and \
+                 CAP_DAC_READ_SEARCH, so they stay"
             );
         }
     };

@@ -72,7 +72,7 @@ fn explain_load(error: EbpfError) -> anyhow::Error {
     } else if denied {
         anyhow::anyhow!(
             "the kernel does not let us create BPF maps: run as root (sudo), or give the binary CAP_BPF, \
-             CAP_NET_ADMIN and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8); `interceptor doctor` says more"
+             CAP_NET_ADMIN and CAP_PERFMON; `interceptor doctor` says more"
         )
     } else {
         anyhow::Error::new(error).context("cannot load the kernel object; `interceptor doctor` says what is missing")

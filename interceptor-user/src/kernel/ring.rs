@@ -68,6 +68,11 @@ pub(super) enum Next {
 }
 
 impl Ring {
+    /// Bytes that it holds.
+    pub(super) const fn size(&self) -> u64 {
+        self.size as u64
+    }
+
     pub(super) fn new(map: MapData) -> anyhow::Result<Self> {
         let size = map.info().context("cannot ask for the ring's size")?.max_entries() as usize;
         ensure!(size.is_power_of_two(), "a ring of {size} bytes, which is no power of two");

@@ -23,7 +23,6 @@ use super::ring::{Next, Ring};
 pub struct Rings {
     rings: Vec<Ring>,
     woken: Epoll,
-    size: u64,
 }
 
 /// The least that a ring can have: a page, on machines with the largest pages.
@@ -76,12 +75,12 @@ impl Rings {
             woken.add(map.fd().as_fd(), EpollEvent::new(flags, u64::from(place))).context("cannot watch a ring")?;
             rings.push(Ring::new(map)?);
         }
-        Ok(Self { rings, woken, size: u64::from(size) * u64::from(count) })
+        Ok(Self { rings, woken })
     }
 
     /// What they hold together, in bytes.
-    pub(super) const fn size(&self) -> u64 {
-        self.size
+    pub(super) fn size(&self) -> u64 {
+        self.rings.iter().map(Ring::size).sum()
     }
 
     /// Waits until the kernel wakes us, as a ring fills up, or for `timeout`.

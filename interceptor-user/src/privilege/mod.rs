@@ -90,16 +90,16 @@ pub fn settle() {
 
 /// What this thread may still do, in one line, for people.
 pub fn report() -> String {
-    let mut line = format!("capabilities: {}", capabilities::held());
-    let Some(Plan { no_new_privileges, seccomp, landlock, .. }) = PLAN.get() else { return line };
+    let mut said = vec![format!("capabilities: {}", capabilities::held())];
+    let Some(Plan { no_new_privileges, seccomp, landlock, .. }) = PLAN.get() else { return said.join("; ") };
     if *no_new_privileges {
-        line += "; no new privileges";
+        said.push("no new privileges".to_owned());
     }
-    for (name, done) in [("seccomp", seccomp.as_ref().err()), ("Landlock", landlock.as_ref().err())] {
-        line += &match done {
-            None => format!("; {name} in force"),
-            Some(why) => format!("; no {name}: {why}"),
-        };
+    for (name, missing) in [("seccomp", seccomp.as_ref().err()), ("Landlock", landlock.as_ref().err())] {
+        said.push(match missing {
+            None => format!("{name} in force"),
+            Some(why) => format!("no {name}: {why}"),
+        });
     }
-    line
+    said.join("; ")
 }

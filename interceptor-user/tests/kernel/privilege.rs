@@ -158,16 +158,9 @@ fn locked_memory() -> anyhow::Result<()> {
         return Ok(());
     }
     // Room for the other maps and for a part of the rings. Without CAP_SYS_RESOURCE the limit stands.
-    let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "ulimit -l 16384; exec \"$@\"",
-        "sh",
-        "setpriv",
-        "--bounding-set",
-        "-all,+bpf,+net_admin,+perfmon",
-    ]);
-    command.arg(env!("CARGO_BIN_EXE_interceptor"));
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set", "-all,+bpf,+net_admin,+perfmon"]);
+    command.args(["sh", "-c", "ulimit -l 16384; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_interceptor")]);
     let running = Running::run(&mut command, &["--capture-interfaces", "lo", "--capture-ring-size", "32MiB"])?;
     ensure!(running.said().contains("there is no room for"), "{}", running.said());
     running.captures()?;

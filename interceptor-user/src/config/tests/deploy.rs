@@ -97,12 +97,14 @@ fn manifests_configure_what_there_is_with_the_least_capabilities() {
     {
         let container = interceptor(&documents);
         with_environment(config_map(&documents), container);
-        let capabilities = &container["securityContext"]["capabilities"];
-        assert_eq!(
-            capabilities,
-            &serde_json::json!({ "drop": ["ALL"], "add": ["BPF", "NET_ADMIN", "PERFMON"] }),
-            "{name}"
-        );
+        let expected = serde_json::json!({
+            "runAsUser": 0,
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "seccompProfile": { "type": "RuntimeDefault" },
+            "capabilities": { "drop": ["ALL"], "add": ["BPF", "NET_ADMIN", "PERFMON"] },
+        });
+        assert_eq!(container["securityContext"], expected, "{name}");
         for (probe, path) in [("startupProbe", "/readyz"), ("livenessProbe", "/healthz")] {
             assert_eq!(container[probe]["httpGet"]["path"], path, "{name} {probe}");
         }
@@ -127,5 +129,13 @@ fn the_unit_runs_what_there_is() {
     for line in unit.lines().filter(|line| line.starts_with("Exec")) {
         assert!(line.contains("/usr/bin/interceptor run --config /etc/interceptor/config.yaml"), "{line}");
     }
-    assert!(unit.contains("AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n"));
+    for set in ["CapabilityBoundingSet", "AmbientCapabilities"] {
+        assert!(unit.contains(&format!("\n{set}=CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n")), "{set}");
+    }
+    // Its own sandbox is let through, and what is not is refused instead of killing it.
+    let allowed = unit.lines().find(|line| line.starts_with("SystemCallFilter=")).expect("a filter");
+    for call in ["bpf", "setns", "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"] {
+        assert!(allowed.split_whitespace().any(|word| word == call), "{call}");
+    }
+    assert!(unit.contains("\nNoNewPrivileges=yes\n") && unit.contains("\nSystemCallErrorNumber=EPERM\n"));
 }
