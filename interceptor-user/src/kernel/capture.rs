@@ -161,8 +161,8 @@ fn attach_interfaces(places: &mut Places, netns: Netns, beside: Option<Netns>) -
             Ok(())
         }
         Err(error) => Err(error),
-        Ok(()) if is_pod => Ok(()),
-        Ok(()) => places.expect_named(inode),
+        Ok(_) if is_pod => Ok(()),
+        Ok(_) => places.expect_named(inode),
     }
 }
 

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
+    io,
     os::fd::AsFd as _,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -76,12 +77,28 @@ struct Watch {
     places: Arc<Mutex<Places>>,
     scope: Scope,
     news: News,
+    /// We hear of other namespaces' interfaces; else they are looked at once a second.
+    hears_all: bool,
     /// The mount table: names of namespaces are mounts.
     mounts: File,
     /// Where pods are followed, or cgroups by patterns.
     cgroups: Option<Tree>,
     /// Namespaces by their number here.
     numbers: BTreeMap<i32, u32>,
+}
+
+/// Subscribes to news, of other namespaces too if we may.
+fn listen(all: bool) -> io::Result<(News, bool)> {
+    match News::subscribe(all) {
+        Err(error) if all && error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(
+                "without CAP_NET_BROADCAST interfaces that come in other network namespaces are noticed within a second, \
+                 not at once"
+            );
+            Ok((News::subscribe(false)?, false))
+        }
+        other => Ok((other?, true)),
+    }
 }
 
 /// What a look was worth.
@@ -95,12 +112,13 @@ struct Noticed {
 
 impl Watch {
     fn new(places: Arc<Mutex<Places>>, scope: Scope) -> anyhow::Result<Self> {
-        let news = News::subscribe(scope.follows_namespaces()).context("cannot listen to changes of interfaces")?;
+        let (news, hears_all) = listen(scope.follows_namespaces()).context("cannot listen to changes of interfaces")?;
         let wanted = scope.follows_cgroups() || scope.follows_pods();
         let cgroups = cgroup::mount().filter(|_| wanted).map(|mount| Tree::watch(&mount));
         Ok(Self {
             places,
             news,
+            hears_all,
             mounts: File::open("/proc/self/mountinfo").context("cannot watch the mount table")?,
             cgroups: cgroups.transpose().context("cannot watch the cgroups")?,
             numbers: BTreeMap::new(),
@@ -135,8 +153,10 @@ impl Watch {
         };
         let is_ready = |fd: usize| fds.get(fd).and_then(PollFd::any).unwrap_or(false);
         let (stopped, mounts) = (is_ready(0), is_ready(2));
+        let mut interfaces = self.news.read().context("cannot read changes of interfaces")?;
+        interfaces.missed |= ready == 0 && !self.hears_all;
         Ok(Noticed {
-            interfaces: self.news.read().context("cannot read changes of interfaces")?,
+            interfaces,
             mounts,
             cgroups: match &mut self.cgroups {
                 Some(tree) => tree.changed().context("cannot read changes of cgroups")? || ready == 0,
@@ -161,8 +181,13 @@ impl Watch {
             stale.extend(places.namespaces().map(Netns::inode));
         }
         for inode in stale {
-            if let Err(error) = places.update(inode) {
-                tracing::debug!("a network namespace that is gone, or refuses: {error:#}");
+            match places.update(inode) {
+                Ok(new) if new.is_empty() => {}
+                Ok(new) => {
+                    let namespace = places.namespaces().find(|netns| netns.inode() == inode).map(Netns::to_string);
+                    tracing::info!(namespace, "attached to {}", new.join(", "));
+                }
+                Err(error) => tracing::debug!("a network namespace that is gone, or refuses: {error:#}"),
             }
         }
         if (*missed || *cgroups) && self.scope.follows_cgroups() {

@@ -92,6 +92,12 @@ impl fmt::Display for Netns {
     }
 }
 
+/// May we enter any at all? It takes the same to enter the one that we are in.
+pub(super) fn may_enter() -> anyhow::Result<()> {
+    let own = Netns { path: Some(OWN.into()), ..Netns::own()? };
+    own.run(|| Ok(())).context("pods are followed by entering their network namespaces")
+}
+
 /// The process's own: that of its first thread, which never leaves it.
 const OWN: &str = "/proc/self/ns/net";
 

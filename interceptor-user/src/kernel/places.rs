@@ -22,6 +22,7 @@ use super::{
     },
     netns::{self, Netns},
     options::CaptureOptions,
+    refusal,
 };
 use crate::model::glob;
 
@@ -90,7 +91,7 @@ impl Places {
     /// Forgets a namespace that is gone.
     pub(super) fn leave(&mut self, inode: u32) {
         let Some(space) = self.spaces.remove(&inode) else { return };
-        tracing::debug!(namespace = %space.netns, "gone");
+        tracing::info!(namespace = %space.netns, "gone");
         drop(self.zones.remove(&inode));
         space.interfaces.into_values().for_each(|(_, attached)| attached.forget());
     }
@@ -100,19 +101,19 @@ impl Places {
         self.spaces.values().map(|space| &space.netns)
     }
 
-    /// Brings a namespace up to date: attaches to interfaces that are new, forgets those that are gone. One that refuses
-    /// is an error if it was asked for by name.
-    pub(super) fn update(&mut self, inode: u32) -> anyhow::Result<()> {
+    /// Brings a namespace up to date: attaches to interfaces that are new, which it names, and forgets those that are
+    /// gone. One that refuses is an error if it was asked for by name.
+    pub(super) fn update(&mut self, inode: u32) -> anyhow::Result<Vec<String>> {
         let Self { ebpf, spaces, wanted, zones, .. } = self;
-        let Some(space) = spaces.get_mut(&inode) else { return Ok(()) };
+        let Some(space) = spaces.get_mut(&inode) else { return Ok(Vec::new()) };
         let netns = space.netns.clone();
-        netns.run(|| space.update(ebpf, wanted))?;
+        let new = netns.run(|| space.update(ebpf, wanted))?;
         if let Some(beside) = &space.beside {
             let all_there = space.interfaces.values().all(|(interface, _)| interface.loopback);
             let outer = if all_there { beside.inode() } else { inode };
             zones.insert(inode, outer, 0)?;
         }
-        Ok(())
+        Ok(new)
     }
 
     /// Refuses names that no interface of the namespace has.
@@ -175,7 +176,7 @@ impl Places {
 
 impl Space {
     /// Runs in the namespace.
-    fn update(&mut self, ebpf: &mut Ebpf, wanted: &Wanted) -> anyhow::Result<()> {
+    fn update(&mut self, ebpf: &mut Ebpf, wanted: &Wanted) -> anyhow::Result<Vec<String>> {
         let _lock = clsact::Lock::wait();
         if !self.tidied {
             leftover::remove();
@@ -197,18 +198,19 @@ impl Space {
         let mut new: Vec<Interface> =
             present.into_values().filter(|interface| wanted.takes(interface) && !seen_there(interface)).collect();
         new.sort_by_key(|interface| interface.index);
+        let mut names = Vec::new();
         for interface in new {
             match attach::interface(ebpf, &interface, wanted.clsact) {
                 Ok(attached) => {
-                    tracing::debug!(namespace = %self.netns, "attached {} {}", attached.hook.name(), interface.name);
+                    names.push(interface.name.clone());
                     self.interfaces.insert(interface.index, (interface, attached));
                 }
                 Err(error) if !wanted.names.is_empty() => return Err(error),
                 // One of all may be of a kind that takes no programs, or be gone by now.
-                Err(error) => tracing::warn!("{error:#}"),
+                Err(error) => refusal::warn(&interface.name, &error),
             }
         }
-        Ok(())
+        Ok(names)
     }
 
     fn forget_gone(&mut self, present: &HashMap<i32, Interface>) {
@@ -218,7 +220,7 @@ impl Space {
         };
         let gone = self.interfaces.extract_if(|index, (known, _)| is_gone(index, known));
         for (_, (interface, attached)) in gone {
-            tracing::debug!(namespace = %self.netns, interface = interface.name, "gone");
+            tracing::info!(namespace = %self.netns, interface = interface.name, "gone");
             attached.forget();
         }
     }
