@@ -101,8 +101,7 @@ pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, paylo
             }
             event.offset = offset;
             event.captured = PIECE_MAX as u32;
-            // The last piece of a cut payload says why nothing follows.
-            event.cut = if offset + PIECE_MAX as u32 == wanted { cut } else { 0 };
+            event.cut = 0;
             if let Err(reason) = full_piece(to, skb, event, payload_at + offset) {
                 failed = Some(reason);
                 break;
@@ -113,8 +112,10 @@ pub fn segment(skb: Skb, config: &CaptureConfig, event: &mut SegmentEvent, paylo
             failed = Some(DropReason::Oversized);
         }
     }
-    // A segment without payload (SYN, FIN, RST, or a cut one) is a record too; an exact multiple of pieces is not.
-    if failed.is_none() && (done < wanted || wanted == 0) {
+    // A segment without payload (SYN, FIN, RST) is a record too, and so is the end of a cut one, which says why nothing
+    // follows; that of an exact multiple of pieces is not. What the pieces say must not depend on which is the last: the
+    // verifier would go through all that follow twice.
+    if failed.is_none() && (done < wanted || wanted == 0 || cut != 0) {
         event.offset = done;
         event.captured = wanted - done;
         event.cut = cut;
