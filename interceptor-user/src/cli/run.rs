@@ -125,8 +125,8 @@ fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
         }
     }
     privilege::settle();
-    tracing::info!("{}", privilege::report());
     if started.is_ok() {
+        tracing::info!("{}", privilege::report());
         state.enter(Phase::Running);
         tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "capturing");
     }

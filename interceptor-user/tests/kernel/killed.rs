@@ -16,6 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::{
     Test,
     bed::{Group, Pod, add_filter, options, tc},
+    program::Running,
 };
 
 /// What a child attaches to until it is killed: see [`Place::child`].
@@ -25,6 +26,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         ("filters_of_a_killed_run_are_removed_and_those_of_a_living_one_stay", the_living_stay),
         ("what_a_killed_run_left_goes_at_the_next_start_of_any_kind", any_next_start),
+        ("what_a_killed_run_left_goes_though_the_program_gives_up_rights", by_the_program),
         ("the_last_of_several_takes_the_qdisc_away", last_takes_it),
         ("a_qdisc_of_somebody_else_stays", somebody_elses),
         ("starts_and_ends_on_one_interface_do_not_disturb_each_other", starts_and_ends),
@@ -182,6 +184,28 @@ fn any_next_start() -> anyhow::Result<()> {
         place.killed(true)?;
         drop(place.start(Way::Clsact)?);
         ensure!(place.left()? == (0, false), "killed twice, inside: {inside}: {:?}", place.left()?);
+    }
+    Ok(())
+}
+
+/// To see whether the other lives takes capabilities, and files of other processes, that are given up afterwards.
+fn by_the_program() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    for inside in [false, true] {
+        let place = Place { pod: &pod, inside };
+        let netns = place.pod.netns().display().to_string();
+        let mut arguments = vec!["--capture-interfaces", place.interface()];
+        if inside {
+            arguments.extend(["--capture-netns", &netns]);
+        }
+        place.killed(true)?;
+        ensure!(place.left()? == (2, true), "nothing is left; this test tests nothing");
+        let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &arguments)?;
+        // By TCX there are no filters; by clsact there are its own.
+        let during = if running.said().contains("attached clsact") { (2, true) } else { (0, false) };
+        ensure!(place.left()? == during, "{:?} while the next runs: {}", place.left()?, running.said());
+        running.end()?;
+        ensure!(place.left()? == (0, false), "{:?} of none", place.left()?);
     }
     Ok(())
 }
