@@ -8,6 +8,7 @@ use std::{
 };
 
 use aya::programs::{TcAttachType, tc::SchedClassifierLink};
+use caps::{CapSet, Capability};
 use nix::libc::ESRCH;
 
 use super::{
@@ -112,6 +113,11 @@ fn find() -> io::Result<Vec<Left>> {
 /// Ids of the BPF programs that some process has open. An error if there is a process of which we cannot tell.
 fn held_programs() -> io::Result<HashSet<u32>> {
     let mut held = HashSet::new();
+    // Root may list what others have open without it, but not see what that is: the living would pass for dead. With it
+    // there may still be processes that nobody is shown; an interceptor is none of them.
+    if !caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_PTRACE).unwrap_or(false) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     // A /proc that hides processes (hidepid) hides this one from whom it hides any.
     fs::read_dir("/proc/1/fd")?;
     for process in super::identity::processes() {

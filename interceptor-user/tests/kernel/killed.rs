@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("filters_of_a_killed_run_are_removed_and_those_of_a_living_one_stay", the_living_stay),
         ("what_a_killed_run_left_goes_at_the_next_start_of_any_kind", any_next_start),
         ("what_a_killed_run_left_goes_though_the_program_gives_up_rights", by_the_program),
+        ("the_living_stay_where_they_cannot_be_seen", cannot_be_seen),
         ("the_last_of_several_takes_the_qdisc_away", last_takes_it),
         ("a_qdisc_of_somebody_else_stays", somebody_elses),
         ("starts_and_ends_on_one_interface_do_not_disturb_each_other", starts_and_ends),
@@ -208,6 +209,24 @@ fn by_the_program() -> anyhow::Result<()> {
         ensure!(place.left()? == (0, false), "{:?} of none", place.left()?);
     }
     Ok(())
+}
+
+/// Root without CAP_SYS_PTRACE sees that others have files open, but not which.
+fn cannot_be_seen() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    let place = Place { pod: &pod, inside: false };
+    let living = place.child(true)?;
+    let result = (|| {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", "-all,+bpf,+net_admin,+perfmon", env!("CARGO_BIN_EXE_interceptor")]);
+        let running = Running::run(&mut command, &["--capture-interfaces", place.interface()])?;
+        ensure!(running.said().contains("cannot be seen"), "{}", running.said());
+        running.end()?;
+        ensure!(place.left()? == (2, true), "{:?} of one that lives", place.left()?);
+        Ok(())
+    })();
+    kill(living)?;
+    result
 }
 
 fn last_takes_it() -> anyhow::Result<()> {
