@@ -22,7 +22,7 @@ use nix::{
 
 use crate::{
     Test,
-    bed::{Group, Pod, add_filter, exchange, listen, options, tc},
+    bed::{Group, Pod, add_filter, binary, exchange, has_tcx, listen, options, tc},
     collect::Collected,
     leaving::own_programs,
 };
@@ -66,6 +66,13 @@ fn two_at_once() -> anyhow::Result<()> {
 }
 
 fn first_in_order() -> anyhow::Result<()> {
+    if has_tcx() {
+        first_of_tcx()?;
+    }
+    first_of_clsact()
+}
+
+fn first_of_tcx() -> anyhow::Result<()> {
     let pod = Pod::new()?;
     let interface = pod.outside.as_str();
     let held_by = |work: &dyn Fn() -> anyhow::Result<Capture>| {
@@ -81,7 +88,11 @@ fn first_in_order() -> anyhow::Result<()> {
         let ids: Vec<u32> = programs.iter().map(aya::programs::ProgramInfo::id).collect();
         ensure!(ids.len() == 2 && ours.contains(&ids[0]) && others.contains(&ids[1]), "{ids:?}, ours are {ours:?}");
     }
-    // By clsact too, on another interface: a filter with a low number that is there already comes after.
+    Ok(())
+}
+
+/// A filter with a low number that is there already comes after.
+fn first_of_clsact() -> anyhow::Result<()> {
     let pod = Pod::new()?;
     let interface = pod.outside.as_str();
     tc(&format!("qdisc add dev {interface} clsact"))?;
@@ -97,7 +108,7 @@ fn first_in_order() -> anyhow::Result<()> {
 
 fn failed_start() -> anyhow::Result<()> {
     let pod = Pod::new()?;
-    let output = Command::new(env!("CARGO_BIN_EXE_interceptor"))
+    let output = Command::new(binary())
         .args(["run", "--metrics-address", "127.0.0.1:0", "--capture-interfaces", "lo"])
         .args(["--capture-netns", &pod.netns().display().to_string(), "--capture-cgroups", "nosuch"])
         .output()?;
@@ -118,15 +129,9 @@ fn hangup() -> anyhow::Result<()> {
     for signal in [Signal::SIGHUP, Signal::SIGQUIT] {
         // Whoever runs the tests may ignore these signals (`nohup`, a script's background job), and that is inherited.
         let mut child = Command::new("env")
-            .args([
-                "--default-signal=HUP,QUIT",
-                env!("CARGO_BIN_EXE_interceptor"),
-                "tail",
-                "--iface",
-                "lo",
-                "--port",
-                "9",
-            ])
+            .arg("--default-signal=HUP,QUIT")
+            .arg(binary())
+            .args(["tail", "--iface", "lo", "--port", "9"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;

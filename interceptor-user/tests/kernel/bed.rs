@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, ensure};
+use aya::programs::{SchedClassifier, TcAttachType};
 use interceptor::{
     kernel::{CaptureOptions, Filters, cgroup},
     model::Endpoint,
@@ -106,6 +107,16 @@ pub(crate) fn ip(arguments: &str) -> anyhow::Result<()> {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().context("cannot run ip (iproute2)")?;
     ensure!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// The program under test; `INTERCEPTOR_BIN` names it on another machine than the one that built it.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("INTERCEPTOR_BIN").map_or_else(|| env!("CARGO_BIN_EXE_interceptor").into(), PathBuf::from)
+}
+
+/// Are TC programs attached by TCX here (Linux 6.6 and later)?
+pub(crate) fn has_tcx() -> bool {
+    SchedClassifier::query_tcx("lo", TcAttachType::Egress).is_ok()
 }
 
 /// What `tc` says.

@@ -86,6 +86,16 @@ impl Collected {
         self.stream_from(source, destination, syn.seq.wrapping_add(1))
     }
 
+    /// The stream from its SYN on or, where none was captured, from the first byte that was.
+    pub(crate) fn stream_from_start(&self, source: Endpoint, destination: Endpoint) -> anyhow::Result<Vec<u8>> {
+        let kept = self.segments.get(&(source, destination)).context("no segment of this direction")?;
+        if kept.iter().any(|kept| kept.flags.has(TcpFlags::SYN)) {
+            return self.stream(source, destination);
+        }
+        let first = kept.first().context("no segment of this direction")?;
+        self.stream_from(source, destination, first.seq)
+    }
+
     /// The stream from a sequence number on. Holes are errors, differing copies too.
     pub(crate) fn stream_from(&self, source: Endpoint, destination: Endpoint, first: u32) -> anyhow::Result<Vec<u8>> {
         let kept = self.segments.get(&(source, destination)).context("no segment of this direction")?;

@@ -154,7 +154,9 @@ fn payload_limit() -> anyhow::Result<()> {
         let taken: u64 = kept.iter().map(|kept| kept.payload.len() as u64).sum();
         ensure!(wire >= request.len() as u64, "limit {limit}: {wire} bytes on the wire");
         let dropped = capture.drops()?.total(DropReason::PayloadLimit).bytes;
-        ensure!(dropped > 0 && wire - taken == dropped, "limit {limit}: {wire} - {taken} is not {dropped}");
+        // How long the packets of `lo` are is the kernel's affair; a stream's first ones are longer than that.
+        let binds = limit <= 30 * 1024;
+        ensure!((dropped > 0 || !binds) && wire - taken == dropped, "limit {limit}: {wire} - {taken} is not {dropped}");
     }
     Ok(())
 }

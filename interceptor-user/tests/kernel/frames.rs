@@ -223,7 +223,7 @@ fn into_ethernet() -> anyhow::Result<()> {
 }
 
 /// A tun interface: what is written to it comes in, beginning with the IP header.
-fn tun(name: &str) -> anyhow::Result<File> {
+pub(crate) fn tun(name: &str) -> anyhow::Result<File> {
     let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun").context("no /dev/net/tun")?;
     // SAFETY: all zero is a value of this plain struct, which the request reads; the name fits and ends in NUL.
     #[expect(unsafe_code, reason = "no crate wraps this ioctl")]

@@ -11,7 +11,7 @@ use interceptor::{
 use interceptor_common::DropReason;
 
 use crate::{
-    Test,
+    NotHere, Test,
     bed::{Pod, exchange, listen, payload},
     collect::Collected,
 };
@@ -22,7 +22,8 @@ pub(crate) fn tests() -> Vec<Test> {
 
 fn big_tcp() -> anyhow::Result<()> {
     let pod = Pod::new()?;
-    pod.ip("link set lo gso_max_size 400000 gro_max_size 400000")?;
+    pod.ip("link set lo gso_max_size 400000 gro_max_size 400000")
+        .map_err(|error| error.context(NotHere("big TCP takes Linux 5.19, and iproute2 6.0")))?;
     let (listener, address) = pod.run(|| listen("[::1]:0"))?;
     let options = CaptureOptions {
         interfaces: vec!["lo".to_owned()],
