@@ -11,8 +11,8 @@ use anyhow::{Result, bail};
 use crate::{
     apt::{self, Privilege},
     build, linker,
-    project::{Project, on_path},
-    step, tidy, toolchain,
+    project::{Project, foreign, on_path},
+    step, tidy, toolchain, vm,
 };
 
 /// How a part ended.
@@ -42,6 +42,8 @@ const PARTS: &[Part] = &[
     ("clippy", |project| clippy(project).into()),
     ("clippy, kernel", clippy_kernel),
     ("test", |project| tests(project).into()),
+    ("kernels", kernels),
+    ("aarch64", |project| aarch64(project).into()),
     ("docs", |project| docs(project).into()),
     ("fuzz targets", |project| fuzz(project).into()),
     ("licences", licences),
@@ -130,6 +132,27 @@ fn tests(project: &Project) -> Result<()> {
         command.env("REQUIRE_ROOT", "1");
     }
     step::stream("cargo xtask test", command.current_dir(&project.root))
+}
+
+/// The kernels that are not this machine's.
+fn kernels(project: &Project) -> Outcome {
+    match vm::run(project, &vm::Args::default()) {
+        Ok(notes) if notes.is_empty() => Outcome::Passed,
+        Ok(notes) => Outcome::Noted(notes.join("; ")),
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+    }
+}
+
+/// Userspace for the other processor that nodes have; the kernel object is the same, for both are little-endian.
+fn aarch64(project: &Project) -> Result<()> {
+    let compiler = toolchain::provide(project)?;
+    let mut command = foreign(&compiler.cargo);
+    command.current_dir(&project.root);
+    command.args(["check", "--locked", "--package", "interceptor-user", "--target", "aarch64-unknown-linux-gnu"]);
+    // The standard library from its sources: checking takes no linker, and so nothing of that machine.
+    command.args(["-Zbuild-std=std,panic_abort"]).env("RUSTC_BOOTSTRAP", "1").env("RUSTC", &compiler.rustc);
+    command.env("CARGO_TARGET_DIR", project.path("target/aarch64"));
+    step::stream("cargo check, aarch64", &mut command)
 }
 
 fn docs(project: &Project) -> Result<()> {

@@ -16,6 +16,7 @@ mod step;
 mod test;
 mod tidy;
 mod toolchain;
+mod vm;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -50,6 +51,8 @@ enum Command {
     Tidy,
     /// Format, lints, tidy, build, tests, docs, licences: what a change has to pass.
     Ci,
+    /// Run the kernel tests on older kernels in emulated machines, and compare with docs/kernels.md.
+    Vm(vm::Args),
     /// Measure speed and memory, next to other tools; results are kept in docs/benchmarks.md.
     Bench(bench::Args),
     /// Say which compiler and linker are picked for BPF, and what is missing.
@@ -74,6 +77,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Test { filter } => test::run(&project, filter.as_deref()),
         Command::Tidy => tidy::check(&project).map(|()| ExitCode::SUCCESS),
         Command::Ci => Ok(ci::run(&project)),
+        Command::Vm(args) => vm::command(&project, &args),
         Command::Bench(args) => bench::run(&project, args),
         Command::Doctor => doctor::run(&project),
     }

@@ -144,6 +144,16 @@ pub(crate) fn stream(what: &str, command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// What `command` writes, if it succeeds.
+pub(crate) fn output(what: &str, command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("{what}: cannot start {program}"))?;
+    if !output.status.success() {
+        bail!("{what}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,13 +51,13 @@ impl Collected {
         }
     }
 
-    /// Polls until `done`, for ten seconds at the most.
+    /// Polls until `done`, for half a minute at the most: processors may be emulated.
     pub(crate) fn until(&mut self, source: &mut RingSource, done: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(30);
         while !done(self) {
             if Instant::now() > end {
                 let flows: Vec<_> = self.segments.iter().map(|(key, kept)| (key, kept.len())).collect();
-                bail!("not seen within ten seconds; segments: {flows:?}, sockets: {:?}", self.sockets);
+                bail!("not seen within 30 seconds; segments: {flows:?}, sockets: {:?}", self.sockets);
             }
             source.poll(Duration::from_millis(50), |event| self.take(&event))?;
         }
