@@ -180,11 +180,14 @@ fn full_piece(to: Output, skb: Skb, event: &mut SegmentEvent, at: u32) -> Result
 /// sizes to be constants, and this way the payload is copied once, into the ring.
 #[inline(always)]
 fn last_piece(to: Output, skb: Skb, event: &mut SegmentEvent, at: u32) -> Result<(), DropReason> {
-    let len = event.captured;
+    // Read back from the stack, where it is a number like any other. Of the difference that it is, older kernels (to 6.1) know
+    // some bits, and conclude from these and from the comparisons below that it is 0.
+    // SAFETY: it is there.
+    let len = unsafe { (&raw const event.captured).read_volatile() };
     macro_rules! class {
         ($($size:literal)*) => {
             $(if len <= ($size - HEADER) as u32 {
-                return partial_piece::<$size, { $size - HEADER }>(to, skb, event, at);
+                return partial_piece::<$size, { $size - HEADER }>(to, skb, event, at, len);
             })*
         };
     }
@@ -192,7 +195,7 @@ fn last_piece(to: Output, skb: Skb, event: &mut SegmentEvent, at: u32) -> Result
         return reserve_and_fill::<HEADER>(to, event, |_| true);
     }
     class!(256 512 1024 2048 4096 8192 16384);
-    partial_piece::<FULL, PIECE_MAX>(to, skb, event, at)
+    partial_piece::<FULL, PIECE_MAX>(to, skb, event, at, len)
 }
 
 #[inline(always)]
@@ -201,8 +204,9 @@ fn partial_piece<const RECORD: usize, const ROOM: usize>(
     skb: Skb,
     event: &mut SegmentEvent,
     at: u32,
+    len: u32,
 ) -> Result<(), DropReason> {
-    let len = clamp::<ROOM>(event.captured);
+    let len = clamp::<ROOM>(len);
     // SAFETY: `clamp` keeps the length within the record's room.
     reserve_and_fill::<RECORD>(to, event, |room| unsafe { skb.copy(at, room, len) })
 }
