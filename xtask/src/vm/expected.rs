@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt::{self, Write as _},
 };
 
 use super::report::{Cells, Outcome, Report};
@@ -193,13 +193,8 @@ pub(crate) fn table(reports: &[Report]) -> String {
     let mut text = String::new();
     write_programs(&mut text, &found.programs).ok();
     for report in reports {
-        text += &format!(
-            "{} ({}): {} of {} tests passed\n",
-            report.series,
-            report.version,
-            report.passed(),
-            report.tests.len()
-        );
+        let Report { series, version, tests, .. } = report;
+        writeln!(text, "{series} ({version}): {} of {} tests passed", report.passed(), tests.len()).ok();
     }
     text
 }
@@ -236,17 +231,20 @@ mod tests {
 
     #[test]
     fn what_got_worse_is_a_failure() {
-        let cells = |report: &mut Report, change: fn(&mut Cells)| {
-            report.programs.get_mut("intercept_in").into_iter().for_each(change);
-        };
-        let cases: [(&str, &dyn Fn(&mut Report)); 7] = [
-            ("intercept_in: attaches no more", &|report| cells(report, |cells| cells.can[1] = false)),
-            ("intercept_in: nothing was found", &|report| drop(report.programs.remove("intercept_in"))),
-            ("new: new;", &|report| drop(report.programs.insert("new".to_owned(), Cells::default()))),
-            ("one: no", &|report| drop(report.tests.insert("one".to_owned(), Outcome::Failed("no".to_owned())))),
-            ("one did not run", &|report| drop(report.tests.insert("one".to_owned(), Outcome::Ignored(String::new())))),
-            ("did not end", &|report| report.cut_short = Some("panic".to_owned())),
-            ("6.6: not in the file", &|report| report.series = "6.6".to_owned()),
+        type Change = fn(&mut Report);
+        fn put(report: &mut Report, outcome: Outcome) {
+            report.tests.insert("one".to_owned(), outcome);
+        }
+        let cases: [(&str, Change); 7] = [
+            ("intercept_in: attaches no more", |report| {
+                report.programs.get_mut("intercept_in").into_iter().for_each(|cells| cells.can[1] = false);
+            }),
+            ("intercept_in: nothing was found", |report| report.programs.retain(|name, _| name != "intercept_in")),
+            ("new: new;", |report| report.programs.extend([("new".to_owned(), Cells::default())])),
+            ("one: no", |report| put(report, Outcome::Failed("no".to_owned()))),
+            ("one did not run", |report| put(report, Outcome::Ignored(String::new()))),
+            ("did not end", |report| report.cut_short = Some("panic".to_owned())),
+            ("6.6: not in the file", |report| "6.6".clone_into(&mut report.series)),
         ];
         for (expected, change) in cases {
             let comparison = worse(change);

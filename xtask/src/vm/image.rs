@@ -37,6 +37,7 @@ mount -t cgroup2 cgroup /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 for module in /modules/*; do insmod $module; done
 ip link set lo up
+echo
 echo \"kernel $(uname -r)\"
 kernel-tests --color never 2>&1
 echo \"ended $?\"
