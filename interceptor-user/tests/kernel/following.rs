@@ -34,8 +34,10 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
-/// How soon programs are attached to what is new.
-const SOON: Duration = Duration::from_millis(200);
+/// How soon programs are attached to what is new. An emulated processor is more than ten times slower.
+fn soon() -> Duration {
+    if std::env::var_os("INTERCEPTOR_EMULATED").is_some() { Duration::from_secs(5) } else { Duration::from_millis(200) }
+}
 
 /// Where a capture is attached, as text.
 fn attached(capture: &Capture) -> Vec<String> {
@@ -83,7 +85,7 @@ fn interfaces() -> anyhow::Result<()> {
             ensure!(!attached(&capture).iter().any(|place| place.ends_with(&name)), "it is down");
             run(&format!("link set {name} up"))?;
             let took = wait_for(&capture, &name)?;
-            ensure!(took < SOON, "it took {took:?}");
+            ensure!(took < soon(), "it took {took:?}");
             run(&format!("link del {name}"))?;
             wait(&capture, "still there", |places| !places.iter().any(|place| place.ends_with(&name)))?;
         }
@@ -101,7 +103,7 @@ fn named_again() -> anyhow::Result<()> {
     ip(&format!("link add {name} type veth peer name {name}p"))?;
     let took = wait_for(&capture, &name);
     ip(&format!("link del {name}"))?;
-    ensure!(took? < SOON);
+    ensure!(took? < soon());
     Ok(())
 }
 
@@ -121,7 +123,7 @@ fn pods_in_time() -> anyhow::Result<()> {
         let pod = Pod::new()?;
         let path = pod.netns();
         let took = wait_for(&capture, &format!("lo in {}", path.display()))?;
-        ensure!(took < SOON, "it took {took:?}");
+        ensure!(took < soon(), "it took {took:?}");
         let ends = talk_inside(&pod, "127.0.0.1:7001")?;
         let mut collected = Collected::default();
         collected.until(&mut source, |seen| {
@@ -206,7 +208,7 @@ fn pattern() -> anyhow::Result<()> {
         ip(&format!("-n {name} link set lo up"))?;
     }
     for namespace in ["a", "b"] {
-        ensure!(wait_for(&capture, &format!("lo in /run/netns/{prefix}{namespace}"))? < SOON);
+        ensure!(wait_for(&capture, &format!("lo in /run/netns/{prefix}{namespace}"))? < soon());
     }
     let other = other.path().display().to_string();
     ensure!(!attached(&capture).iter().any(|place| place.ends_with(&other)));
@@ -232,7 +234,7 @@ fn cgroups() -> anyhow::Result<()> {
     }
     let [first, _other, pod] = ["pod1", "other", "pod2"].map(|name| Group(parent.0.join(name)));
     let took = wait_for(&capture, &pod.0.display().to_string())?;
-    ensure!(took < SOON, "it took {took:?}");
+    ensure!(took < soon(), "it took {took:?}");
     let (listener, address) = listen("127.0.0.1:7004")?;
     let ends = pod.run(|| exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong"))?;
     let mut collected = Collected::default();
@@ -301,7 +303,7 @@ fn churn() -> anyhow::Result<()> {
             drop(pods);
             wait(&capture, "pods that are gone", |places| places.len() == before)?;
             // The follower may have something open for a moment.
-            thread::sleep(SOON);
+            thread::sleep(soon());
             let usage = Usage::now()?;
             let first = first.get_or_insert(Usage::now()?);
             ensure!(usage.descriptors <= first.descriptors, "descriptors grow: {first:?}, then {usage:?}");

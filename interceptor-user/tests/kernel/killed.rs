@@ -15,7 +15,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::{
     Test,
-    bed::{Group, Pod, add_filter, has_tcx, options, tc},
+    bed::{Group, Pod, add_filter, binary, has_tcx, options, tc},
     program::Running,
 };
 
@@ -204,7 +204,7 @@ fn by_the_program() -> anyhow::Result<()> {
         }
         place.killed(true)?;
         ensure!(place.left()? == (2, true), "nothing is left; this test tests nothing");
-        let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &arguments)?;
+        let running = Running::run(&mut Command::new(binary()), &arguments)?;
         // By TCX there are no filters; by clsact there are its own.
         let during = if running.said().contains("attached clsact") { (2, true) } else { (0, false) };
         ensure!(place.left()? == during, "{:?} while the next runs: {}", place.left()?, running.said());
@@ -221,7 +221,7 @@ fn cannot_be_seen() -> anyhow::Result<()> {
     let living = place.child(true)?;
     let result = (|| {
         let mut command = Command::new("setpriv");
-        command.args(["--bounding-set", "-all,+bpf,+net_admin,+perfmon", env!("CARGO_BIN_EXE_interceptor")]);
+        command.args(["--bounding-set", "-all,+bpf,+net_admin,+perfmon"]).arg(binary());
         let running = Running::run(&mut command, &["--capture-interfaces", place.interface()])?;
         ensure!(running.said().contains("cannot be seen"), "{}", running.said());
         running.end()?;

@@ -96,6 +96,7 @@ const SLOW: &[&str] = &[
     "starts_and_ends_on_one_interface_do_not_disturb_each_other",
     "every_kind_of_frame_out_of_an_ethernet_link",
     "every_kind_of_frame_into_an_ethernet_link",
+    "two_hundred_pods_leave_nothing_behind",
 ];
 
 /// This kernel cannot do what a test is about. The test is reported as ignored, with what it takes.

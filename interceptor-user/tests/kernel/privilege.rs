@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::{
     Test,
-    bed::Pod,
+    bed::{Pod, binary},
     program::{Running, soon},
 };
 
@@ -98,7 +98,7 @@ fn copy() -> anyhow::Result<(TempDir, PathBuf)> {
     let directory = tempfile::tempdir()?;
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
     let program = directory.path().join("interceptor");
-    fs::copy(env!("CARGO_BIN_EXE_interceptor"), &program)?;
+    fs::copy(binary(), &program)?;
     Ok((directory, program))
 }
 
@@ -130,7 +130,7 @@ fn with_three(user: u32) -> anyhow::Result<()> {
 }
 
 fn root() -> anyhow::Result<()> {
-    let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &["--capture-interfaces", "lo"])?;
+    let running = Running::run(&mut Command::new(binary()), &["--capture-interfaces", "lo"])?;
     threads(&running, &Expected::of_run(THREE))?;
     running.captures()?;
     running.end().map(drop)
@@ -139,13 +139,13 @@ fn root() -> anyhow::Result<()> {
 fn namespace() -> anyhow::Result<()> {
     let pod = Pod::new()?;
     let place = pod.netns().display().to_string();
-    let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &["--capture-netns", &place])?;
+    let running = Running::run(&mut Command::new(binary()), &["--capture-netns", &place])?;
     threads(&running, &Expected::of_run(THREE | SYS_ADMIN))?;
     running.end().map(drop)
 }
 
 fn tail() -> anyhow::Result<()> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_interceptor"));
+    let mut command = Command::new(binary());
     let running = Running::start(command.args(["tail", "--iface", "lo", "--port", "9"]), "watching by")?;
     threads(&running, &Expected { threads: 2, ..Expected::of_run(THREE | SYS_PTRACE | DAC_READ_SEARCH) })?;
     running.end().map(drop)
@@ -160,7 +160,7 @@ fn locked_memory() -> anyhow::Result<()> {
     // Room for the other maps and for a part of the rings. Without CAP_SYS_RESOURCE the limit stands.
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set", "-all,+bpf,+net_admin,+perfmon"]);
-    command.args(["sh", "-c", "ulimit -l 16384; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_interceptor")]);
+    command.args(["sh", "-c", "ulimit -l 16384; exec \"$@\"", "sh"]).arg(binary());
     let running = Running::run(&mut command, &["--capture-interfaces", "lo", "--capture-ring-size", "32MiB"])?;
     ensure!(running.said().contains("there is no room for"), "{}", running.said());
     running.captures()?;
@@ -174,7 +174,7 @@ fn turned_off() -> anyhow::Result<()> {
     let held = fs::read_to_string("/proc/self/status")?;
     let held = held.lines().find_map(|line| line.strip_prefix("CapEff:")).context("no capabilities")?;
     let off = ["--capture-interfaces", "lo", "--privileges-drop", "false", "--privileges-sandbox", "false"];
-    let running = Running::run(&mut Command::new(env!("CARGO_BIN_EXE_interceptor")), &off)?;
+    let running = Running::run(&mut Command::new(binary()), &off)?;
     let capabilities = u64::from_str_radix(held.trim(), 16)?;
     threads(&running, &Expected { sandboxed: false, ..Expected::of_run(capabilities) })?;
     running.end().map(drop)

@@ -7,7 +7,7 @@ use interceptor::kernel::features::release;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, read::elf::ElfFile64};
 use tempfile::TempDir;
 
-use crate::{Test, program::Running};
+use crate::{Test, bed::binary, program::Running};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -29,7 +29,7 @@ struct Broken {
 
 impl Broken {
     fn new(programs: &[&str]) -> anyhow::Result<Self> {
-        let mut binary = fs::read(env!("CARGO_BIN_EXE_interceptor"))?;
+        let mut binary = fs::read(binary())?;
         let start = embedded(&binary)?;
         let mut places = Vec::new();
         let elf = ElfFile64::<object::LittleEndian>::parse(&binary[start..])?;

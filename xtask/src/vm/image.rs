@@ -22,8 +22,9 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const MODULES: [&str; 4] =
     ["net/sched/sch_ingress.ko", "net/sched/cls_bpf.ko", "drivers/net/veth.ko", "drivers/net/tun.ko"];
 
-/// Programs of this machine that the tests call, with their libraries. (`env` of busybox knows no signals.)
-const CALLED: [&str; 3] = ["ip", "tc", "env"];
+/// Programs of this machine that the tests call, with their libraries. (`env` of busybox knows no signals, its `setpriv` no
+/// capabilities.)
+const CALLED: [&str; 4] = ["ip", "tc", "env", "setpriv"];
 
 /// Runs the tests and switches the machine off.
 const INIT: &str = "#!/bin/busybox sh
