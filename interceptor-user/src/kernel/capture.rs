@@ -43,7 +43,7 @@ impl Capture {
     pub fn start(options: &CaptureOptions) -> anyhow::Result<Self> {
         let scope = Scope::of(options);
         let found = scope.namespaces(true)?;
-        let layout = Layout::read();
+        let layout = Layout::get();
         let mut ebpf = object::load(options, layout, scope.zones(&found, layout)?)?;
         let rings = Rings::new(&mut ebpf, CaptureOptions::rings(), options.ring_size())?;
         let mut feedback = Feedback::new(&mut ebpf)?;

@@ -132,7 +132,7 @@ fn capabilities() -> Check {
 
 fn type_information() -> Check {
     const NAME: &str = "BTF";
-    if Layout::read().tells_namespaces() {
+    if Layout::get().tells_namespaces() {
         Check::good(NAME, "/sys/kernel/btf/vmlinux")
     } else {
         let found = "no /sys/kernel/btf/vmlinux, or not readable, or without what we look for";
@@ -206,7 +206,7 @@ fn cgroups() -> Vec<Check> {
 fn programs() -> Vec<Check> {
     const MAPS: &str = "BPF maps";
     let small = CaptureOptions { ring_bytes: 64 << 10, ..CaptureOptions::default() };
-    let mut ebpf = match object::load(&small, Layout::read(), Zones::default()) {
+    let mut ebpf = match object::load(&small, Layout::get(), Zones::default()) {
         Ok(ebpf) => ebpf,
         Err(error) => {
             let found = format!("{error:#}");

@@ -1,5 +1,7 @@
 //! How the programs tell network namespaces apart: see `zone.rs` of the kernel object.
 
+use std::sync::OnceLock;
+
 use super::{
     btf::Btf,
     features::{Feature, Features, Support},
@@ -22,8 +24,13 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Of the running kernel. Where it does not let programs read its memory nothing is known, and the verifier removes the
-    /// reads, for which it would refuse the whole program.
-    pub(super) fn read() -> Self {
+    /// reads, for which it would refuse the whole program. Looked for once: it is megabytes to read.
+    pub(super) fn get() -> Self {
+        static LAYOUT: OnceLock<Layout> = OnceLock::new();
+        *LAYOUT.get_or_init(Self::read)
+    }
+
+    fn read() -> Self {
         let may_read = Features::get().support(Feature::ReadKernel) == Support::Here;
         let Some(btf) = Btf::read().filter(|_| may_read) else { return Self::default() };
         let sk_flags = btf.offset_of("sock_common", "skc_flags").unwrap_or(0);
