@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::Duration,
@@ -109,6 +109,17 @@ pub(crate) fn ip(arguments: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs many commands in one `ip`: on an emulated processor each process takes its time.
+fn ip_batch(namespace: Option<&str>, commands: &[String]) -> anyhow::Result<()> {
+    let mut command = Command::new("ip");
+    command.args(namespace.iter().flat_map(|name| ["-n", name])).args(["-batch", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot run ip (iproute2)")?;
+    child.stdin.take().context("no input")?.write_all(commands.join("\n").as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "ip: {}: {}", commands.join("; "), String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 /// The program under test; `INTERCEPTOR_BIN` names it on another machine than the one that built it.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("INTERCEPTOR_BIN").map_or_else(|| env!("CARGO_BIN_EXE_interceptor").into(), PathBuf::from)
@@ -169,17 +180,16 @@ impl Pod {
             peer: [v4(2), v6(2)],
         };
         let Self { name, outside, inside, .. } = &pod;
+        let up = |link: &str, addresses: &[IpAddr; 2]| {
+            let add =
+                |(address, bits): (&IpAddr, u8)| format!("addr add {address}/{bits} dev {link}{}", nodad(*address));
+            let added = addresses.iter().zip([30, 64]).map(add);
+            added.chain([format!("link set {link} up")]).collect::<Vec<_>>()
+        };
         ip(&format!("netns add {name}"))?;
-        ip(&format!("link add {outside} type veth peer name {inside} netns {name}"))?;
-        for (address, bits) in pod.host.iter().zip([30, 64]) {
-            ip(&format!("addr add {address}/{bits} dev {outside}{}", nodad(*address)))?;
-        }
-        for (address, bits) in pod.peer.iter().zip([30, 64]) {
-            pod.ip(&format!("addr add {address}/{bits} dev {inside}{}", nodad(*address)))?;
-        }
-        ip(&format!("link set {outside} up"))?;
-        pod.ip(&format!("link set {inside} up"))?;
-        pod.ip("link set lo up")?;
+        let pair = format!("link add {outside} type veth peer name {inside} netns {name}");
+        ip_batch(None, &[vec![pair], up(outside, &pod.host)].concat())?;
+        ip_batch(Some(name), &[up(inside, &pod.peer), vec!["link set lo up".to_owned()]].concat())?;
         Ok(pod)
     }
 

@@ -97,6 +97,11 @@ const SLOW: &[&str] = &[
     "every_kind_of_frame_out_of_an_ethernet_link",
     "every_kind_of_frame_into_an_ethernet_link",
     "two_hundred_pods_leave_nothing_behind",
+    "the_living_stay_where_they_cannot_be_seen",
+    "an_interface_that_was_named_is_taken_up_again",
+    "the_end_of_the_terminal_is_an_end_in_order",
+    "directions_are_filtered",
+    "a_sample_takes_flows_whole_or_not_at_all",
 ];
 
 /// This kernel cannot do what a test is about. The test is reported as ignored, with what it takes.

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use super::kernel::Kernel;
 
 /// A kernel that says nothing for so long is not going to.
-const SILENCE: Duration = Duration::from_secs(8);
+const SILENCE: Duration = Duration::from_secs(4);
 /// No machine runs longer.
 const LIMIT: Duration = Duration::from_mins(15);
 /// A line at this interval says how far they are.
@@ -63,7 +63,7 @@ impl Accelerator {
             Self::Emulation => ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off,cx16=off"],
         };
         let mut command = Command::new("qemu-system-x86_64");
-        command.args(accelerator).args(["-m", "768", "-smp", "2", "-nographic", "-no-reboot"]);
+        command.args(accelerator).args(["-m", "768", "-smp", "1", "-nographic", "-no-reboot"]);
         command.arg("-kernel").arg(&kernel.image).args(["-append", arguments]);
         let log = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
