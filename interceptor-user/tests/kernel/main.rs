@@ -83,7 +83,8 @@ fn run(name: &str, test: fn() -> anyhow::Result<()>) -> Result<Completion, Faile
     }
 }
 
-/// These load the programs many times, or depend on speed: an emulated processor needs seconds for each load.
+/// These load the programs many times, depend on speed, or ask nothing of the kernel that others do not: an emulated processor
+/// needs seconds for each load.
 const SLOW: &[&str] = &[
     "an_answer_never_comes_before_its_question_whatever_cpus_they_run_on",
     "networks_are_filtered",
@@ -102,6 +103,12 @@ const SLOW: &[&str] = &[
     "the_end_of_the_terminal_is_an_end_in_order",
     "directions_are_filtered",
     "a_sample_takes_flows_whole_or_not_at_all",
+    "what_a_killed_run_left_goes_though_the_program_gives_up_rights",
+    "the_doctor_shows_the_log_of_a_refusal",
+    "what_finds_no_room_in_the_ring_is_counted_to_the_byte",
+    "records_that_run_over_the_end_of_the_ring_are_whole",
+    "errors_say_what_to_do",
+    "a_start_that_fails_ends_the_captures_that_run",
 ];
 
 /// This kernel cannot do what a test is about. The test is reported as ignored, with what it takes.
