@@ -50,7 +50,7 @@ struct Bed {
 impl Bed {
     fn new() -> Result<Self> {
         let pods = Pair::create(PODS)?;
-        let site = Site::create()?;
+        let site = Site::create(Nginx::PORT)?;
         let pod = RuncPod::create(&pods)?;
         let files = site.path();
         let app = Config::new(site.command())

@@ -2,14 +2,17 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::{Result, ensure};
-use interceptor_tests::{Case, Daemon, Nginx, until};
+use anyhow::{Context as _, Result, ensure};
+use interceptor::demo::pod::Pair;
+use interceptor_tests::{Case, Daemon, Nginx, PODS, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::{Bed, NEEDS, curl};
+use super::{INTERFACE, NEEDS, curl};
 
 const SOON: Duration = Duration::from_secs(20);
+/// Pods of other tests are pods of this node, too: theirs are at another port.
+const PORT: u16 = 8089;
 /// How long programs may take to be attached to a pod that is new.
 const ATTACHED: Duration = Duration::from_millis(200);
 
@@ -18,29 +21,42 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// Where programs are attached, by the daemon's own account.
-fn attachments(daemon: &Daemon) -> Result<usize> {
+fn attachments(daemon: &Daemon) -> Result<Vec<String>> {
     let status: Value = serde_json::from_slice(&daemon.get("/status")?.body)?;
-    Ok(status["workers"][0]["attachments"].as_array().map_or(0, Vec::len))
+    let places = status["workers"][0]["attachments"].as_array().context("no attachments")?;
+    Ok(places.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
 fn pods_come_and_go() -> Result<()> {
-    let daemon = Daemon::start(["--capture-pods", "all", "--capture-ports", &Nginx::PORT.to_string()])?;
-    let before = attachments(&daemon)?;
+    let daemon = Daemon::start(["--capture-pods", "all", "--capture-ports", &PORT.to_string()])?;
     let exchanges = || -> Result<u64> { Ok(daemon.metrics()?.sum("interceptor_exchanges_total")) };
     let mut expected = 0;
     for _ in 0..3 {
-        let bed = Bed::new()?;
+        let pods = Pair::create(PODS)?;
+        let nginx = Nginx::start_at(&pods.server, PORT)?;
         thread::sleep(ATTACHED);
-        let at = bed.url("/index.html");
-        curl(&bed.pods.server, &[&at])?.success()?;
+        let at = format!("http://{}:{PORT}/index.html", pods.server.ipv4);
+        curl(&pods.server, &[&at])?.success()?;
         // Its own address, seen from inside, is on `lo`; so is this.
-        curl(&bed.pods.server, &[&format!("http://127.0.0.1:{}/index.html", Nginx::PORT)])?.success()?;
+        curl(&pods.server, &[&format!("http://127.0.0.1:{PORT}/index.html")])?.success()?;
         // Neither end of this pair is in the node's own namespace: it is seen by each.
-        curl(&bed.pods.client, &[&at])?.success()?;
+        curl(&pods.client, &[&at])?.success()?;
         expected += 4;
         until(SOON, "the exchanges", || Ok((exchanges()? == expected).then_some(())))?;
-        drop(bed);
-        until(SOON, "the pods to be forgotten", || Ok((attachments(&daemon)? == before).then_some(())))?;
+        let places = attachments(&daemon)?;
+        for pod in [&pods.server, &pods.client] {
+            for interface in ["lo", INTERFACE] {
+                let place = format!("{interface} in {}", pod.namespace().path().display());
+                ensure!(places.iter().any(|found| found.ends_with(&place)), "no {place} in {places:?}");
+            }
+        }
+        let names = [&pods.server, &pods.client].map(|pod| pod.name().to_owned());
+        drop(nginx);
+        drop(pods);
+        until(SOON, "the pods to be forgotten", || {
+            let places = attachments(&daemon)?;
+            Ok((!places.iter().any(|place| names.iter().any(|name| place.ends_with(name)))).then_some(()))
+        })?;
     }
     let ended = daemon.into_process().stop(Signal::SIGTERM, SOON)?;
     ensure!(ended.status.success(), "{ended:?}");

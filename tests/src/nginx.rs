@@ -26,7 +26,12 @@ impl Nginx {
 
     /// Starts it and waits until it listens. `PUT /upload/…` stores.
     pub fn start(pod: &Pod) -> Result<Self> {
-        let site = Site::create()?;
+        Self::start_at(pod, Self::PORT)
+    }
+
+    /// The same at another port.
+    pub fn start_at(pod: &Pod, port: u16) -> Result<Self> {
+        let site = Site::create(port)?;
         let [program, arguments @ ..] = site.command();
         let process = Process::start(pod.command(program)?.args(arguments))?;
         site.wait()?;
@@ -44,7 +49,7 @@ pub struct Site(TempDir);
 
 impl Site {
     /// With `/index.html`.
-    pub fn create() -> Result<Self> {
+    pub fn create(port: u16) -> Result<Self> {
         let root = tempfile::tempdir()?;
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
         let www = root.path().join("www");
@@ -54,7 +59,7 @@ impl Site {
             fs::set_permissions(&directory, fs::Permissions::from_mode(0o777))?;
         }
         fs::write(www.join("index.html"), Nginx::INDEX)?;
-        fs::write(root.path().join("nginx.conf"), configuration(root.path()))?;
+        fs::write(root.path().join("nginx.conf"), configuration(root.path(), port))?;
         Ok(Self(root))
     }
 
@@ -76,9 +81,8 @@ impl Site {
     }
 }
 
-fn configuration(root: &Path) -> String {
+fn configuration(root: &Path, port: u16) -> String {
     let root = root.display();
-    let port = Nginx::PORT;
     let unused: String =
         ["proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {root}/{name};")).concat();
     format!(
