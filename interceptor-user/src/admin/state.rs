@@ -114,11 +114,14 @@ impl State {
 
     /// Everything, for people and scripts.
     pub(super) fn status(&self) -> Value {
-        let inner = self.inner();
-        let workers: Vec<Value> = inner.workers.iter().map(|watched| status(&watched.worker)).collect();
+        let (phase, workers) = {
+            let inner = self.inner();
+            (inner.phase, inner.workers.iter().map(|watched| Arc::clone(&watched.worker)).collect::<Vec<_>>())
+        };
+        let workers: Vec<Value> = workers.iter().map(|worker| status(worker)).collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "phase": inner.phase.name(),
+            "phase": phase.name(),
             "uptime_seconds": self.started.elapsed().as_secs(),
             "workers": workers,
             "ledger": self.metrics.ledger(),

@@ -95,8 +95,8 @@ fn needs(config: &Config, file: Option<&Path>) -> Needs {
     Needs {
         // To attach there, and to take away what is attached.
         namespaces: pods || !netns.is_empty(),
-        // Namespaces without a name are found by their processes.
-        processes: pods || netns.iter().any(|netns| netns.0.starts_with("/proc")),
+        // Namespaces without a name, or without one any more, are found by their processes.
+        processes: pods || !netns.is_empty(),
         files: cgroups.chain(file.map(Path::to_owned)).collect(),
     }
 }

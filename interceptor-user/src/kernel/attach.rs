@@ -96,7 +96,14 @@ pub(super) fn interface(ebpf: &mut Ebpf, interface: &Interface, by_clsact: bool)
     }
     let mut attached = Attached { hook: Hook::Tcx, links: Vec::new(), qdisc_added: false };
     for (name, side) in sides {
-        classifier(ebpf, name, interface, side, by_clsact, &mut attached)?;
+        if let Err(error) = classifier(ebpf, name, interface, side, by_clsact, &mut attached) {
+            let added = attached.qdisc_added;
+            drop(attached);
+            if added {
+                clsact::remove_unused(interface.index);
+            }
+            return Err(error);
+        }
     }
     Ok(attached)
 }
@@ -123,6 +130,7 @@ fn classifier(
             Err(error) => return Err(refused(error)),
         }
     }
+    let _lock = clsact::Lock::wait();
     let added = clsact::ensure_qdisc(interface);
     attached.hook = Hook::Clsact;
     attached.qdisc_added |= added;

@@ -29,6 +29,8 @@ pub struct Capture {
     // Ends before the places go.
     follower: Option<Follower>,
     places: Arc<Mutex<Places>>,
+    /// Where programs are attached, for those who ask: the places may be in use for long.
+    shown: Arc<Mutex<Vec<Attachment>>>,
     /// What the follower is to look for, until it does.
     scope: Option<Scope>,
     /// Until they are given to a reader.
@@ -61,6 +63,7 @@ impl Capture {
         give_back();
         Ok(Self {
             follower: None,
+            shown: Arc::new(Mutex::new(places.attachments())),
             places: Arc::new(Mutex::new(places)),
             scope: Some(scope),
             rings_size: options.rings_size().min(rings.size()),
@@ -74,7 +77,7 @@ impl Capture {
     /// forgets what goes, on a thread of its own, which calls `begin` first.
     pub fn follow(&mut self, begin: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
         if let Some(scope) = self.scope.take() {
-            self.follower = Some(Follower::start(Arc::clone(&self.places), scope, begin)?);
+            self.follower = Some(Follower::start(Arc::clone(&self.places), Arc::clone(&self.shown), scope, begin)?);
         }
         Ok(())
     }
@@ -93,7 +96,7 @@ impl Capture {
 
     /// Where programs are attached now.
     pub fn attached(&self) -> Vec<Attachment> {
-        self.places().attachments()
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Size of the rings together, in bytes.
@@ -156,8 +159,8 @@ fn attach_interfaces(places: &mut Places, netns: Netns, beside: Option<Netns>) -
     places.enter(netns, beside)?;
     match places.update(inode) {
         Err(error) if is_pod => {
+            // If it is not gone, following tries it again.
             tracing::debug!("a network namespace that is gone, or refuses: {error:#}");
-            places.leave(inode);
             Ok(())
         }
         Err(error) => Err(error),

@@ -1,6 +1,6 @@
 //! What this machine has of what we need, for the doctor. Found out by trying, where trying is harmless.
 
-use std::{fmt, fs};
+use std::fs;
 
 use aya::{
     Ebpf,
@@ -13,6 +13,7 @@ use caps::{
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::{
+    attach::CLASSIFIERS,
     cgroup,
     features::{self, Feature, Features, Support},
     object,
@@ -30,16 +31,6 @@ pub enum Status {
     Limited,
     /// Capturing does not work.
     Missing,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Good => "good",
-            Self::Limited => "limited",
-            Self::Missing => "missing",
-        })
-    }
 }
 
 /// One thing that was looked at.
@@ -214,7 +205,7 @@ fn programs() -> Vec<Check> {
         }
     };
     let mut checks = vec![Check::good(MAPS, "ring buffer, hashes, tries, socket storage")];
-    checks.push(program(&mut ebpf, "TC", &["intercept_out", "intercept_in", "intercept_outl3", "intercept_inl3"]));
+    checks.push(program(&mut ebpf, "TC", &CLASSIFIERS));
     checks.push(program(&mut ebpf, "cgroup_skb", &["intercept_cgout", "intercept_cgin"]));
     checks.push(program(&mut ebpf, "sock_ops", &["intercept_sock"]));
     checks.push(program(&mut ebpf, "connect", &["intercept_conn4", "intercept_conn6"]));

@@ -3,13 +3,18 @@
 //! Filters and qdisc outlive their process, and interceptors on one interface share the qdisc: the last to go takes it
 //! away, if it was one of them that added it. Nobody need live to tell who did, because the filters' handles say so.
 
-use std::{fs::File, io};
+use std::{
+    fs::File,
+    io, thread,
+    time::{Duration, Instant},
+};
 
 use aya::programs::{
     ProgramError, SchedClassifier, TcAttachType,
     tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, qdisc_add_clsact},
 };
 use nix::{
+    errno::Errno,
     fcntl::{Flock, FlockArg},
     libc::EEXIST,
 };
@@ -32,12 +37,24 @@ const HANDLES: u32 = 64;
 /// Keeps other interceptors from adding or removing qdiscs and filters in this thread's network namespace.
 pub(super) struct Lock(#[expect(dead_code, reason = "held")] Option<Flock<File>>);
 
+/// Nobody of us holds it for longer than it takes to attach or detach; but whoever is in the namespace may.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 impl Lock {
-    /// Waits for it. Nobody holds it for longer than it takes to attach or detach.
+    /// Waits for it, not for ever. Without it two who come and go at once may take each other's qdisc away.
     pub(super) fn wait() -> Self {
-        let taken = File::open("/proc/thread-self/ns/net")
-            .and_then(|namespace| Ok(Flock::lock(namespace, FlockArg::LockExclusive).map_err(|(_, error)| error)?));
-        Self(taken.inspect_err(|error| tracing::debug!(%error, "clsact qdiscs are not locked")).ok())
+        let end = Instant::now() + PATIENCE;
+        let taken = File::open("/proc/thread-self/ns/net").and_then(|mut namespace| {
+            loop {
+                match Flock::lock(namespace, FlockArg::LockExclusiveNonblock) {
+                    Ok(lock) => return Ok(lock),
+                    Err((file, Errno::EWOULDBLOCK)) if Instant::now() < end => namespace = file,
+                    Err((_, error)) => return Err(error.into()),
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self(taken.inspect_err(|error| tracing::warn!(%error, "clsact qdiscs are not locked")).ok())
     }
 }
 

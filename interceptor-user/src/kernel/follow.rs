@@ -9,10 +9,10 @@ use std::{
     fs::File,
     io,
     os::fd::AsFd as _,
-    path::Path,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -23,6 +23,7 @@ use nix::{
 };
 
 use super::{
+    attach::Attachment,
     cgroup::{self, tree::Tree},
     netlink::{
         news::{Changes, News, Nsid},
@@ -45,11 +46,12 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn start(
         places: Arc<Mutex<Places>>,
+        shown: Arc<Mutex<Vec<Attachment>>>,
         scope: Scope,
         begin: impl FnOnce() + Send + 'static,
     ) -> anyhow::Result<Self> {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC).context("no eventfd")?);
-        let mut watch = Watch::new(places, scope)?;
+        let mut watch = Watch::new(places, shown, scope)?;
         let end = Arc::clone(&stop);
         let work = move || {
             begin();
@@ -75,6 +77,7 @@ impl Drop for Follower {
 /// What is watched.
 struct Watch {
     places: Arc<Mutex<Places>>,
+    shown: Arc<Mutex<Vec<Attachment>>>,
     scope: Scope,
     news: News,
     /// We hear of other namespaces' interfaces; else they are looked at once a second.
@@ -85,6 +88,10 @@ struct Watch {
     cgroups: Option<Tree>,
     /// Namespaces by their number here.
     numbers: BTreeMap<i32, u32>,
+    /// Namespaces that could not be brought up to date.
+    again: BTreeSet<u32>,
+    /// When what nothing announces was looked for.
+    looked: Instant,
 }
 
 /// Subscribes to news, of other namespaces too if we may.
@@ -111,17 +118,20 @@ struct Noticed {
 }
 
 impl Watch {
-    fn new(places: Arc<Mutex<Places>>, scope: Scope) -> anyhow::Result<Self> {
+    fn new(places: Arc<Mutex<Places>>, shown: Arc<Mutex<Vec<Attachment>>>, scope: Scope) -> anyhow::Result<Self> {
         let (news, hears_all) = listen(scope.follows_namespaces()).context("cannot listen to changes of interfaces")?;
         let wanted = scope.follows_cgroups() || scope.follows_pods();
         let cgroups = cgroup::mount().filter(|_| wanted).map(|mount| Tree::watch(&mount));
         Ok(Self {
             places,
+            shown,
             news,
             hears_all,
             mounts: File::open("/proc/self/mountinfo").context("cannot watch the mount table")?,
             cgroups: cgroups.transpose().context("cannot watch the cgroups")?,
             numbers: BTreeMap::new(),
+            again: BTreeSet::new(),
+            looked: Instant::now(),
             scope,
         })
     }
@@ -130,15 +140,18 @@ impl Watch {
         // What came between attaching and listening.
         let mut noticed = Noticed { interfaces: Changes { missed: true, ..Changes::default() }, ..Noticed::default() };
         while !noticed.stop {
-            self.follow(&noticed)?;
+            if let Err(error) = self.follow(&noticed) {
+                tracing::warn!("not all that has come is captured yet: {error:#}");
+            }
             noticed = self.wait(stop)?;
         }
         Ok(())
     }
 
     fn wait(&mut self, stop: &EventFd) -> anyhow::Result<Noticed> {
-        let looks = self.scope.follows_namespaces() || self.scope.follows_cgroups();
-        let timeout = if looks { PollTimeout::try_from(LOOK)? } else { PollTimeout::NONE };
+        let looks = self.scope.follows_namespaces() || self.scope.follows_cgroups() || !self.again.is_empty();
+        let left = LOOK.saturating_sub(self.looked.elapsed());
+        let timeout = if looks { PollTimeout::try_from(left)? } else { PollTimeout::NONE };
         let mut fds = vec![
             PollFd::new(stop.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.news.as_fd(), PollFlags::POLLIN),
@@ -146,21 +159,26 @@ impl Watch {
             PollFd::new(self.mounts.as_fd(), PollFlags::POLLPRI),
         ];
         fds.extend(self.cgroups.as_ref().map(|tree| PollFd::new(tree.as_fd(), PollFlags::POLLIN)));
-        let ready = match poll(&mut fds, timeout) {
-            Ok(ready) => ready,
+        match poll(&mut fds, timeout) {
+            Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Noticed::default()),
             Err(error) => return Err(error).context("cannot wait for changes"),
-        };
+        }
         let is_ready = |fd: usize| fds.get(fd).and_then(PollFd::any).unwrap_or(false);
         let (stopped, mounts) = (is_ready(0), is_ready(2));
         let mut interfaces = self.news.read().context("cannot read changes of interfaces")?;
-        interfaces.missed |= ready == 0 && !self.hears_all;
+        // However much there is to hear.
+        let due = self.looked.elapsed() >= LOOK;
+        if due {
+            self.looked = Instant::now();
+        }
+        interfaces.missed |= due && !self.hears_all;
         Ok(Noticed {
             interfaces,
             mounts,
             cgroups: match &mut self.cgroups {
-                Some(tree) => tree.changed().context("cannot read changes of cgroups")? || ready == 0,
-                None => ready == 0,
+                Some(tree) => tree.changed().context("cannot read changes of cgroups")? || due,
+                None => due,
             },
             stop: stopped,
         })
@@ -168,10 +186,16 @@ impl Watch {
 
     /// Does what is to be done about it.
     fn follow(&mut self, noticed: &Noticed) -> anyhow::Result<()> {
-        let Noticed { interfaces: Changes { interfaces, namespaces, missed }, mounts, cgroups, .. } = noticed;
+        let Noticed { interfaces: Changes { interfaces, namespaces, ended, missed }, mounts, cgroups, .. } = noticed;
         let places = Arc::clone(&self.places);
         let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+        for number in ended {
+            if let Some(inode) = self.numbers.remove(number) {
+                places.leave(inode);
+            }
+        }
         let mut stale: BTreeSet<u32> = interfaces.iter().filter_map(|from| self.inode(*from)).collect();
+        stale.append(&mut self.again);
         // A pod's first interface often shows before anything else of it does.
         let elsewhere = !interfaces.is_empty() && self.scope.follows_pods();
         if self.scope.follows_namespaces() && (*missed || *namespaces || *mounts || *cgroups || elsewhere) {
@@ -187,12 +211,16 @@ impl Watch {
                     let namespace = places.namespaces().find(|netns| netns.inode() == inode).map(Netns::to_string);
                     tracing::info!(namespace, "attached to {}", new.join(", "));
                 }
-                Err(error) => tracing::debug!("a network namespace that is gone, or refuses: {error:#}"),
+                Err(error) => {
+                    tracing::debug!("a network namespace that is gone, or refuses: {error:#}");
+                    self.again.insert(inode);
+                }
             }
         }
         if (*missed || *cgroups) && self.scope.follows_cgroups() {
             self.cgroups(&mut places);
         }
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = places.attachments();
         Ok(())
     }
 
@@ -257,8 +285,9 @@ impl Watch {
     /// Attaches to cgroups that are new and wanted, and forgets those that are gone.
     fn cgroups(&self, places: &mut Places) {
         let Some(tree) = &self.cgroups else { return };
-        places.keep_cgroups(Path::exists);
-        for path in self.scope.cgroups(tree.directories()) {
+        places.forget_gone_cgroups();
+        let all = if tree.is_complete() { Vec::new() } else { cgroup::walk(tree.root(), cgroup::MAX) };
+        for path in self.scope.cgroups(tree.directories().chain(all.iter().map(PathBuf::as_path))) {
             if let Err(error) = places.cgroup(&path) {
                 tracing::debug!("a cgroup that is gone, or refuses: {error:#}");
             }

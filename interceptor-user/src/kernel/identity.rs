@@ -62,7 +62,9 @@ impl Identity {
 
     /// Fills in the server's process, and the containers of both ends, where they can be found out.
     pub fn fill(&mut self, info: &mut FlowInfo) {
-        if info.server.process.is_none() {
+        // Listeners are known of one namespace only; the same port may be open in others.
+        let here = [0, self.netns.inode()].contains(&info.key.zone());
+        if here && info.server.process.is_none() {
             info.server.process = self.listener(info.server.endpoint);
         }
         for peer in [&mut info.client, &mut info.server] {

@@ -26,7 +26,6 @@ const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 /// Removes such filters from all interfaces of a namespace.
 pub(super) fn remove_in(netns: &Netns) -> anyhow::Result<()> {
     netns.run(|| {
-        let _lock = clsact::Lock::wait();
         remove();
         Ok(())
     })
@@ -36,10 +35,14 @@ pub(super) fn remove_in(netns: &Netns) -> anyhow::Result<()> {
 ///
 /// Best effort: a filter that stays does no harm but costs time, and attaching goes on.
 pub(super) fn remove() {
-    let found = match find() {
-        Ok(found) => found,
-        Err(error) => return tracing::warn!(%error, "cannot see whether a killed interceptor left something"),
-    };
+    let look =
+        || find().inspect_err(|error| tracing::warn!(%error, "cannot see whether a killed interceptor left something"));
+    if look().is_ok_and(|found| found.is_empty()) {
+        return;
+    }
+    let _lock = clsact::Lock::wait();
+    // Whoever held the lock may have changed it.
+    let Ok(found) = look() else { return };
     if found.is_empty() {
         return;
     }

@@ -76,11 +76,12 @@ impl Netns {
         let Some(path) = &self.path else { return work() };
         let file = self.file()?;
         thread::scope(|scope| {
-            let inside = scope.spawn(move || {
+            let enter = move || {
                 setns(&file, CloneFlags::CLONE_NEWNET).map_err(|error| explain(path, error))?;
                 drop(file);
                 work()
-            });
+            };
+            let inside = thread::Builder::new().spawn_scoped(scope, enter).context("cannot start a thread")?;
             inside.join().map_err(|_| anyhow!("the thread in {} panicked", path.display()))?
         })
     }

@@ -2,7 +2,7 @@
 //! namespaces and cgroups come and go.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use aya::{
 
 use super::{
     attach::{self, Attached, Attachment, Hook},
-    clsact, leftover,
+    cgroup, clsact, leftover,
     netlink::{
         link::{self, Interface},
         nsid,
@@ -32,7 +32,8 @@ pub(super) struct Places {
     zones: maps::HashMap<MapData, u32, u32>,
     wanted: Wanted,
     spaces: BTreeMap<u32, Space>,
-    cgroups: BTreeMap<PathBuf, Vec<CgroupSkbLink>>,
+    /// With the number of each, as another one may be made at its path.
+    cgroups: BTreeMap<PathBuf, (u64, Vec<CgroupSkbLink>)>,
     /// What stays as it is: sock_ops and connect.
     fixed: Vec<Attachment>,
 }
@@ -62,6 +63,8 @@ struct Space {
     /// It is a pod's: what goes out of it by an interface whose other end is in this namespace is captured there.
     beside: Option<Netns>,
     interfaces: HashMap<i32, (Interface, Attached)>,
+    /// Interfaces that take no programs: they are not asked again.
+    refused: HashSet<i32>,
     /// What was left by interceptors that were killed is taken away.
     tidied: bool,
 }
@@ -84,7 +87,8 @@ impl Places {
         }
         let outer = beside.as_ref().unwrap_or(&netns).inode();
         self.zones.insert(inode, outer, 0).context("too many network namespaces")?;
-        self.spaces.insert(inode, Space { netns, beside, interfaces: HashMap::new(), tidied: false });
+        self.spaces
+            .insert(inode, Space { netns, beside, interfaces: HashMap::new(), refused: HashSet::new(), tidied: false });
         Ok(())
     }
 
@@ -133,15 +137,16 @@ impl Places {
     /// Attaches to a cgroup, unless that is done.
     pub(super) fn cgroup(&mut self, path: &Path) -> anyhow::Result<()> {
         if !self.cgroups.contains_key(path) {
+            let id = cgroup::id(&cgroup::resolve(path)).unwrap_or(0);
             let links = attach::cgroup_skb(&mut self.ebpf, path)?;
-            self.cgroups.insert(path.to_owned(), links);
+            self.cgroups.insert(path.to_owned(), (id, links));
         }
         Ok(())
     }
 
     /// Forgets cgroups that are gone.
-    pub(super) fn keep_cgroups(&mut self, stays: impl Fn(&Path) -> bool) {
-        self.cgroups.retain(|path, _| stays(path));
+    pub(super) fn forget_gone_cgroups(&mut self) {
+        self.cgroups.retain(|path, (id, _)| cgroup::id(path).is_ok_and(|now| now == *id));
     }
 
     /// Notes what was attached once and for all.
@@ -177,7 +182,6 @@ impl Places {
 impl Space {
     /// Runs in the namespace.
     fn update(&mut self, ebpf: &mut Ebpf, wanted: &Wanted) -> anyhow::Result<Vec<String>> {
-        let _lock = clsact::Lock::wait();
         if !self.tidied {
             leftover::remove();
             self.tidied = true;
@@ -188,16 +192,25 @@ impl Space {
             .map(|interface| (interface.index, interface))
             .collect();
         self.forget_gone(&present);
+        // Where interfaces were named, those are taken wherever they are.
+        let host = if wanted.names.is_empty() { self.host()? } else { None };
+        let seen_there = |interface: &Interface| host.is_some() && interface.peer == host;
         for (known, _) in self.interfaces.values_mut() {
             if let Some(now) = present.remove(&known.index) {
                 *known = now;
             }
         }
-        let host = self.host()?;
-        let seen_there = |interface: &Interface| host.is_some() && interface.peer == host;
-        let mut new: Vec<Interface> =
-            present.into_values().filter(|interface| wanted.takes(interface) && !seen_there(interface)).collect();
+        // The other end may have been moved only now. These are detached here, in their namespace.
+        self.interfaces.retain(|_, (known, _)| !seen_there(known));
+        let is_new = |interface: &Interface| {
+            wanted.takes(interface) && !seen_there(interface) && !self.refused.contains(&interface.index)
+        };
+        let mut new: Vec<Interface> = present.into_values().filter(is_new).collect();
         new.sort_by_key(|interface| interface.index);
+        self.attach(ebpf, wanted, new)
+    }
+
+    fn attach(&mut self, ebpf: &mut Ebpf, wanted: &Wanted, new: Vec<Interface>) -> anyhow::Result<Vec<String>> {
         let mut names = Vec::new();
         for interface in new {
             match attach::interface(ebpf, &interface, wanted.clsact) {
@@ -205,9 +218,12 @@ impl Space {
                     names.push(interface.name.clone());
                     self.interfaces.insert(interface.index, (interface, attached));
                 }
-                Err(error) if !wanted.names.is_empty() => return Err(error),
+                Err(error) if wanted.names.contains(&interface.name) => return Err(error),
                 // One of all may be of a kind that takes no programs, or be gone by now.
-                Err(error) => refusal::warn(&interface.name, &error),
+                Err(error) => {
+                    self.refused.insert(interface.index);
+                    refusal::warn(&interface.name, &error);
+                }
             }
         }
         Ok(names)
@@ -218,6 +234,7 @@ impl Space {
             // The number may be another one's by now.
             present.get(index).is_none_or(|now| now.loopback != known.loopback || now.ethernet != known.ethernet)
         };
+        self.refused.retain(|index| present.contains_key(index));
         let gone = self.interfaces.extract_if(|index, (known, _)| is_gone(index, known));
         for (_, (interface, attached)) in gone {
             tracing::info!(namespace = %self.netns, interface = interface.name, "gone");

@@ -107,7 +107,9 @@ impl Scope {
             include(own.clone(), None);
         }
         if self.pods {
-            netns::may_enter()?;
+            if all {
+                netns::may_enter()?;
+            }
             for (inode, path) in netns::all() {
                 include(Netns::at(inode, path), Some(own.clone()));
             }

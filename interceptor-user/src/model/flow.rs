@@ -77,7 +77,7 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
-    /// `zone` tells namespaces apart that may use the same addresses; 0 where there is one only.
+    /// `zone` tells namespaces apart that may use the same addresses; 0 where it is not known.
     pub fn new(zone: u32, a: Endpoint, b: Endpoint) -> Self {
         let (low, high) = if a <= b { (a, b) } else { (b, a) };
         Self { zone, low, high }

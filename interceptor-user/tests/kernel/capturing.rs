@@ -7,11 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail, ensure};
-use aya::{
-    programs::ProgramType,
-    sys::{BpfHelper, is_helper_supported},
-};
+use anyhow::{Context as _, ensure};
 use interceptor::{
     capture::Source as _,
     kernel::{Capture, CaptureOptions},
@@ -24,7 +20,7 @@ use nix::{
 };
 
 use crate::{
-    NotHere, Test,
+    Test,
     bed::{Ends, Group, Pod, exchange, listen, options, payload, zone},
     collect::Collected,
 };
@@ -217,9 +213,6 @@ fn veth_inside() -> anyhow::Result<()> {
 }
 
 fn foreign_sockets() -> anyhow::Result<()> {
-    if !is_helper_supported(ProgramType::SockOps, BpfHelper::BPF_FUNC_get_netns_cookie)? {
-        bail!(NotHere("sock_ops programs are told their namespace by Linux 5.15 and later"));
-    }
     let pod = Pod::new()?;
     let listener = pod.run(|| Ok(std::net::TcpListener::bind(SocketAddr::new(pod.peer[0], 0))?))?;
     let server = listener.local_addr()?;

@@ -14,6 +14,7 @@ use interceptor::{
     kernel::{Capture, CaptureOptions, Filters, Hook, cgroup},
     model::{Endpoint, TcpFlags},
 };
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::{
     Test,
@@ -30,6 +31,8 @@ pub(crate) fn tests() -> Vec<Test> {
         ("what_the_host_sees_of_a_pod_is_captured_once", once),
         ("namespaces_that_fit_a_pattern_are_followed", pattern),
         ("cgroups_that_fit_a_pattern_are_followed", cgroups),
+        ("a_namespace_that_is_made_anew_is_captured_anew", made_anew),
+        ("a_lock_that_somebody_holds_on_a_namespace_stops_nothing", locked),
         ("two_hundred_pods_leave_nothing_behind", churn),
     ]
 }
@@ -243,8 +246,61 @@ fn cgroups() -> anyhow::Result<()> {
     ensure!(zones(&collected, ends) == [zone()?]);
     let places = attached(&capture);
     ensure!(places.iter().filter(|place| place.starts_with("cgroup_skb")).count() == 2, "{places:?}");
+    // Another one at the same path is another one.
+    fs::remove_dir(&pod.0)?;
+    fs::create_dir(&pod.0)?;
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let ends = pod.run(|| exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong"))?;
+        collected.for_a_while(&mut source, soon())?;
+        if collected.over(ends.client, ends.server) {
+            break;
+        }
+        ensure!(Instant::now() < end, "the new one is not captured");
+    }
     drop((first, pod));
     wait(&capture, "still there", |places| !places.iter().any(|place| place.starts_with("cgroup_skb")))?;
+    Ok(())
+}
+
+/// Its number may be the old one's, as its interfaces' are.
+fn made_anew() -> anyhow::Result<()> {
+    let name = format!("ikr{}", unique());
+    let mut capture = Capture::start(&node(7005))?;
+    let mut source = capture.source()?;
+    capture.follow(|| {})?;
+    for round in 0..5 {
+        let namespace = Namespace::create(&name)?;
+        ip(&format!("-n {name} link set lo up"))?;
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let talk = || {
+                let (listener, address) = listen("127.0.0.1:7005").map_err(std::io::Error::other)?;
+                exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong")
+                    .map_err(std::io::Error::other)
+            };
+            let ends = namespace.enter(talk)?;
+            let mut collected = Collected::default();
+            collected.for_a_while(&mut source, soon())?;
+            if collected.over(ends.client, ends.server) {
+                break;
+            }
+            ensure!(Instant::now() < end, "not captured in round {round}: {:?}", attached(&capture));
+        }
+    }
+    Ok(())
+}
+
+fn locked() -> anyhow::Result<()> {
+    let pod = Pod::new()?;
+    let lock = Flock::lock(fs::File::open(pod.netns())?, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+    let start = Instant::now();
+    for clsact in [false, true] {
+        let capture = Capture::start(&CaptureOptions { clsact, ..node(9) })?;
+        wait_for(&capture, &format!("lo in {}", pod.netns().display()))?;
+    }
+    ensure!(start.elapsed() < Duration::from_secs(30), "it took {:?}", start.elapsed());
+    drop(lock);
     Ok(())
 }
 

@@ -1,6 +1,11 @@
 //! The containers of this machine, by their cgroups.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::due;
 use crate::{
@@ -11,6 +16,9 @@ use crate::{
     model::{Container, Peer},
 };
 
+/// The tree is read at most this often: it takes milliseconds.
+const SOON: Duration = Duration::from_millis(100);
+
 /// Answers are kept. The cgroup tree is read if a flow shows a cgroup that is new, and the tree has changed since; where it
 /// cannot be watched, at most once a second.
 #[derive(Default)]
@@ -18,6 +26,8 @@ pub(super) struct Containers {
     /// By cgroup id; `None` for a cgroup that is of no container.
     of_cgroups: HashMap<u64, Option<Arc<Container>>>,
     tree: Option<Tree>,
+    /// It has changed since we read it.
+    changed: bool,
     walked: Option<Instant>,
     /// By process, for as long as a process id may be trusted to be the same one's.
     of_processes: HashMap<u32, Option<Arc<Container>>>,
@@ -47,7 +57,8 @@ impl Containers {
             && let Ok(changed) = tree.changed()
             && tree.is_complete()
         {
-            return changed;
+            self.changed |= changed;
+            return self.changed && self.walked.is_none_or(|walked| walked.elapsed() >= SOON);
         }
         if self.tree.is_none() {
             self.tree = cgroup::mount().and_then(|mount| Tree::watch(&mount).ok());
@@ -71,6 +82,8 @@ impl Containers {
 
     /// Reads the tree anew; what is gone is forgotten.
     fn walk(&mut self) {
+        self.changed = false;
+        self.walked = Some(Instant::now());
         self.of_cgroups.clear();
         let Some(mount) = cgroup::mount() else { return };
         for directory in cgroup::walk(&mount, cgroup::MAX) {

@@ -29,7 +29,8 @@ pub(crate) struct Interface {
     pub(crate) loopback: bool,
     /// Its packets begin with an Ethernet header; else with the IP header.
     pub(crate) ethernet: bool,
-    /// The namespace that its other end is in, by this namespace's number for it; none: in this one, or no other end.
+    /// The namespace that its other end is in, by this namespace's number for it; none: in this one, or no other end. A
+    /// device on top of another one has no other end: two such may talk past it.
     pub(crate) peer: Option<i32>,
 }
 
@@ -49,13 +50,18 @@ fn interface(body: &[u8]) -> Option<Interface> {
     let index = i32::from_ne_bytes(array(body, 4)?);
     let flags = i32::from_ne_bytes(array(body, 8)?);
     let about = body.get(16..)?;
+    let kind = attribute(about, IFLA_LINKINFO).and_then(|info| attribute(info, IFLA_INFO_KIND)).map(text);
+    let is_pair = matches!(kind.as_deref(), Some("veth" | "netkit"));
     Some(Interface {
         name: text(attribute(about, IFLA_IFNAME)?),
         index,
         up: flags & IFF_UP != 0,
         loopback: hardware == ARPHRD_LOOPBACK,
         ethernet: hardware == ARPHRD_ETHER || hardware == ARPHRD_LOOPBACK,
-        peer: attribute(about, IFLA_LINK_NETNSID).and_then(|value| array(value, 0)).map(i32::from_ne_bytes),
+        peer: attribute(about, IFLA_LINK_NETNSID)
+            .filter(|_| is_pair)
+            .and_then(|value| array(value, 0))
+            .map(i32::from_ne_bytes),
     })
 }
 

@@ -18,7 +18,7 @@ use nix::{
     },
 };
 
-use super::{array, message_at};
+use super::{array, message_at, nsid};
 
 /// Bytes of news that may wait: a few thousand changes.
 const BACKLOG: usize = 4 << 20;
@@ -33,6 +33,8 @@ pub(in crate::kernel) struct Changes {
     pub(in crate::kernel) interfaces: BTreeSet<Nsid>,
     /// Namespaces have got or lost a number.
     pub(in crate::kernel) namespaces: bool,
+    /// Those that lost it: they are gone, and another one may have their inode number by now.
+    pub(in crate::kernel) ended: BTreeSet<i32>,
     /// There was more than the kernel could keep: anything may have changed.
     pub(in crate::kernel) missed: bool,
 }
@@ -80,12 +82,16 @@ impl AsFd for News {
 
 impl Changes {
     fn note(&mut self, mut messages: &[u8], from: Nsid) {
-        while let Some((kind, _, following)) = message_at(messages) {
+        while let Some((kind, body, following)) = message_at(messages) {
             match kind {
                 RTM_NEWLINK | RTM_DELLINK => {
                     self.interfaces.insert(from);
                 }
-                RTM_NEWNSID | RTM_DELNSID => self.namespaces = true,
+                RTM_NEWNSID => self.namespaces = true,
+                RTM_DELNSID => {
+                    self.namespaces = true;
+                    self.ended.extend(nsid::number(body));
+                }
                 _ => {}
             }
             messages = following;

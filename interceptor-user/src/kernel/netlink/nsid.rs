@@ -22,12 +22,16 @@ pub(in crate::kernel) fn get(of: impl AsFd) -> io::Result<Option<i32>> {
     let mut found = None;
     message.list(|kind, body| {
         if kind == RTM_NEWNSID {
-            let number =
-                body.get(4..).and_then(|about| attribute(about, NETNSA_NSID)).and_then(|value| array(value, 0));
-            found = number.map(i32::from_ne_bytes).filter(|number| *number != NONE);
+            found = number(body);
         }
     })?;
     Ok(found)
+}
+
+/// The one that a message tells.
+pub(super) fn number(body: &[u8]) -> Option<i32> {
+    let value = attribute(body.get(4..)?, NETNSA_NSID)?;
+    Some(i32::from_ne_bytes(array(value, 0)?)).filter(|number| *number != NONE)
 }
 
 /// The same, and gives it one if it has none. It goes with the namespace.
