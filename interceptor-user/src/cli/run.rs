@@ -92,12 +92,15 @@ fn needs(config: &Config, file: Option<&Path>) -> Needs {
     let pods = *pods == Pods::All;
     let sock_ops = if let SockOps::Cgroup(cgroup) = sock_ops { Some(cgroup) } else { None };
     let cgroups = cgroups.iter().chain(sock_ops).map(|cgroup| cgroup::resolve(&cgroup.0));
+    // Names come and go in their directory, which may not be there yet.
+    let names =
+        netns.iter().filter_map(|netns| netns.0.ancestors().skip(1).find(|above| above.is_dir())).map(Path::to_owned);
     Needs {
         // To attach there, and to take away what is attached.
         namespaces: pods || !netns.is_empty(),
-        // Namespaces without a name, or without one any more, are found by their processes.
-        processes: pods || !netns.is_empty(),
-        files: cgroups.chain(file.map(Path::to_owned)).collect(),
+        // Namespaces without a name are found by their processes.
+        processes: pods || netns.iter().any(|netns| netns.0.starts_with("/proc")),
+        files: cgroups.chain(names).chain(file.map(Path::to_owned)).collect(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 use anyhow::Context as _;
 use aya::Ebpf;
 use interceptor_common::TupleKey;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{
     attach::{self, Attachment, Hook},
@@ -43,6 +44,7 @@ pub struct Capture {
 impl Capture {
     /// Loads and attaches. What comes later is left alone until [`Capture::follow`] is called.
     pub fn start(options: &CaptureOptions) -> anyhow::Result<Self> {
+        raise_descriptors();
         let scope = Scope::of(options);
         let found = scope.namespaces(true)?;
         let layout = Layout::get();
@@ -126,6 +128,16 @@ impl Drop for Capture {
     fn drop(&mut self) {
         // It works on the places, and detaching is for afterwards.
         self.follower = None;
+    }
+}
+
+/// Each interface and each cgroup takes two descriptors; 1024, the usual limit, are soon used up on a node. The hard limit
+/// is for those who mean it.
+fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "RLIMIT_NOFILE stays as it is");
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     fs::File,
     io,
     os::fd::AsFd as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -121,14 +121,19 @@ impl Watch {
     fn new(places: Arc<Mutex<Places>>, shown: Arc<Mutex<Vec<Attachment>>>, scope: Scope) -> anyhow::Result<Self> {
         let (news, hears_all) = listen(scope.follows_namespaces()).context("cannot listen to changes of interfaces")?;
         let wanted = scope.follows_cgroups() || scope.follows_pods();
-        let cgroups = cgroup::mount().filter(|_| wanted).map(|mount| Tree::watch(&mount));
+        let watch = |mount: PathBuf| {
+            let no_watch =
+                |error: &io::Error| tracing::warn!(%error, "new cgroups are noticed within a second, not at once");
+            Tree::watch(&mount).inspect_err(no_watch).ok()
+        };
+        let cgroups = cgroup::mount().filter(|_| wanted).and_then(watch);
         Ok(Self {
             places,
             shown,
             news,
             hears_all,
             mounts: File::open("/proc/self/mountinfo").context("cannot watch the mount table")?,
-            cgroups: cgroups.transpose().context("cannot watch the cgroups")?,
+            cgroups,
             numbers: BTreeMap::new(),
             again: BTreeSet::new(),
             looked: Instant::now(),
@@ -284,10 +289,13 @@ impl Watch {
 
     /// Attaches to cgroups that are new and wanted, and forgets those that are gone.
     fn cgroups(&self, places: &mut Places) {
-        let Some(tree) = &self.cgroups else { return };
         places.forget_gone_cgroups();
-        let all = if tree.is_complete() { Vec::new() } else { cgroup::walk(tree.root(), cgroup::MAX) };
-        for path in self.scope.cgroups(tree.directories().chain(all.iter().map(PathBuf::as_path))) {
+        let watched = self.cgroups.as_ref().filter(|tree| tree.is_complete());
+        let directories = match watched {
+            Some(tree) => tree.directories().map(Path::to_owned).collect(),
+            None => cgroup::mount().map(|mount| cgroup::walk(&mount, cgroup::MAX)).unwrap_or_default(),
+        };
+        for path in self.scope.cgroups(directories.iter().map(PathBuf::as_path)) {
             if let Err(error) = places.cgroup(&path) {
                 tracing::debug!("a cgroup that is gone, or refuses: {error:#}");
             }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, ensure};
+use caps::{CapSet, Capability};
 use nix::{
     errno::Errno,
     sched::{CloneFlags, setns},
@@ -97,6 +98,13 @@ impl fmt::Display for Netns {
 pub(super) fn may_enter() -> anyhow::Result<()> {
     let own = Netns { path: Some(OWN.into()), ..Netns::own()? };
     own.run(|| Ok(())).context("pods are followed by entering their network namespaces")
+}
+
+/// Warns if we may not look at the namespaces of other users' processes.
+pub(super) fn warn_of_hidden() {
+    if !caps::has_cap(None, CapSet::Effective, Capability::CAP_SYS_PTRACE).unwrap_or_default() {
+        tracing::warn!("without CAP_SYS_PTRACE only pods whose network namespaces have names are found");
+    }
 }
 
 /// The process's own: that of its first thread, which never leaves it.

@@ -200,8 +200,8 @@ impl Space {
                 *known = now;
             }
         }
-        // The other end may have been moved only now. These are detached here, in their namespace.
-        self.interfaces.retain(|_, (known, _)| !seen_there(known));
+        // The other end may have been moved only now, or the name changed. These are detached here, in their namespace.
+        self.interfaces.retain(|_, (known, _)| wanted.allows(known) && !seen_there(known));
         let is_new = |interface: &Interface| {
             wanted.takes(interface) && !seen_there(interface) && !self.refused.contains(&interface.index)
         };

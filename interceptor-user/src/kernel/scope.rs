@@ -109,6 +109,7 @@ impl Scope {
         if self.pods {
             if all {
                 netns::may_enter()?;
+                netns::warn_of_hidden();
             }
             for (inode, path) in netns::all() {
                 include(Netns::at(inode, path), Some(own.clone()));

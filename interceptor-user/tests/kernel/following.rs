@@ -247,8 +247,10 @@ fn cgroups() -> anyhow::Result<()> {
     let places = attached(&capture);
     ensure!(places.iter().filter(|place| place.starts_with("cgroup_skb")).count() == 2, "{places:?}");
     // Another one at the same path is another one.
-    fs::remove_dir(&pod.0)?;
-    fs::create_dir(&pod.0)?;
+    let path = pod.0.clone();
+    drop(pod);
+    fs::create_dir(&path)?;
+    let pod = Group(path);
     let end = Instant::now() + Duration::from_secs(10);
     loop {
         let ends = pod.run(|| exchange(&listener, || Ok(TcpStream::connect(address)?), b"ping", b"pong"))?;

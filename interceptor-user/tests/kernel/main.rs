@@ -109,6 +109,10 @@ const SLOW: &[&str] = &[
     "records_that_run_over_the_end_of_the_ring_are_whole",
     "errors_say_what_to_do",
     "a_start_that_fails_ends_the_captures_that_run",
+    "a_lock_that_somebody_holds_on_a_namespace_stops_nothing",
+    "as_many_descriptors_are_used_as_there_may_be",
+    "pods_that_cannot_be_found_are_warned_of",
+    "namespaces_are_followed_wherever_their_names_are",
 ];
 
 /// This kernel cannot do what a test is about. The test is reported as ignored, with what it takes.

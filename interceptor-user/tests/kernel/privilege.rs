@@ -14,6 +14,7 @@ use interceptor::{
     kernel::features::maps_are_locked_memory,
     privilege::{self, Give, Needs},
 };
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tempfile::TempDir;
 
 use crate::{
@@ -31,6 +32,9 @@ pub(crate) fn tests() -> Vec<Test> {
         ("three_capabilities_are_enough_for_another_user", || with_three(65534)),
         ("root_gives_up_the_rest", root),
         ("another_namespace_keeps_what_entering_it_takes", namespace),
+        ("as_many_descriptors_are_used_as_there_may_be", descriptors),
+        ("pods_that_cannot_be_found_are_warned_of", hidden_pods),
+        ("namespaces_are_followed_wherever_their_names_are", names_elsewhere),
         ("tail_keeps_what_naming_processes_takes", tail),
         ("nothing_is_given_up_if_it_is_turned_off", turned_off),
         ("rings_shrink_to_the_memory_that_may_be_locked", locked_memory),
@@ -141,6 +145,67 @@ fn namespace() -> anyhow::Result<()> {
     let place = pod.netns().display().to_string();
     let running = Running::run(&mut Command::new(binary()), &["--capture-netns", &place])?;
     threads(&running, &Expected::of_run(THREE | SYS_ADMIN))?;
+    running.end().map(drop)
+}
+
+fn descriptors() -> anyhow::Result<()> {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 64; ulimit -Hn 4096; exec \"$@\"", "sh"]).arg(binary());
+    let running = Running::run(&mut command, &["--capture-interfaces", "lo"])?;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.pid()))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("no limit")?;
+    ensure!(line.split_whitespace().take(2).eq(["4096"; 2]), "{line}");
+    running.end().map(drop)
+}
+
+fn hidden_pods() -> anyhow::Result<()> {
+    for (capabilities, warned) in [("-sys_ptrace", true), ("-sys_time", false)] {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set", capabilities]).arg(binary());
+        let running = Running::run(&mut command, &["--capture-pods", "all"])?;
+        ensure!(running.said().contains("without CAP_SYS_PTRACE") == warned, "{}", running.said());
+        running.end()?;
+    }
+    Ok(())
+}
+
+/// A namespace's name in some directory. Dropping it takes it away.
+struct Name(PathBuf);
+
+impl Name {
+    fn new(pod: &Pod, directory: &Path, name: &str) -> anyhow::Result<Self> {
+        let path = directory.join(name);
+        fs::create_dir_all(directory)?;
+        fs::write(&path, "")?;
+        let name = Self(path);
+        mount(Some(&pod.netns()), &name.0, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
+        Ok(name)
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+/// Which of them come later is not known when the sandbox is made, nor is the directory there.
+fn names_elsewhere() -> anyhow::Result<()> {
+    let root = tempfile::tempdir()?;
+    let directory = root.path().join("names");
+    let pods = [Pod::new()?, Pod::new()?];
+    let pattern = directory.join("pod*").display().to_string();
+    let running = Running::run(&mut Command::new(binary()), &["--capture-netns", &pattern])?;
+    let _names = [Name::new(&pods[0], &directory, "pod1")?, Name::new(&pods[1], &directory, "pod2")?];
+    for name in ["pod1", "pod2"] {
+        let place = format!("lo in {}", directory.join(name).display());
+        soon(|| {
+            let status = running.get("/status")?;
+            ensure!(status.contains(&place), "no {place} in {status}");
+            Ok(())
+        })?;
+    }
     running.end().map(drop)
 }
 

@@ -35,11 +35,6 @@ impl Tree {
         Ok(tree)
     }
 
-    /// What it is below.
-    pub(in crate::kernel) fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Is everything watched?
     pub(in crate::kernel) const fn is_complete(&self) -> bool {
         !self.incomplete
