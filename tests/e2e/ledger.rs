@@ -97,7 +97,12 @@ fn large_bodies() -> Result<()> {
     let [carried, captured, _, _, lost] = metrics.check_ledger()?;
     ensure!(carried > 6 * BODY && captured > 0, "the kernel counted {carried}");
     let full = metrics.get("interceptor_lost_bytes_total{reason=\"ring_full\"}")?;
-    ensure!(lost == full, "{lost} lost, of which {full} because the ring was full: {metrics:?}");
+    // A segment all alone between two long losses may be further ahead than is believed: it is set aside, and counted.
+    let aside = metrics.get("interceptor_set_aside_bytes_total{reason=\"out_of_window\"}")?;
+    ensure!(
+        (full..=full + aside).contains(&lost),
+        "{lost} lost, of which {full} because the ring was full, and {aside} set aside: {metrics:?}"
+    );
     eprintln!("lost {lost} of {carried} bytes ({} per mille)", lost * 1000 / carried);
     Ok(())
 }
