@@ -90,7 +90,8 @@ impl Changes {
                 RTM_NEWNSID => self.namespaces = true,
                 RTM_DELNSID => {
                     self.namespaces = true;
-                    self.ended.extend(nsid::number(body));
+                    // Those that others tell are numbers of theirs.
+                    self.ended.extend(nsid::number(body).filter(|_| from.is_none()));
                 }
                 _ => {}
             }
@@ -147,6 +148,26 @@ mod tests {
         control[16..20].copy_from_slice(&7_i32.to_ne_bytes());
         assert_eq!(nsid_in(&control), Some(7));
         assert_eq!(nsid_in(&control[..18]), None);
+    }
+
+    #[test]
+    fn a_number_that_another_namespace_has_lost_is_not_ours() {
+        // struct nlmsghdr, struct rtgenmsg, and NETNSA_NSID.
+        let mut message = Vec::new();
+        message.extend(28_u32.to_ne_bytes());
+        message.extend(RTM_DELNSID.to_ne_bytes());
+        message.extend([0; 10]);
+        message.extend([0; 4]);
+        message.extend([8, 0, 1, 0]);
+        message.extend(7_i32.to_ne_bytes());
+        let ended = |from| {
+            let mut changes = Changes::default();
+            changes.note(&message, from);
+            assert!(changes.namespaces);
+            changes.ended
+        };
+        assert_eq!(ended(None), BTreeSet::from([7]));
+        assert!(ended(Some(3)).is_empty());
     }
 
     #[test]
