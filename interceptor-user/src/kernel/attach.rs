@@ -87,8 +87,8 @@ pub(super) const CLASSIFIERS: [&str; 4] = ["intercept_out", "intercept_in", "int
 /// Attaches the TC programs to one interface, by TCX where the kernel has it and `by_clsact` does not forbid it. Runs in
 /// the interface's namespace.
 pub(super) fn interface(ebpf: &mut Ebpf, interface: &Interface, by_clsact: bool) -> anyhow::Result<Attached> {
-    let (out, into) =
-        if interface.ethernet { ("intercept_out", "intercept_in") } else { ("intercept_outl3", "intercept_inl3") };
+    let [out, into, raw_out, raw_into] = CLASSIFIERS;
+    let (out, into) = if interface.ethernet { (out, into) } else { (raw_out, raw_into) };
     let mut sides = vec![(out, TcAttachType::Egress)];
     // What goes over `lo` passes egress, then ingress: once is enough, and egress knows the sender's socket.
     if !interface.loopback {
@@ -151,8 +151,14 @@ pub(super) fn load_raw_classifiers(ebpf: &mut Ebpf) -> anyhow::Result<()> {
 
 fn load_classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut SchedClassifier> {
     let program: &mut SchedClassifier = program(ebpf, name)?;
-    match program.load() {
-        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(program),
+    loaded(name, program.load())?;
+    Ok(program)
+}
+
+/// One that is loaded already is loaded.
+fn loaded(name: &str, result: Result<(), ProgramError>) -> anyhow::Result<()> {
+    match result {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
         Err(error) => Err(explain_program(name, &error)),
     }
 }
@@ -168,10 +174,8 @@ pub(super) fn load_cgroup_skb(ebpf: &mut Ebpf) -> anyhow::Result<()> {
 
 fn load_one_cgroup_skb<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut CgroupSkb> {
     let program: &mut CgroupSkb = program(ebpf, name)?;
-    match program.load() {
-        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(program),
-        Err(error) => Err(explain_program(name, &error)),
-    }
+    loaded(name, program.load())?;
+    Ok(program)
 }
 
 /// Attaches the cgroup_skb programs to a cgroup. Dropping the links detaches.
