@@ -3,7 +3,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Seen;
-use crate::model::{Anomalies, Anomaly, Exchange, Expects, Fields, FlowInfo, Head, Part, Protocol, Role, Timestamp};
+use crate::model::{Anomaly, Exchange, Expects, Fields, FlowInfo, Head, Part, Protocol, Role, Timestamp};
 
 /// How far one message of an exchange is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,15 +32,7 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(number: u64, flow: &Arc<FlowInfo>) -> Self {
-        let exchange = Exchange {
-            flow: Arc::clone(flow),
-            number,
-            protocol: Protocol::Http1,
-            request: None,
-            response: None,
-            interim: 0,
-            anomalies: Anomalies::NONE,
-        };
+        let exchange = Exchange::new(Arc::clone(flow), number, Protocol::Http1);
         Self {
             exchange: Box::new(exchange),
             request: Progress::Absent,
@@ -61,7 +53,7 @@ impl Open {
             _ => Expects::Content,
         };
         open.kept = head.fields.memory();
-        open.exchange.request = Some(part(head, seen));
+        open.exchange.request = Some(Part::new(head, seen.first, seen.last));
         open.request = Progress::Receiving;
         open
     }
@@ -69,7 +61,7 @@ impl Open {
     #[inline]
     pub(super) fn start_response(&mut self, head: Head, seen: Seen) {
         self.kept += head.fields.memory();
-        self.exchange.response = Some(part(head, seen));
+        self.exchange.response = Some(Part::new(head, seen.first, seen.last));
         self.response = Progress::Receiving;
     }
 
@@ -163,18 +155,5 @@ impl Open {
             }
         }
         self.exchange
-    }
-}
-
-const fn part(head: Head, seen: Seen) -> Part {
-    Part {
-        head,
-        trailers: Fields::EMPTY,
-        body: Bytes::new(),
-        body_size: 0,
-        body_missing: 0,
-        first_byte: seen.first,
-        last_byte: seen.last,
-        ended: false,
     }
 }

@@ -46,11 +46,31 @@ pub enum Anomaly {
     Skipped,
     /// More requests are waiting than the configured pipeline depth.
     PipelineTooDeep,
+    /// A header field came as a reference to a table (RFC 7541) that was filled before we joined, so it is not known.
+    UnknownField,
+    /// A frame that HTTP/2 does not allow where it came (RFC 9113).
+    BadFrame,
+    /// A field section that cannot be decoded (RFC 7541).
+    BadHeaderBlock,
+    /// One side aborted the stream (RST_STREAM, RFC 9113 section 6.4).
+    StreamReset,
+    /// The server went away without looking at the request (GOAWAY, RFC 9113 section 6.8).
+    Refused,
+    /// More content was sent than the receiver had allowed (RFC 9113 section 5.2).
+    FlowControl,
+    /// A peer sends more frames without use than any does in earnest.
+    Flood,
+    /// Content that is not what its coding says, or of a coding that we do not know; the rest of it is not decoded.
+    BadCoding,
+    /// Content grows by decoding beyond what is allowed; the rest of it is not decoded.
+    ContentLimit,
+    /// A message in a content whose framing is not what its format says; the rest of it is not divided.
+    BadMessage,
 }
 
 impl Anomaly {
     /// All of them, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 30] = [
         Self::Gap,
         Self::MidStream,
         Self::Truncated,
@@ -71,6 +91,16 @@ impl Anomaly {
         Self::MemoryLimit,
         Self::Skipped,
         Self::PipelineTooDeep,
+        Self::UnknownField,
+        Self::BadFrame,
+        Self::BadHeaderBlock,
+        Self::StreamReset,
+        Self::Refused,
+        Self::FlowControl,
+        Self::Flood,
+        Self::BadCoding,
+        Self::ContentLimit,
+        Self::BadMessage,
     ];
 
     /// Name in metrics and output.
@@ -96,6 +126,16 @@ impl Anomaly {
             Self::MemoryLimit => "memory_limit",
             Self::Skipped => "skipped",
             Self::PipelineTooDeep => "pipeline_too_deep",
+            Self::UnknownField => "unknown_field",
+            Self::BadFrame => "bad_frame",
+            Self::BadHeaderBlock => "bad_header_block",
+            Self::StreamReset => "stream_reset",
+            Self::Refused => "refused",
+            Self::FlowControl => "flow_control",
+            Self::Flood => "flood",
+            Self::BadCoding => "bad_coding",
+            Self::ContentLimit => "content_limit",
+            Self::BadMessage => "bad_message",
         }
     }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Anomalies, Anomaly, Fields, FlowInfo, Head, Protocol, Timestamp};
+use super::{Anomalies, Anomaly, Coding, Fields, FlowInfo, Head, Pieces, Protocol, Role, Timestamp};
 
 /// One side of an exchange: a request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,18 +11,76 @@ pub struct Part {
     pub head: Head,
     /// Trailer fields.
     pub trailers: Fields,
-    /// The first bytes of the content, up to the configured limit; transfer coding removed, content coding kept.
+    /// The first bytes of the content, up to the configured limit; without transfer coding, and without content coding
+    /// where `decoded` says so. Where the content has messages in frames: what is in the frames, one after the other.
     pub body: Bytes,
-    /// Content bytes seen (more than `body` holds where the limit cut it).
+    /// Content bytes seen, content coding and frames included.
     pub body_size: u64,
     /// Content bytes known to be missing.
     pub body_missing: u64,
+    /// The content coding that was removed from `body`, the last one that was applied.
+    pub decoded: Option<Coding>,
+    /// Content bytes after that, where they were counted; `body_size` otherwise.
+    pub decoded_size: u64,
+    /// The messages that the content consists of, where it does.
+    pub pieces: Option<Pieces>,
     /// When its first byte was captured.
     pub first_byte: Timestamp,
     /// When its last byte so far was captured.
     pub last_byte: Timestamp,
     /// It ended as its framing says.
     pub ended: bool,
+}
+
+impl Part {
+    /// A head, and nothing after it yet.
+    pub const fn new(head: Head, first_byte: Timestamp, last_byte: Timestamp) -> Self {
+        Self {
+            head,
+            trailers: Fields::EMPTY,
+            body: Bytes::new(),
+            body_size: 0,
+            body_missing: 0,
+            decoded: None,
+            decoded_size: 0,
+            pieces: None,
+            first_byte,
+            last_byte,
+            ended: false,
+        }
+    }
+}
+
+/// Who ended a stream early, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abort {
+    /// Whose RST_STREAM, or GOAWAY, it was.
+    pub by: Role,
+    /// Error code (RFC 9113 section 7).
+    pub code: u32,
+}
+
+impl Abort {
+    /// The code's name (RFC 9113 section 7); None where it has none.
+    pub const fn code_name(self) -> Option<&'static str> {
+        Some(match self.code {
+            0 => "NO_ERROR",
+            1 => "PROTOCOL_ERROR",
+            2 => "INTERNAL_ERROR",
+            3 => "FLOW_CONTROL_ERROR",
+            4 => "SETTINGS_TIMEOUT",
+            5 => "STREAM_CLOSED",
+            6 => "FRAME_SIZE_ERROR",
+            7 => "REFUSED_STREAM",
+            8 => "CANCEL",
+            9 => "COMPRESSION_ERROR",
+            10 => "CONNECT_ERROR",
+            11 => "ENHANCE_YOUR_CALM",
+            12 => "INADEQUATE_SECURITY",
+            13 => "HTTP_1_1_REQUIRED",
+            _ => return None,
+        })
+    }
 }
 
 /// A request with its response.
@@ -40,11 +98,30 @@ pub struct Exchange {
     pub response: Option<Part>,
     /// Interim (1xx) responses before it, 101 not counted.
     pub interim: u32,
+    /// HTTP/2 stream that carried it.
+    pub stream: Option<u32>,
+    /// Who aborted that stream, if someone did.
+    pub abort: Option<Abort>,
     /// What is odd about it.
     pub anomalies: Anomalies,
 }
 
 impl Exchange {
+    /// Nothing of it was seen yet.
+    pub const fn new(flow: Arc<FlowInfo>, number: u64, protocol: Protocol) -> Self {
+        Self {
+            flow,
+            number,
+            protocol,
+            request: None,
+            response: None,
+            interim: 0,
+            stream: None,
+            abort: None,
+            anomalies: Anomalies::NONE,
+        }
+    }
+
     /// Both messages were seen from their first byte to their last.
     pub fn complete(&self) -> bool {
         let whole = |part: &Option<Part>| part.as_ref().is_some_and(|part| part.ended && part.body_missing == 0);

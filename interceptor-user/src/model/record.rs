@@ -7,6 +7,10 @@ use super::{Anomalies, Exchange, FlowEnd, FlowInfo, Ledger, Timestamp};
 pub enum Protocol {
     /// HTTP/1.0 or 1.1.
     Http1,
+    /// HTTP/2.
+    Http2,
+    /// WebSocket, after an HTTP/1 exchange or in an HTTP/2 stream.
+    WebSocket,
     /// Tunnelled or upgraded after an HTTP/1 exchange.
     Tunnel,
     /// Nothing that we decode.
@@ -17,7 +21,8 @@ impl Protocol {
     /// `network.protocol.name`, or `opaque`.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Http1 => "http",
+            Self::Http1 | Self::Http2 => "http",
+            Self::WebSocket => "websocket",
             Self::Tunnel => "tunnel",
             Self::Unknown => "opaque",
         }

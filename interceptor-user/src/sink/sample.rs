@@ -5,8 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 
 use crate::model::{
-    Anomalies, Container, Exchange, Fields, FlowInfo, FlowKey, Head, Part, Peer, Pod, Process, Protocol, Qos,
-    Timestamp, Version,
+    Container, Exchange, Fields, FlowInfo, FlowKey, Head, Part, Peer, Pod, Process, Protocol, Qos, Timestamp, Version,
 };
 
 const START: u64 = 1_763_777_999_123_456_789;
@@ -25,16 +24,8 @@ pub(crate) fn fields(lines: &[(&str, &str)]) -> Fields {
 }
 
 pub(crate) fn part(head: Head, body: &'static [u8], first: u64, last: u64) -> Part {
-    Part {
-        head,
-        trailers: Fields::default(),
-        body: Bytes::from_static(body),
-        body_size: body.len() as u64,
-        body_missing: 0,
-        first_byte: at(first),
-        last_byte: at(last),
-        ended: true,
-    }
+    let body_size = body.len() as u64;
+    Part { body: Bytes::from_static(body), body_size, ended: true, ..Part::new(head, at(first), at(last)) }
 }
 
 pub(crate) fn request(method: &str, target: &str, lines: &[(&str, &str)], body: &'static [u8]) -> Part {
@@ -62,9 +53,6 @@ pub(crate) fn exchange() -> Exchange {
     let container = Container { id: "0123456789abcdef".into(), namespace: None, pod: Some(pod) };
     info.server.container = Some(Arc::new(container));
     Exchange {
-        flow: Arc::new(info),
-        number: 3,
-        protocol: Protocol::Http1,
         request: Some(request(
             "POST",
             "/v2/models/tiny/infer?trace=1",
@@ -82,7 +70,6 @@ pub(crate) fn exchange() -> Exchange {
             &[("Content-Type", "application/json"), ("Set-Cookie", "id=hunter2")],
             b"{\"outputs\":[2]}",
         )),
-        interim: 0,
-        anomalies: Anomalies::default(),
+        ..Exchange::new(Arc::new(info), 3, Protocol::Http1)
     }
 }

@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Anomalies, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, Head, Ledger, Part, Peer, Protocol, SocketFigures,
-    Timestamp, Version,
+    Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, Head, Ledger, Part, Peer, Protocol, SocketFigures, Timestamp, Version,
 };
 
 fn flow_info() -> Arc<FlowInfo> {
@@ -21,16 +20,7 @@ fn flow_info() -> Arc<FlowInfo> {
 
 fn part(head: Head, first: u64, last: u64) -> Part {
     let [first_byte, last_byte] = [first, last].map(|millis| Timestamp::from_nanos(millis * 1_000_000));
-    Part {
-        head,
-        trailers: Fields::default(),
-        body: [][..].into(),
-        body_size: 0,
-        body_missing: 0,
-        first_byte,
-        last_byte,
-        ended: true,
-    }
+    Part { ended: true, ..Part::new(head, first_byte, last_byte) }
 }
 
 fn exchange(target: &str, status: u16, millis: u64) -> Record {
@@ -43,13 +33,9 @@ fn exchange_of(agent: &str, target: &str, status: u16, millis: u64) -> Record {
     let request = Head::request("GET", target, Version::Http11, fields);
     let response = Head::response(status, Version::Http11, Fields::default());
     Record::Exchange(Box::new(Exchange {
-        flow: flow_info(),
-        number: 1,
-        protocol: Protocol::Http1,
         request: Some(part(request, 0, 0)),
         response: Some(part(response, millis, millis)),
-        interim: 0,
-        anomalies: Anomalies::default(),
+        ..Exchange::new(flow_info(), 1, Protocol::Http1)
     }))
 }
 

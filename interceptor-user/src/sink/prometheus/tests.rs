@@ -12,8 +12,8 @@ use interceptor_common::{DropCount, DropReason};
 
 use super::{histograms::DURATION_BOUNDS, *};
 use crate::model::{
-    Anomalies, Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Part, Peer,
-    Protocol, SideLedger, SocketFigures, Timestamp, Version,
+    Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Part, Peer, Protocol,
+    SideLedger, SocketFigures, Timestamp, Version,
 };
 
 const MS: u64 = 1_000_000;
@@ -34,29 +34,17 @@ fn flow(local: &[Side]) -> Arc<FlowInfo> {
 }
 
 fn part(head: Head, body_size: u64, first: u64, last: u64) -> Part {
-    Part {
-        head,
-        trailers: Fields::default(),
-        body: bytes::Bytes::new(),
-        body_size,
-        body_missing: 0,
-        first_byte: Timestamp::from_nanos(first),
-        last_byte: Timestamp::from_nanos(last),
-        ended: true,
-    }
+    let [first, last] = [first, last].map(Timestamp::from_nanos);
+    Part { body_size, ended: true, ..Part::new(head, first, last) }
 }
 
 fn exchange(method: &str, target: &str, status: u16) -> Exchange {
     let mut fields = Fields::default();
     fields.push(b"Host", b"Models.Example:8080");
     Exchange {
-        flow: flow(&[Side::Server]),
-        number: 1,
-        protocol: Protocol::Http1,
         request: Some(part(Head::request(method, target, Version::Http11, fields), 100, 0, MS)),
         response: Some(part(Head::response(status, Version::Http11, Fields::default()), 5000, 2 * MS, 7 * MS)),
-        interim: 0,
-        anomalies: Anomalies::default(),
+        ..Exchange::new(flow(&[Side::Server]), 1, Protocol::Http1)
     }
 }
 
