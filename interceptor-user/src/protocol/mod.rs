@@ -12,6 +12,7 @@
 
 pub mod detect;
 pub mod http1;
+pub mod http2;
 
 use crate::model::{Chunk, Expects, Message, Timestamp};
 
