@@ -1,16 +1,26 @@
-//! One flow: two decoders and the pairing of their messages.
+//! One flow: the decoders of what it speaks, and the pairing of what they give.
 //!
 //! ```text
-//! Detecting ─► Talking (two decoders, a pairing) ─► the flow's end
-//!     └────────────┴──────► Opaque
+//!           ┌────► Talking (HTTP/1: two decoders, a pairing) ────┐
+//!           │         ▲       │ Upgrade: h2c                     ▼
+//! Detecting ┼──► Contested    │                                the flow's end
+//!           │         ▼       ▼                                  ▲
+//!           ├────► Multiplexed (HTTP/2: a connection, streams) ──┤
+//!           └────► Opaque ───────────────────────────────────────┘
 //! ```
+//!
+//! A flow that was joined in the middle, and whose first bytes tell nothing, is contested: it is searched for heads of
+//! HTTP/1 and for frames of HTTP/2 until one of them is found.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod multiplex;
 mod rival;
+mod roles;
 mod talk;
 
 use std::sync::Arc;
 
+use multiplex::Multiplex;
 use talk::Talk;
 
 use crate::{
@@ -31,8 +41,10 @@ pub struct Limits {
     pub head: usize,
     /// Bytes of a message's content that an exchange keeps; 0 keeps nothing.
     pub body: usize,
-    /// Requests that wait for their response.
+    /// Requests that wait for their response, on a connection that answers them in order.
     pub pipeline: usize,
+    /// Streams of an HTTP/2 connection that are open at once.
+    pub streams: usize,
     /// Bytes of heads and content that all open exchanges of a flow keep.
     pub memory: usize,
     /// Bytes that may be kept beside what this flow keeps already, until the next event. What finds no room is given
@@ -43,7 +55,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: 64 * 1024, body: 0, pipeline: 128, memory: 1024 * 1024, room: usize::MAX }
+        Self { head: 64 * 1024, body: 0, pipeline: 128, streams: 8192, memory: 1024 * 1024, room: usize::MAX }
     }
 }
 
@@ -71,6 +83,8 @@ enum State {
     /// Too little was seen to say what is spoken.
     Detecting(Box<Detecting>),
     Talking(Box<Talk>),
+    Multiplexed(Box<Multiplex>),
+    Contested(Box<(Talk, Multiplex)>),
     /// Nothing that we decode, or over.
     Opaque,
 }
@@ -100,38 +114,44 @@ impl Session {
         match event {
             FlowEvent::Opened { late } => self.late = late,
             FlowEvent::CgroupKnown => {}
-            FlowEvent::Chunk { side, time, chunk } => {
-                if let State::Talking(talk) = &mut self.state {
-                    talk.chunk(side, time, chunk, flow, limits, emit);
-                } else {
-                    self.first_chunks(side, time, chunk, flow, limits, emit);
-                }
-            }
-            FlowEvent::RetransmissionDiffers { side } => {
-                if let State::Talking(talk) = &mut self.state {
-                    talk.pairing.anomaly(talk.role(side), Anomaly::RetransmissionDiffers);
-                }
-            }
-            FlowEvent::Finished { side, .. } => {
-                if let State::Talking(talk) = &mut self.state {
+            FlowEvent::Chunk { side, time, chunk } => self.chunk(side, time, chunk, flow, limits, emit),
+            FlowEvent::RetransmissionDiffers { side } => match &mut self.state {
+                State::Talking(talk) => talk.pairing.anomaly(talk.role(side), Anomaly::RetransmissionDiffers),
+                State::Multiplexed(multiplex) => multiplex.odd(Anomaly::RetransmissionDiffers),
+                State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => {}
+            },
+            FlowEvent::Finished { side, .. } => match &mut self.state {
+                State::Talking(talk) => talk.finish(side, Finish::Fin, flow, limits, emit),
+                State::Multiplexed(multiplex) => multiplex.finish(side, Finish::Fin, flow, limits, emit),
+                State::Contested(both) => {
+                    let (talk, multiplex) = &mut **both;
+                    multiplex.finish(side, Finish::Fin, flow, limits, emit);
                     talk.finish(side, Finish::Fin, flow, limits, emit);
+                    self.settle();
                 }
-            }
+                State::New | State::Detecting(_) | State::Opaque => {}
+            },
             FlowEvent::Ended { end, time, ledger } => self.end(end, time, ledger, flow, limits, emit),
         }
     }
 
     /// The open exchanges, each with what is known of the flow by now.
     pub fn open_exchanges(&mut self, flow: &Arc<FlowInfo>) -> impl Iterator<Item = &Exchange> {
-        let talk = if let State::Talking(talk) = &mut self.state { Some(talk) } else { None };
-        talk.into_iter().flat_map(|talk| talk.open_exchanges(flow))
+        let (talk, multiplex) = match &mut self.state {
+            State::Talking(talk) => (Some(talk), None),
+            State::Multiplexed(multiplex) => (None, Some(multiplex)),
+            State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => (None, None),
+        };
+        let multiplexed = multiplex.into_iter().flat_map(|multiplex| multiplex.open_exchanges(flow));
+        talk.into_iter().flat_map(|talk| talk.open_exchanges(flow)).chain(multiplexed)
     }
 
     /// How many exchanges are open.
     pub fn open(&self) -> u32 {
         match &self.state {
             State::Talking(talk) => talk.pairing.open(),
-            State::New | State::Detecting(_) | State::Opaque => 0,
+            State::Multiplexed(multiplex) => multiplex.streams.open(),
+            State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => 0,
         }
     }
 
@@ -142,6 +162,8 @@ impl Session {
             State::New | State::Opaque => 0,
             State::Detecting(held) => held.client.bytes.capacity() + held.server.bytes.capacity(),
             State::Talking(talk) => talk.held(),
+            State::Multiplexed(multiplex) => multiplex.held(),
+            State::Contested(both) => both.0.held() + both.1.held(),
         }
     }
 
@@ -151,6 +173,8 @@ impl Session {
     pub fn take_given_up(&mut self) -> u64 {
         match &mut self.state {
             State::Talking(talk) => talk.pairing.take_given_up(),
+            State::Multiplexed(multiplex) => multiplex.streams.take_given_up(),
+            State::Contested(both) => both.0.pairing.take_given_up() + both.1.streams.take_given_up(),
             State::New | State::Detecting(_) | State::Opaque => 0,
         }
     }
@@ -163,7 +187,52 @@ impl Session {
                 size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
             }
             State::Talking(talk) => talk.memory(),
+            State::Multiplexed(multiplex) => multiplex.memory(),
+            State::Contested(both) => both.0.memory() + both.1.memory(),
         }
+    }
+
+    #[inline]
+    fn chunk(
+        &mut self,
+        side: Side,
+        time: Timestamp,
+        chunk: Chunk<'_>,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits,
+        emit: &mut impl FnMut(Record),
+    ) {
+        match &mut self.state {
+            State::Talking(talk) => {
+                talk.chunk(side, time, chunk, flow, limits, emit);
+                if let Some(rest) = talk.take_http2() {
+                    let mut multiplex = Box::new(Multiplex::upgraded(talk));
+                    multiplex.chunk(side, time, Chunk::Data(&rest), flow, limits, emit);
+                    self.state = State::Multiplexed(multiplex);
+                }
+            }
+            State::Multiplexed(multiplex) => multiplex.chunk(side, time, chunk, flow, limits, emit),
+            State::Contested(both) => {
+                let (talk, multiplex) = &mut **both;
+                multiplex.chunk(side, time, chunk, flow, limits, emit);
+                if !multiplex.is_recognised() {
+                    talk.chunk(side, time, chunk, flow, limits, emit);
+                }
+                self.settle();
+            }
+            State::New | State::Detecting(_) | State::Opaque => {
+                self.first_chunks(side, time, chunk, flow, limits, emit);
+            }
+        }
+    }
+
+    /// Once one of both is found, the other was wrong.
+    fn settle(&mut self) {
+        self.state = match std::mem::take(&mut self.state) {
+            State::Contested(both) if both.1.is_recognised() => State::Multiplexed(Box::new(both.1)),
+            State::Contested(both) if both.0.is_recognised() => State::Talking(Box::new(both.0)),
+            state => state,
+        };
     }
 
     /// A chunk of a flow of which we do not know what it speaks, or that we do not decode.
@@ -177,43 +246,49 @@ impl Session {
         emit: &mut impl FnMut(Record),
     ) {
         // Nobody told who the client is.
+        let late = self.late;
         let guessed = flow.joined && flow.client.endpoint != flow.server.endpoint;
-        let requester = match (&self.state, chunk) {
+        let talk = || if guessed { Talk::guessed() } else { Talk::new(Side::Client, late) };
+        let contested = || State::Contested(Box::new((talk(), Multiplex::joined())));
+        let http1 = |requester| State::Talking(Box::new(Talk::new(requester, late)));
+        let http2 = |requester| State::Multiplexed(Box::new(Multiplex::new(requester)));
+        let state = match (&self.state, chunk) {
             (State::Opaque, Chunk::Data(data)) => {
                 *self.undecoded.side(side) += data.len() as u64;
                 return;
             }
             (State::Opaque, Chunk::Gap { .. }) => return,
+            (_, Chunk::Gap { .. }) => contested(),
             (_, Chunk::Data(data)) => match self.guess(side, data) {
-                Guess::Http1Request => Some(side),
-                Guess::Http1Response => Some(side.peer()),
-                Guess::Nothing if self.late => (!guessed).then_some(Side::Client),
-                Guess::Nothing | Guess::Foreign => {
+                Guess::Http1Request => http1(side),
+                Guess::Http1Response => http1(side.peer()),
+                Guess::Http2Client => http2(side),
+                Guess::Http2Server if !late => http2(side.peer()),
+                Guess::Nothing | Guess::Http2Server if late => contested(),
+                Guess::Nothing | Guess::Http2Server | Guess::Foreign => {
                     *self.undecoded.side(side) += data.len() as u64;
                     self.become_opaque();
                     return;
                 }
                 // The decoder does with too little room what there is to do.
-                Guess::More if data.len() > limits.room => Some(Side::Client),
+                Guess::More if data.len() > limits.room => http1(Side::Client),
                 Guess::More => {
                     self.hold(side, time, data);
                     return;
                 }
             },
-            (_, Chunk::Gap { .. }) => (!guessed).then_some(Side::Client),
         };
-        let held = match std::mem::take(&mut self.state) {
+        let held = match std::mem::replace(&mut self.state, state) {
             State::Detecting(held) => *held,
-            State::New | State::Talking(_) | State::Opaque => Detecting::default(),
+            _ => Detecting::default(),
         };
-        let mut talk = Box::new(requester.map_or_else(Talk::guessed, |requester| Talk::new(requester, self.late)));
         for (side, first) in [(Side::Client, held.client), (Side::Server, held.server)] {
-            talk.chunk(side, first.time, Chunk::Data(&first.bytes), flow, limits, emit);
+            self.chunk(side, first.time, Chunk::Data(&first.bytes), flow, limits, emit);
         }
-        talk.chunk(side, time, chunk, flow, limits, emit);
-        self.state = State::Talking(talk);
+        self.chunk(side, time, chunk, flow, limits, emit);
     }
 
+    /// What the first bytes of a side look like. Those that came before are looked at together with `data`.
     fn guess(&mut self, side: Side, data: &[u8]) -> Guess {
         let State::Detecting(held) = &mut self.state else {
             return detect::guess(data);
@@ -270,9 +345,24 @@ impl Session {
             exchanges: 0,
             anomalies: Anomalies::NONE,
         };
-        if let State::Talking(talk) = &mut self.state {
-            talk.close(end, flow, limits, emit);
-            talk.describe(&mut record);
+        if let State::Contested(both) = &mut self.state {
+            both.1.close(end, flow, limits, emit);
+            self.settle();
+        }
+        match &mut self.state {
+            State::Talking(talk) => {
+                talk.close(end, flow, limits, emit);
+                talk.describe(&mut record);
+            }
+            State::Multiplexed(multiplex) => {
+                multiplex.close(end, flow, limits, emit);
+                multiplex.describe(&mut record);
+            }
+            State::Contested(both) => {
+                both.0.close(end, flow, limits, emit);
+                both.0.describe(&mut record);
+            }
+            State::New | State::Detecting(_) | State::Opaque => {}
         }
         self.state = State::Opaque;
         emit(Record::Flow(Box::new(record)));

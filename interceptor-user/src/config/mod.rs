@@ -132,6 +132,9 @@ pub struct Session {
     pub max_head: Size,
     /// Requests of one connection that may wait for their responses.
     pub pipeline_depth: Count,
+    /// Streams of one HTTP/2 connection that may be open at once; beyond that requests are not followed, which the
+    /// connection's anomalies say.
+    pub streams: Count,
     /// Memory for the heads of one connection's open exchanges.
     pub memory_per_flow: Size,
     /// Memory for heads, content and open exchanges of all connections in all namespaces; beyond it nothing more is
@@ -243,6 +246,7 @@ impl Default for Session {
         Self {
             max_head: Size(limits.head as u64),
             pipeline_depth: Count(u32::try_from(limits.pipeline).unwrap_or(u32::MAX)),
+            streams: Count(u32::try_from(limits.streams).unwrap_or(u32::MAX)),
             memory_per_flow: Size(limits.memory as u64),
             memory_total: Size(256 << 20),
         }
@@ -256,6 +260,7 @@ impl From<&Session> for session::Limits {
             // Metrics need no content.
             body: 0,
             pipeline: session.pipeline_depth.0 as usize,
+            streams: session.streams.0 as usize,
             memory: session.memory_per_flow.to_usize(),
             room: usize::MAX,
         }

@@ -7,21 +7,28 @@
 
 mod keep;
 mod open;
+mod streams;
 
 use std::sync::Arc;
 
+use keep::Keep;
 use open::{Open, Progress};
 use smallvec::SmallVec;
+pub use streams::{At, Streams};
 
-use crate::model::{Anomalies, Anomaly, Exchange, Expects, FlowEnd, FlowInfo, Head, Message, Record, Role, Timestamp};
+use crate::model::{
+    Anomalies, Anomaly, Exchange, Expects, Fields, FlowEnd, FlowInfo, Head, Message, Protocol, Record, Role, Timestamp,
+};
 
 /// What is kept of the exchanges of one flow.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Bytes of a message's content; 0 keeps, and copies, nothing.
     pub body: usize,
-    /// Requests that wait for their response.
+    /// Requests that wait for their response, on a connection that answers them in order.
     pub pipeline: usize,
+    /// Streams that are open at once.
+    pub streams: usize,
     /// Bytes of heads and content of all open exchanges together.
     pub memory: usize,
     /// What [`Pairing::held`] may come to: there is no room for more in the whole program.
@@ -52,8 +59,7 @@ pub struct Pairing {
     untracked: u64,
     /// How many exchanges there were.
     count: u64,
-    /// Bytes kept in the queue.
-    kept: usize,
+    keep: Keep,
     /// What was odd between messages, for the next one of that side.
     before_request: Anomalies,
     before_response: Anomalies,
@@ -61,11 +67,32 @@ pub struct Pairing {
     lost_request: Anomalies,
     /// What concerns no exchange that we know.
     unattached: Anomalies,
-    /// Parts of messages that found no room in the whole program.
-    given_up: u64,
 }
 
 impl Pairing {
+    /// About as much as [`Pairing::memory`], without a look at each open exchange.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.keep.held(self.queue.len())
+    }
+
+    /// Parts of messages given up since this was asked last.
+    #[inline]
+    pub const fn take_given_up(&mut self) -> u64 {
+        self.keep.take_given_up()
+    }
+
+    /// Another part was given up.
+    pub const fn note_given_up(&mut self) {
+        self.keep.note_given_up();
+    }
+
+    /// There is no room for more in the whole program.
+    #[inline]
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.held() >= limits.total
+    }
+
     /// How many exchanges are open.
     pub fn open(&self) -> u32 {
         self.queue.len() as u32
@@ -157,13 +184,26 @@ impl Pairing {
         }
     }
 
+    /// The first exchange, whose connection goes on with another protocol; it is not here any longer.
+    fn take_first(&mut self) -> Option<Open> {
+        self.response_open = false;
+        self.request_open &= self.queue.len() > 1;
+        let open = if self.queue.is_empty() { None } else { Some(self.queue.remove(0)) };
+        open.inspect(|open| self.keep.over(open))
+    }
+
+    /// What the last exchange's connection carries from now on is its content, both ways.
+    pub fn upgraded(&mut self, protocol: Protocol) {
+        if let Some(open) = self.queue.last_mut() {
+            open.exchange.protocol = protocol;
+            open.request = Progress::Receiving;
+            self.request_open = true;
+        }
+    }
+
     /// The flow is over: so are all exchanges.
     pub fn close(&mut self, end: FlowEnd, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
-        let why = match end {
-            FlowEnd::Closed => None,
-            FlowEnd::Reset => Some(Anomaly::Reset),
-            FlowEnd::Idle | FlowEnd::Reused | FlowEnd::Evicted | FlowEnd::CaptureEnded => Some(Anomaly::Truncated),
-        };
+        let why = cut_short(end);
         while !self.queue.is_empty() {
             if let (Some(open), Some(why)) = (self.queue.first_mut(), why) {
                 open.exchange.anomalies.insert(why);
@@ -177,23 +217,25 @@ impl Pairing {
         self.unattached.merge(lost);
         let too_deep = self.queue.len() >= limits.pipeline.max(1);
         let full = self.is_full(limits);
-        if self.untracked > 0 || too_deep || full || self.kept >= limits.memory {
+        if self.untracked > 0 || too_deep || full || self.keep.is_over(limits) {
             self.untracked += 1;
-            self.given_up += u64::from(full);
+            if full {
+                self.keep.note_given_up();
+            }
             let why = if too_deep || self.untracked > 1 { Anomaly::PipelineTooDeep } else { Anomaly::MemoryLimit };
             self.unattached.insert(why);
             return;
         }
         let mut open = Open::with_request(head, seen, self.number(), flow);
         open.exchange.anomalies = std::mem::take(&mut self.before_request);
-        self.kept += open.kept;
+        self.keep.begun(&open);
         self.queue.push(open);
         self.request_open = true;
     }
 
     fn response(
         &mut self,
-        mut head: Head,
+        head: Head,
         seen: Seen,
         flow: &Arc<FlowInfo>,
         limits: &Limits,
@@ -224,21 +266,14 @@ impl Pairing {
             open.exchange.interim = open.exchange.interim.saturating_add(1);
             return;
         }
-        if full {
-            open.exchange.anomalies.insert(Anomaly::MemoryLimit);
-            head.fields_given_up();
-            self.given_up += 1;
-        }
-        let had = open.kept;
-        open.start_response(head, seen);
-        self.kept += open.kept - had;
+        self.keep.response(open, head, seen, full);
         self.response_open = true;
     }
 
     /// A response whose request was given up is given up too.
     fn pass_over(&mut self) {
         self.untracked = self.untracked.saturating_sub(1);
-        self.given_up += 1;
+        self.keep.note_given_up();
         self.passing_over = true;
         let before = std::mem::take(&mut self.before_response);
         self.unattached.merge(before);
@@ -259,12 +294,21 @@ impl Pairing {
         open
     }
 
+    fn body(&mut self, role: Role, piece: &[u8], seen: Seen, limits: &Limits) {
+        let held = self.held();
+        let (Some(open), keep) = self.current(role) else { return };
+        keep.body(open, role, piece, seen, limits, held);
+    }
+
+    fn trailers(&mut self, role: Role, fields: Fields, seen: Seen, limits: &Limits) {
+        let full = self.is_full(limits);
+        let (Some(open), keep) = self.current(role) else { return };
+        keep.trailers(open, role, fields, seen, full);
+    }
+
     fn body_gap(&mut self, role: Role, missing: u64) {
-        if let Some(open) = self.current(role) {
-            open.exchange.anomalies.insert(Anomaly::Gap);
-            if let Some(part) = open.part(role) {
-                part.body_missing = part.body_missing.saturating_add(missing);
-            }
+        if let (Some(open), _) = self.current(role) {
+            open.body_gap(role, missing);
         }
     }
 
@@ -276,7 +320,7 @@ impl Pairing {
         if role == Role::Response {
             self.passing_over = false;
         }
-        let Some(open) = self.current(role) else { return };
+        let (Some(open), _) = self.current(role) else { return };
         open.end(role, ended, seen.last);
         let over = open.is_over();
         *self.is_open(role) = false;
@@ -329,12 +373,13 @@ impl Pairing {
     }
 
     /// The exchange whose message of this role is being received.
-    fn current(&mut self, role: Role) -> Option<&mut Open> {
-        match role {
+    fn current(&mut self, role: Role) -> (Option<&mut Open>, &mut Keep) {
+        let open = match role {
             Role::Request if self.request_open => self.queue.last_mut(),
             Role::Response if self.response_open => self.queue.first_mut(),
             _ => None,
-        }
+        };
+        (open, &mut self.keep)
     }
 
     const fn is_open(&mut self, role: Role) -> &mut bool {
@@ -360,7 +405,16 @@ impl Pairing {
             self.request_open = false;
         }
         let open = self.queue.remove(index);
-        self.kept = self.kept.saturating_sub(open.kept);
+        self.keep.over(&open);
         emit(Record::Exchange(open.close(flow)));
+    }
+}
+
+/// What is odd about an exchange that was open when its flow ended.
+const fn cut_short(end: FlowEnd) -> Option<Anomaly> {
+    match end {
+        FlowEnd::Closed => None,
+        FlowEnd::Reset => Some(Anomaly::Reset),
+        FlowEnd::Idle | FlowEnd::Reused | FlowEnd::Evicted | FlowEnd::CaptureEnded => Some(Anomaly::Truncated),
     }
 }

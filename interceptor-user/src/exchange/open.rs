@@ -45,6 +45,20 @@ impl Open {
         }
     }
 
+    /// How far the message of this role is.
+    pub(super) const fn progress(&self, role: Role) -> Progress {
+        match role {
+            Role::Request => self.request,
+            Role::Response => self.response,
+        }
+    }
+
+    pub(super) fn start_request(&mut self, head: Head, seen: Seen) {
+        self.kept += head.fields.memory();
+        self.exchange.request = Some(Part::new(head, seen.first, seen.last));
+        self.request = Progress::Receiving;
+    }
+
     pub(super) fn with_request(head: Head, seen: Seen, number: u64, flow: &Arc<FlowInfo>) -> Self {
         let mut open = Self::new(number, flow);
         open.expects = match head.method() {
@@ -52,9 +66,7 @@ impl Open {
             Some("CONNECT") => Expects::Tunnel,
             _ => Expects::Content,
         };
-        open.kept = head.fields.memory();
-        open.exchange.request = Some(Part::new(head, seen.first, seen.last));
-        open.request = Progress::Receiving;
+        open.start_request(head, seen);
         open
     }
 
@@ -97,6 +109,13 @@ impl Open {
         body.extend_from_slice(kept);
         self.kept += kept.len();
         wanted <= room
+    }
+
+    pub(super) fn body_gap(&mut self, role: Role, missing: u64) {
+        self.exchange.anomalies.insert(Anomaly::Gap);
+        if let Some(part) = self.part(role) {
+            part.body_missing = part.body_missing.saturating_add(missing);
+        }
     }
 
     pub(super) fn trailers(&mut self, role: Role, trailers: Fields, time: Timestamp) {

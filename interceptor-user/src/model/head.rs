@@ -52,7 +52,7 @@ pub enum StartLine<'a> {
     },
     /// RFC 9112 section 4.
     Response {
-        /// Three digits.
+        /// Three digits; 0 where it is not known.
         status: u16,
     },
 }
@@ -160,6 +160,63 @@ impl Fields {
     }
 }
 
+/// Field lines in the making. Kept from one head to the next for its memory: only what is finished allocates.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    text: Vec<u8>,
+    places: Vec<u8>,
+}
+
+/// A piece of a draft's text that is no field line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Word(Span);
+
+impl Word {
+    /// Is there no text?
+    pub const fn is_empty(self) -> bool {
+        self.0.len == 0
+    }
+}
+
+impl Draft {
+    /// Nothing in it.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.places.clear();
+    }
+
+    /// Bytes of memory that it holds.
+    pub const fn memory(&self) -> usize {
+        self.text.capacity() + self.places.capacity()
+    }
+
+    /// Adds text that is no field line.
+    pub fn word(&mut self, text: &[u8]) -> Word {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(text);
+        Word(Span { start, len: text.len() as u32 })
+    }
+
+    /// Adds a field line.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let (Word(name), Word(value)) = (self.word(name), self.word(value));
+        self.places.extend_from_slice(&encode(name, value));
+    }
+
+    /// The field lines, in one allocation.
+    pub fn fields(&self) -> Fields {
+        let mut bytes = Vec::with_capacity(self.text.len() + self.places.len());
+        bytes.extend_from_slice(&self.text);
+        bytes.extend_from_slice(&self.places);
+        Fields { bytes, text: self.text.len() }
+    }
+
+    /// A request's head. What is not known of it is empty.
+    pub fn request(&self, method: Word, target: Word, version: Version) -> Head {
+        Head { line: Line::Request { method: method.0, target: target.0 }, version, fields: self.fields() }
+    }
+}
+
 fn encode(name: Span, value: Span) -> [u8; PLACE] {
     let words = [name.start, name.len, value.start, value.len].map(u128::from);
     words.into_iter().rfold(0, |place, word| place << 32 | word).to_le_bytes()
@@ -204,6 +261,12 @@ impl Head {
         Self { line: Line::Request { method, target }, version, fields }
     }
 
+    /// A request's head of which neither method nor target is known.
+    pub const fn unknown_request(version: Version, fields: Fields) -> Self {
+        let nothing = Span { start: 0, len: 0 };
+        Self { line: Line::Request { method: nothing, target: nothing }, version, fields }
+    }
+
     /// A request's head as parsed: `method`, `target`, names and values lie in `raw`, which is copied whole.
     pub fn request_from_raw<'r>(
         raw: &'r [u8],
@@ -238,28 +301,33 @@ impl Head {
         }
     }
 
-    /// Method, if it is a request.
+    /// Method, if it is a request and its method is known.
     pub fn method(&self) -> Option<&str> {
         match self.line {
-            Line::Request { method, .. } => Some(self.fields.text_at(method)),
+            Line::Request { method, .. } => Some(self.fields.text_at(method)).filter(|method| !method.is_empty()),
             Line::Response { .. } => None,
         }
     }
 
-    /// Request target as sent, if it is a request.
+    /// Request target as sent (in HTTP/2 the path, or the authority of CONNECT), if it is a request and its target is known.
     pub fn target(&self) -> Option<&str> {
         match self.line {
-            Line::Request { target, .. } => Some(self.fields.text_at(target)),
+            Line::Request { target, .. } => Some(self.fields.text_at(target)).filter(|target| !target.is_empty()),
             Line::Response { .. } => None,
         }
     }
 
-    /// Status code, if it is a response.
+    /// Status code, if it is a response and its status is known.
     pub const fn status(&self) -> Option<u16> {
         match self.line {
+            Line::Response { status: 0 } | Line::Request { .. } => None,
             Line::Response { status } => Some(status),
-            Line::Request { .. } => None,
         }
+    }
+
+    /// Is it a request's?
+    pub const fn is_request(&self) -> bool {
+        matches!(self.line, Line::Request { .. })
     }
 }
 

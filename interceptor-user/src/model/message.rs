@@ -100,6 +100,16 @@ pub enum Role {
     Response,
 }
 
+impl Role {
+    /// Who sends the other.
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Request => Self::Response,
+            Self::Response => Self::Request,
+        }
+    }
+}
+
 /// What a response's framing depends on and its own bytes do not say (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expects {

@@ -27,7 +27,7 @@ pub use counts::{Counts, SetAside};
 pub use event::{Event, LossReport, Owner, Segment, SocketChange, SocketReport, TcpFlags};
 pub use exchange::{Abort, Exchange, Part};
 pub use flow::{Endpoint, FlowInfo, FlowKey, Peer, Process, Side, SocketFigures};
-pub use head::{Fields, Head, StartLine, Version};
+pub use head::{Draft, Fields, Head, StartLine, Version, Word};
 pub use ledger::{Ledger, LossReason, SideLedger};
 pub use message::{Chunk, Expects, FlowEnd, FlowEvent, Message, Role};
 pub use record::{FlowRecord, Protocol, Record};

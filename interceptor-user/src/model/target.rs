@@ -5,7 +5,8 @@ use super::{Head, Part};
 /// What a request is for, taken apart by the form of its target (RFC 9112 section 3.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// Whom it is for: the target's own authority, else the `Host` field (RFC 9112 section 3.3). Without user and password.
+    /// Whom it is for: the target's own authority, else `:authority` (RFC 9113 section 8.3.1), else the `Host` field (RFC
+    /// 9112 section 3.3). Without user and password.
     pub authority: Option<Authority<'a>>,
     /// Path, without the query. None in `CONNECT host:port` and `OPTIONS *`.
     pub path: Option<&'a str>,
@@ -59,9 +60,13 @@ impl fmt::Display for Authority<'_> {
 impl<'a> Target<'a> {
     /// Of this request; empty for a response's head.
     pub fn of(head: &'a Head) -> Self {
-        let host = || head.fields.get("host").and_then(|value| str::from_utf8(value).ok()).and_then(Authority::parse);
-        let Some(target) = head.target() else { return Self::default() };
-        if head.method() == Some("CONNECT") {
+        let named =
+            |name| head.fields.get(name).and_then(|value| str::from_utf8(value).ok()).and_then(Authority::parse);
+        let host = || named(":authority").or_else(|| named("host"));
+        let Some(target) = head.target() else {
+            return Self { authority: host().filter(|_| head.is_request()), path: None, query: None };
+        };
+        if head.method() == Some("CONNECT") && !target.starts_with('/') {
             return Self { authority: Authority::parse(target).or_else(host), path: None, query: None };
         }
         if target.starts_with('/') {

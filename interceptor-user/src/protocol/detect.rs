@@ -1,10 +1,11 @@
 //! What a flow speaks, by its first bytes and never by its port.
 
-use super::http1::line::{self, Fit};
+use super::{
+    http1::line::{self, Fit},
+    http2::PREFACE as HTTP2_PREFACE,
+};
 use crate::model::Role;
 
-/// Connection preface of HTTP/2 (RFC 9113 section 3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// TLS record header (RFC 8446 section 5.1).
 const TLS_HEADER: usize = 5;
 /// Largest TLS record: 2^14 bytes and what TLS 1.2 ciphers may add.
@@ -20,6 +21,10 @@ pub enum Guess {
     Http1Request,
     /// An HTTP/1 response.
     Http1Response,
+    /// The preface of an HTTP/2 client.
+    Http2Client,
+    /// The SETTINGS with which an HTTP/2 server begins.
+    Http2Server,
     /// Another protocol that we recognise and do not decode.
     Foreign,
     /// Nothing that we know.
@@ -37,10 +42,16 @@ pub fn guess(bytes: &[u8]) -> Guess {
     if bytes == b"\r" {
         return Guess::More;
     }
-    match http2(bytes).or(tls(bytes)) {
-        Fit::Yes => return Guess::Foreign,
-        Fit::More => return Guess::More,
-        Fit::No => {}
+    for (fit, guess) in [
+        (line::starts(bytes, HTTP2_PREFACE), Guess::Http2Client),
+        (http2_settings(bytes), Guess::Http2Server),
+        (tls(bytes), Guess::Foreign),
+    ] {
+        match fit {
+            Fit::Yes => return guess,
+            Fit::More => return Guess::More,
+            Fit::No => {}
+        }
     }
     match (request(bytes), line::response(bytes)) {
         (Fit::Yes, _) => Guess::Http1Request,
@@ -72,8 +83,20 @@ fn request(bytes: &[u8]) -> Fit {
     }
 }
 
-fn http2(bytes: &[u8]) -> Fit {
-    line::starts(bytes, HTTP2_PREFACE)
+/// The header of a SETTINGS frame with few settings and no flag, on the connection (RFC 9113 section 6.5).
+fn http2_settings(bytes: &[u8]) -> Fit {
+    const REST: [u8; 6] = [4, 0, 0, 0, 0, 0];
+    let few = |len: u8| len.is_multiple_of(6);
+    let fits = bytes.iter().take(9).enumerate().all(|(place, byte)| match place {
+        0 | 1 => *byte == 0,
+        2 => few(*byte),
+        _ => REST.get(place - 3) == Some(byte),
+    });
+    match (fits, bytes.len()) {
+        (false, _) => Fit::No,
+        (true, 9..) => Fit::Yes,
+        (true, _) => Fit::More,
+    }
 }
 
 fn tls(bytes: &[u8]) -> Fit {
@@ -120,7 +143,10 @@ mod tests {
             (b"HTTP/1.0 404\r\n", Guess::Http1Response),
             (b"HTTP/2 200\r\n", Guess::Nothing),
             (b"PRI * HTTP/2.0\r\n\r\n", Guess::More),
-            (HTTP2_PREFACE, Guess::Foreign),
+            (HTTP2_PREFACE, Guess::Http2Client),
+            (b"\0\0\x12\x04\0\0\0\0\0", Guess::Http2Server),
+            (b"\0\0\x12\x04\0\0\0", Guess::More),
+            (b"\0\0\x11\x04\0\0\0\0\0", Guess::Nothing),
             (b"\x16\x03\x01", Guess::More),
             (b"\x16\x03\x01\x02\x00\x01", Guess::Foreign),
             (b"\x17\x03\x03\x40\x11\x99", Guess::Foreign),

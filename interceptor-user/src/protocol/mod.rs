@@ -70,6 +70,13 @@ impl Decoder {
         }
     }
 
+    /// The connection was upgraded: all that follows is content, without a head of its own.
+    pub fn go_on_until_close(&mut self) {
+        match self {
+            Self::Http1(decoder) => decoder.go_on_until_close(),
+        }
+    }
+
     /// Frees what is kept of a head or of trailers that are not whole; their message is lost. Says whether there was one.
     pub fn give_up(&mut self) -> bool {
         match self {

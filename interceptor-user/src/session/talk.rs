@@ -3,12 +3,13 @@ use std::sync::Arc;
 use super::{
     Limits,
     rival::{Claim, Decoders},
+    roles::Roles,
 };
 
 use crate::{
     exchange::{self, Pairing, Seen},
     model::{
-        Chunk, Exchange, Expects, FlowEnd, FlowInfo, FlowRecord, Message, Protocol, Record, Role, Side, Timestamp,
+        Chunk, Exchange, Expects, FlowEnd, FlowInfo, FlowRecord, Head, Message, Protocol, Record, Role, Side, Timestamp,
     },
     protocol::{Context, Finish},
 };
@@ -18,15 +19,22 @@ use crate::{
 pub(super) struct Talk {
     decoders: Decoders,
     pub(super) pairing: Pairing,
-    /// Who sends the requests.
-    requester: Side,
-    /// The flow with its ends the other way round, where the flow table guessed them wrong.
-    swapped: Option<(Arc<FlowInfo>, Arc<FlowInfo>)>,
+    roles: Roles,
     /// A head was found, so it is what we took it for.
     recognised: bool,
     /// The roles may be the other way round.
     rival: Option<Box<Decoders>>,
-    tunnel: bool,
+    /// What the connection carries instead, since an exchange that said so.
+    became: Option<Became>,
+}
+
+/// What an HTTP/1 connection is turned into.
+#[derive(Debug)]
+enum Became {
+    Tunnel,
+    WebSocket,
+    /// With the bytes of the server that came with the answer that says so.
+    Http2(Vec<u8>),
 }
 
 impl Talk {
@@ -34,17 +42,21 @@ impl Talk {
         Self {
             decoders: Decoders::new(late),
             pairing: Pairing::default(),
-            requester,
-            swapped: None,
+            roles: Roles::new(requester),
             recognised: false,
             rival: None,
-            tunnel: false,
+            became: None,
         }
     }
 
     /// Of a flow of which nobody told who its client is, and whose first bytes did not either.
     pub(super) fn guessed() -> Self {
         Self { rival: Some(Box::new(Decoders::new(true))), ..Self::new(Side::Client, true) }
+    }
+
+    /// Was a head found?
+    pub(super) const fn is_recognised(&self) -> bool {
+        self.recognised
     }
 
     /// Bytes kept, beside the talk itself.
@@ -59,28 +71,18 @@ impl Talk {
         size_of::<Self>() + self.held() - self.pairing.held() + self.pairing.memory()
     }
 
-    pub(super) fn role(&self, side: Side) -> Role {
-        if side == self.requester { Role::Request } else { Role::Response }
+    /// Who sends the requests.
+    pub(super) const fn requester(&self) -> Side {
+        self.roles.requester()
     }
 
-    /// The flow with the requester as its client, which it is but for where the flow table joined and guessed wrong.
-    fn described(&mut self, flow: &Arc<FlowInfo>) -> Arc<FlowInfo> {
-        match &self.swapped {
-            _ if self.requester == Side::Client => Arc::clone(flow),
-            Some((from, to)) if Arc::ptr_eq(from, flow) => Arc::clone(to),
-            _ => {
-                let mut swapped = FlowInfo::clone(flow);
-                std::mem::swap(&mut swapped.client, &mut swapped.server);
-                let swapped = Arc::new(swapped);
-                self.swapped = Some((Arc::clone(flow), Arc::clone(&swapped)));
-                swapped
-            }
-        }
+    pub(super) fn role(&self, side: Side) -> Role {
+        self.roles.of(side)
     }
 
     /// The open exchanges, each with what is known of the flow by now.
     pub(super) fn open_exchanges(&mut self, flow: &Arc<FlowInfo>) -> impl Iterator<Item = &Exchange> + use<'_> {
-        let flow = self.described(flow);
+        let flow = self.roles.described(flow);
         self.pairing.open_exchanges(flow)
     }
 
@@ -126,7 +128,7 @@ impl Talk {
             let claim = self.rival.as_ref().map_or(Claim::None, |rival| rival.claim(self.decoders.heads));
             if claim != Claim::None {
                 self.turn(claim, flow, limits, emit);
-                let flow = self.described(flow);
+                let flow = self.roles.described(flow);
                 let limits = self.pairing_limits(limits);
                 self.take(other, head, time, &flow, &limits, emit);
             }
@@ -142,7 +144,7 @@ impl Talk {
             self.close(FlowEnd::CaptureEnded, flow, limits, emit);
         }
         std::mem::swap(&mut self.decoders, &mut *rival);
-        self.requester = self.requester.peer();
+        self.roles.turn();
         self.rival = Some(rival).filter(|_| claim == Claim::Likely);
     }
 
@@ -157,10 +159,10 @@ impl Talk {
     ) {
         let role = self.role(side);
         // As `described`, but nothing is counted where nothing is changed: this is each chunk's way.
-        if self.requester == Side::Client {
+        if self.roles.requester() == Side::Client {
             self.decode(role, time, &mut chunk, flow, limits, emit);
         } else {
-            let flow = self.described(flow);
+            let flow = self.roles.described(flow);
             self.decode(role, time, &mut chunk, &flow, limits, emit);
         }
     }
@@ -195,7 +197,26 @@ impl Talk {
                 self.rival.take_if(|_| self.decoders.heads.settled());
             }
             self.take(role, message, time, flow, &pairing_limits, emit);
+            if let (Some(Became::Http2(rest)), Chunk::Data(data)) = (&mut self.became, &mut *chunk) {
+                rest.extend_from_slice(std::mem::take(data));
+                return;
+            }
         }
+    }
+
+    /// The bytes of the server that came after its answer, if that turned the connection into HTTP/2 (RFC 7540 section
+    /// 3.2).
+    pub(super) fn take_http2(&mut self) -> Option<Vec<u8>> {
+        match self.became.take_if(|became| matches!(became, Became::Http2(_)))? {
+            Became::Http2(rest) => Some(rest),
+            Became::Tunnel | Became::WebSocket => None,
+        }
+    }
+
+    /// Bytes of a side that were, and that were not, part of messages.
+    pub(super) fn counted(&mut self, side: Side) -> (u64, u64) {
+        let decoder = self.decoders.decoder(self.roles.of(side));
+        (decoder.parsed(), decoder.reported())
     }
 
     /// Frees a part of a head if the buffers grew, from `before`, by more than the pairing leaves of the room there is for
@@ -218,6 +239,7 @@ impl Talk {
         exchange::Limits {
             body: limits.body,
             pipeline: limits.pipeline,
+            streams: limits.streams,
             memory: limits.memory,
             total: self.pairing.held().saturating_add(limits.room),
         }
@@ -237,11 +259,26 @@ impl Talk {
         let seen = Seen { first: self.decoders.decoder(role).started(), last: time };
         let is_head = matches!(message, Message::Head(_));
         if let Message::Opaque(_) = message {
-            self.tunnel = true;
+            self.became = Some(Became::Tunnel);
             self.decoders.requests.tunnel();
             self.decoders.responses.tunnel();
         }
+        let upgrade = match &message {
+            Message::Head(head) if head.status() == Some(101) => upgrade(head),
+            _ => None,
+        };
+        if let Some(Became::Http2(_)) = upgrade {
+            // The exchange goes on, as stream 1.
+            self.became = upgrade;
+            return;
+        }
         self.pairing.message(role, message, seen, flow, limits, emit);
+        if let Some(Became::WebSocket) = upgrade {
+            self.became = upgrade;
+            self.decoders.requests.go_on_until_close();
+            self.decoders.responses.go_on_until_close();
+            self.pairing.upgraded(Protocol::WebSocket);
+        }
         if is_head {
             self.recognised = true;
             if role == Role::Response && self.pairing.content_may_not_come() {
@@ -277,28 +314,42 @@ impl Talk {
         for side in Side::BOTH {
             self.finish(side, how, flow, limits, emit);
         }
-        let flow = self.described(flow);
+        let flow = self.roles.described(flow);
         self.pairing.close(end, &flow, emit);
     }
 
     /// Completes what is said of the flow.
     pub(super) fn describe(&mut self, record: &mut FlowRecord) {
         for side in Side::BOTH {
-            let decoder = self.decoders.decoder(self.role(side));
+            let (parsed, reported) = self.counted(side);
             let ledger = record.ledger.side_mut(side);
-            ledger.parsed += decoder.parsed();
-            ledger.reported += decoder.reported();
+            ledger.parsed += parsed;
+            ledger.reported += reported;
         }
-        if self.requester == Side::Server {
-            record.flow = self.described(&record.flow);
+        if self.roles.requester() == Side::Server {
+            record.flow = self.roles.described(&record.flow);
             std::mem::swap(&mut record.ledger.client, &mut record.ledger.server);
         }
-        record.protocol = match (self.tunnel, self.recognised) {
-            (true, _) => Protocol::Tunnel,
-            (false, true) => Protocol::Http1,
-            (false, false) => Protocol::Unknown,
+        record.protocol = match (&self.became, self.recognised) {
+            (Some(Became::Tunnel), _) => Protocol::Tunnel,
+            (Some(Became::WebSocket), _) => Protocol::WebSocket,
+            (Some(Became::Http2(_)), _) => Protocol::Http2,
+            (None, true) => Protocol::Http1,
+            (None, false) => Protocol::Unknown,
         };
         record.exchanges = self.pairing.count();
         record.anomalies = self.pairing.unattached();
+    }
+}
+
+/// What a 101 response turns the connection into, as far as we know it (RFC 9110 section 7.8).
+fn upgrade(head: &Head) -> Option<Became> {
+    let to = head.fields.get("upgrade")?;
+    if to.eq_ignore_ascii_case(b"websocket") {
+        Some(Became::WebSocket)
+    } else if to.eq_ignore_ascii_case(b"h2c") {
+        Some(Became::Http2(Vec::new()))
+    } else {
+        None
     }
 }

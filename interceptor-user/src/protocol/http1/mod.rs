@@ -189,6 +189,13 @@ impl Decoder {
         }
     }
 
+    /// See [`super::Decoder::go_on_until_close`].
+    pub fn go_on_until_close(&mut self) {
+        self.skip_buffer();
+        self.then = Then::Nothing;
+        self.state = State::UntilClose;
+    }
+
     /// See [`super::Decoder::give_up`].
     pub fn give_up(&mut self) -> bool {
         let part = !self.buffer.is_empty() && !matches!(self.state, State::Search { .. });

@@ -151,8 +151,8 @@ fn tunnels() {
         &["CONNECT a:1 0 > 407 2 []", "GET / 0 > 200 2 []"],
     );
     let (exchanges, over) = run(&[
-        client("GET /chat HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
-        server(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"),
+        client("GET /chat HTTP/1.1\r\nUpgrade: chat/1\r\nConnection: Upgrade\r\n\r\n"),
+        server(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat/1\r\n\r\n\x81\x05hello"),
         client(b"\x81\x85xxxxx"),
     ]);
     assert_eq!(exchanges.iter().map(line).collect::<Vec<_>>(), ["GET /chat 0 > 101 0 []"], "RFC 9110 7.8");

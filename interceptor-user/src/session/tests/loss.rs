@@ -202,7 +202,7 @@ fn flows_that_end_early() {
 fn nothing_of_ours() {
     for (first, second) in [
         (client("\x16\x03\x01\x00\x05hello"), server("\x16\x03\x03\x00\x05hello")),
-        (client("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0"), server("\0\0\0\x04\0\0\0\0\0")),
+        (client("PRI * HTTP/2.0\r\n\r\nSMTP\r\n"), server("\0\0\0\x04\0\0\0\0\x01")),
         (server("220 mail.example ESMTP\r\n"), client("EHLO x\r\n")),
         (client("GE"), client("T")),
         (client("G"), client("ARBAGE")),

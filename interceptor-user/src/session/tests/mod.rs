@@ -2,6 +2,7 @@
 
 mod framing;
 mod hostile;
+mod http2;
 mod loss;
 mod odd;
 mod roles;
@@ -46,7 +47,7 @@ fn flow(joined: bool) -> Arc<FlowInfo> {
     })
 }
 
-const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, memory: 1 << 20, room: usize::MAX };
+const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, streams: 64, memory: 1 << 20, room: usize::MAX };
 
 /// Runs a flow. Time is the number of the step, from 1.
 fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {

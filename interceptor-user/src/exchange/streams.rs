@@ -1,0 +1,316 @@
+//! HTTP/2 streams to exchanges: each stream is one.
+
+use std::{collections::HashMap, sync::Arc};
+
+use foldhash::fast::RandomState;
+
+use super::{
+    Limits, Pairing, Seen, cut_short,
+    keep::Keep,
+    open::{Open, Progress},
+};
+use crate::model::{
+    Abort, Anomalies, Anomaly, Exchange, Fields, FlowEnd, FlowInfo, Head, Protocol, Record, Role, Version,
+};
+
+/// The open exchanges of one connection.
+#[derive(Debug, Default)]
+pub struct Streams {
+    open: HashMap<u32, Open, RandomState>,
+    /// Not every frame of a side was seen: a stream that is not open may have been so all the time, and one that is open
+    /// may be over.
+    lossy: Lossy,
+    count: u64,
+    keep: Keep,
+    /// What concerns no exchange that we know.
+    unattached: Anomalies,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Lossy {
+    requests: bool,
+    responses: bool,
+}
+
+impl Lossy {
+    const fn of(&mut self, role: Role) -> &mut bool {
+        match role {
+            Role::Request => &mut self.requests,
+            Role::Response => &mut self.responses,
+        }
+    }
+}
+
+/// Where and when something came.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// Stream.
+    pub stream: u32,
+    /// Who sent it.
+    pub role: Role,
+    /// When.
+    pub seen: Seen,
+    /// What is known of the flow.
+    pub flow: &'a Arc<FlowInfo>,
+    /// What may be kept.
+    pub limits: &'a Limits,
+}
+
+impl Streams {
+    /// Of a connection that was joined in the middle.
+    pub fn joined() -> Self {
+        Self { lossy: Lossy { requests: true, responses: true }, ..Self::default() }
+    }
+
+    /// Goes on with a request that was made before the connection was HTTP/2; it is stream 1 (RFC 7540 section 3.2).
+    pub fn upgraded(&mut self, pairing: &mut Pairing) {
+        self.count = pairing.count();
+        self.unattached = pairing.unattached();
+        if let Some(mut open) = pairing.take_first() {
+            open.exchange.stream = Some(1);
+            self.keep.begun(&open);
+            self.open.insert(1, open);
+        }
+    }
+
+    /// How many exchanges are open.
+    pub fn open(&self) -> u32 {
+        self.open.len() as u32
+    }
+
+    /// How many there were, open ones included.
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// What was odd and concerned no exchange.
+    pub const fn unattached(&self) -> Anomalies {
+        self.unattached
+    }
+
+    /// The open exchanges, each with what is known of the flow by now.
+    pub fn open_exchanges(&mut self, flow: Arc<FlowInfo>) -> impl Iterator<Item = &Exchange> {
+        self.open.values_mut().map(move |open| {
+            open.know(&flow);
+            &*open.exchange
+        })
+    }
+
+    /// About as much as [`Streams::memory`], without a look at each open exchange.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.keep.held(self.open.len())
+    }
+
+    /// Bytes of memory held beside itself.
+    pub fn memory(&self) -> usize {
+        self.open.capacity() * (size_of::<(u32, Open)>() + 1) + self.open.values().map(Open::memory).sum::<usize>()
+    }
+
+    /// Parts of messages given up since this was asked last.
+    #[inline]
+    pub const fn take_given_up(&mut self) -> u64 {
+        self.keep.take_given_up()
+    }
+
+    /// Another part was given up.
+    pub const fn note_given_up(&mut self) {
+        self.keep.note_given_up();
+    }
+
+    /// A head: of a request, of an interim response, of a response.
+    pub fn head(&mut self, at: At<'_>, head: Head, anomalies: Anomalies) {
+        let full = self.held() >= at.limits.total;
+        if !self.open.contains_key(&at.stream) && !self.begin(at, full) {
+            return;
+        }
+        let Some(open) = self.open.get_mut(&at.stream) else { return };
+        open.exchange.anomalies.merge(anomalies);
+        let interim = head.status().is_some_and(|status| (100..200).contains(&status));
+        match (at.role, open.progress(at.role)) {
+            (Role::Response, Progress::Absent) if interim => {
+                open.exchange.interim = open.exchange.interim.saturating_add(1);
+            }
+            (Role::Response, Progress::Absent) => self.keep.response(open, head, at.seen, full),
+            (Role::Request, Progress::Absent) => self.keep.request(open, head, at.seen),
+            // A second head on a stream is none that RFC 9113 allows.
+            _ => open.exchange.anomalies.insert(Anomaly::BadHead),
+        }
+    }
+
+    /// Field lines without what makes them a head: trailers, or a head of which that is not known.
+    pub fn fields(&mut self, at: At<'_>, fields: Fields, anomalies: Anomalies) {
+        let progress = self.open.get(&at.stream).map(|open| open.progress(at.role));
+        if progress != Some(Progress::Receiving) && !anomalies.is_empty() {
+            return self.head(at, unknown_head(at.role, fields), anomalies);
+        }
+        let full = self.held() >= at.limits.total;
+        self.headless(at);
+        if let Some(open) = self.open.get_mut(&at.stream) {
+            open.exchange.anomalies.merge(anomalies);
+            self.keep.trailers(open, at.role, fields, at.seen, full);
+        }
+    }
+
+    /// Content.
+    #[inline]
+    pub fn body(&mut self, at: At<'_>, piece: &[u8]) {
+        self.headless(at);
+        let held = self.held();
+        if let Some(open) = self.open.get_mut(&at.stream) {
+            self.keep.body(open, at.role, piece, at.seen, at.limits, held);
+        }
+    }
+
+    /// A field section that is lost: the stream's head, or its trailers.
+    pub fn lost_section(&mut self, at: At<'_>, why: Anomaly) {
+        let begun = self.open.get(&at.stream).is_some_and(|open| open.progress(at.role) != Progress::Absent);
+        if begun {
+            self.odd(at.stream, why);
+        } else {
+            self.head(at, unknown_head(at.role, Fields::EMPTY), [why].into_iter().collect());
+        }
+    }
+
+    /// Content that is missing.
+    pub fn body_gap(&mut self, at: At<'_>, missing: u64) {
+        self.headless(at);
+        if let Some(open) = self.open.get_mut(&at.stream) {
+            open.body_gap(at.role, missing);
+        }
+    }
+
+    /// This side has sent all that it will.
+    #[inline]
+    pub fn end(&mut self, at: At<'_>, emit: &mut impl FnMut(Record)) {
+        let Some(open) = self.open.get_mut(&at.stream) else { return };
+        open.end(at.role, true, at.seen.last);
+        // Of a request whose end may have been missed, none is waited for.
+        if open.is_over() || (self.lossy.requests && open.response == Progress::Done) {
+            self.emit(at.stream, at.flow, emit);
+        }
+    }
+
+    /// This side wants no more of the stream.
+    pub fn reset(&mut self, at: At<'_>, code: u32, emit: &mut impl FnMut(Record)) {
+        let Some(open) = self.open.get_mut(&at.stream) else { return };
+        open.exchange.abort = Some(Abort { by: at.role, code });
+        // A server may answer without having read all, and say so like this (RFC 9113 section 8.1).
+        if code != 0 || open.response != Progress::Done {
+            open.exchange.anomalies.insert(Anomaly::StreamReset);
+        }
+        self.emit(at.stream, at.flow, emit);
+    }
+
+    /// This side does not look at what the other opened beyond the stream of `at`.
+    pub fn go_away(&mut self, at: At<'_>, code: u32, emit: &mut impl FnMut(Record)) {
+        // Who sends requests opens the odd ones (RFC 9113 section 5.1.1).
+        let parity = u32::from(at.role == Role::Response);
+        for stream in self.ids(|stream, _| *stream > at.stream && *stream % 2 == parity) {
+            if let Some(open) = self.open.get_mut(&stream) {
+                open.exchange.abort = Some(Abort { by: at.role, code });
+                open.exchange.anomalies.insert(Anomaly::Refused);
+            }
+            self.emit(stream, at.flow, emit);
+        }
+    }
+
+    /// Something is odd about a stream.
+    pub fn odd(&mut self, stream: u32, anomaly: Anomaly) {
+        match self.open.get_mut(&stream) {
+            Some(open) => open.exchange.anomalies.insert(anomaly),
+            None => self.unattached.insert(anomaly),
+        }
+    }
+
+    /// Something is odd about the connection.
+    pub const fn odd_connection(&mut self, anomaly: Anomaly) {
+        self.unattached.insert(anomaly);
+    }
+
+    /// Frames of this side are missing: of any stream that it had not ended.
+    pub fn missing(&mut self, role: Role, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        *self.lossy.of(role) = true;
+        for open in self.open.values_mut().filter(|open| open.progress(role) != Progress::Done) {
+            open.exchange.anomalies.insert(Anomaly::Gap);
+        }
+        if role == Role::Request {
+            for stream in self.ids(|_, open| open.response == Progress::Done) {
+                self.emit(stream, flow, emit);
+            }
+        }
+    }
+
+    /// The flow is over: so are all exchanges.
+    pub fn close(&mut self, end: FlowEnd, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        let why = cut_short(end);
+        for stream in self.ids(|_, _| true) {
+            if let (Some(open), Some(why)) = (self.open.get_mut(&stream), why) {
+                open.exchange.anomalies.insert(why);
+            }
+            self.emit(stream, flow, emit);
+        }
+    }
+
+    /// Opens a stream, unless there are too many, or it is known to be over.
+    fn begin(&mut self, at: At<'_>, full: bool) -> bool {
+        let lossy = self.lossy.requests || self.lossy.responses;
+        if at.role == Role::Response && !lossy {
+            return false;
+        }
+        if full || self.open.len() >= at.limits.streams || self.keep.is_over(at.limits) {
+            self.unattached.insert(Anomaly::MemoryLimit);
+            if full {
+                self.keep.note_given_up();
+            }
+            return false;
+        }
+        self.count += 1;
+        let mut open = Open::new(self.count, at.flow);
+        open.exchange.protocol = Protocol::Http2;
+        open.exchange.stream = Some(at.stream);
+        if at.role == Role::Response {
+            open.exchange.anomalies.insert(Anomaly::NoRequest);
+            open.exchange.anomalies.insert(missed(at.flow));
+        }
+        self.open.insert(at.stream, open);
+        true
+    }
+
+    /// What is not a head comes. If its head may have been missed, there is one now, of which nothing is known.
+    #[inline]
+    fn headless(&mut self, at: At<'_>) {
+        let progress = self.open.get(&at.stream).map_or(Progress::Absent, |open| open.progress(at.role));
+        if progress == Progress::Absent && *self.lossy.of(at.role) {
+            self.head(at, unknown_head(at.role, Fields::EMPTY), [missed(at.flow)].into_iter().collect());
+        }
+    }
+
+    /// Streams of which something holds, in order.
+    fn ids(&self, holds: impl Fn(&u32, &Open) -> bool) -> Vec<u32> {
+        let mut ids: Vec<u32> =
+            self.open.iter().filter(|(stream, open)| holds(stream, open)).map(|(stream, _)| *stream).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn emit(&mut self, stream: u32, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        if let Some(open) = self.open.remove(&stream) {
+            self.keep.over(&open);
+            emit(Record::Exchange(open.close(flow)));
+        }
+    }
+}
+
+/// A head of which no more is known than these fields.
+const fn unknown_head(role: Role, fields: Fields) -> Head {
+    match role {
+        Role::Request => Head::unknown_request(Version::Http2, fields),
+        Role::Response => Head::response(0, Version::Http2, fields),
+    }
+}
+
+/// Why the beginning of a stream was not seen.
+fn missed(flow: &FlowInfo) -> Anomaly {
+    if flow.joined { Anomaly::MidStream } else { Anomaly::Gap }
+}
