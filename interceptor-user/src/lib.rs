@@ -5,13 +5,14 @@
 //!    ▲ ring, pcap, memory
 //! ```
 //!
-//! [`pipeline`] is this diagram as code; [`model`] holds the words. `flow`, `protocol`, `exchange`, `session`, `policy`
-//! are sans-IO: no clock, no files, no runtime. Time arrives with the data.
+//! [`pipeline`] is this diagram as code; [`model`] holds the words. `flow`, `protocol`, `content`, `exchange`, `session`,
+//! `policy` are sans-IO: no clock, no files, no runtime. Time arrives with the data.
 
 pub mod admin;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod demo;
 pub mod exchange;
 pub mod flow;

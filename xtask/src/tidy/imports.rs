@@ -16,7 +16,8 @@ const STAGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("flow", &["model"]),
     ("protocol", &["model"]),
-    ("exchange", &["model"]),
+    ("content", &["model"]),
+    ("exchange", &["model", "content"]),
     ("policy", &["model"]),
     ("inference", &["model"]),
     ("session", &["model", "protocol", "policy", "exchange", "inference"]),
@@ -27,7 +28,8 @@ const STAGES: &[(&str, &[&str])] = &[
 ];
 
 /// Stages that see no outside world: a replayed capture then gives exactly what the live one gave.
-pub(super) const SANS_IO: &[&str] = &["model", "flow", "protocol", "exchange", "policy", "inference", "session"];
+pub(super) const SANS_IO: &[&str] =
+    &["model", "flow", "protocol", "content", "exchange", "policy", "inference", "session"];
 
 const OUTSIDE: &[&str] = &[
     "tokio",
