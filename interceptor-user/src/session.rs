@@ -341,6 +341,7 @@ impl Session {
             end,
             time,
             protocol: Protocol::Unknown,
+            tls: None,
             ledger,
             exchanges: 0,
             anomalies: Anomalies::NONE,

@@ -161,6 +161,7 @@ mod tests {
             end: FlowEnd::Reset,
             time: sample::at(0),
             protocol: Protocol::Http1,
+            tls: None,
             ledger,
             exchanges: 2,
             anomalies: Anomalies::from_iter([Anomaly::Skipped]),

@@ -18,6 +18,7 @@ mod record;
 mod rpc;
 mod target;
 mod time;
+mod tls;
 
 pub use anomaly::{Anomalies, Anomaly};
 pub use cidr::Cidr;
@@ -34,3 +35,4 @@ pub use record::{FlowRecord, Protocol, Record};
 pub use rpc::{Rpc, status_name};
 pub use target::{Authority, Target};
 pub use time::Timestamp;
+pub use tls::{TlsHello, TlsVersion};

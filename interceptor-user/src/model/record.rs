@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Anomalies, Exchange, FlowEnd, FlowInfo, Ledger, Timestamp};
+use super::{Anomalies, Exchange, FlowEnd, FlowInfo, Ledger, Timestamp, TlsHello};
 
 /// What a flow speaks, as far as it was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,11 +13,53 @@ pub enum Protocol {
     WebSocket,
     /// Tunnelled or upgraded after an HTTP/1 exchange.
     Tunnel,
-    /// Nothing that we decode.
+    /// Nothing that we decode or recognise.
     Unknown,
+    /// TLS, whatever it carries.
+    Tls,
+    /// Redis (RESP).
+    Redis,
+    /// PostgreSQL.
+    Postgresql,
+    /// Kafka.
+    Kafka,
+    /// MySQL, MariaDB.
+    Mysql,
+    /// MongoDB.
+    Mongodb,
+    /// Memcached.
+    Memcached,
+    /// AMQP.
+    Amqp,
+    /// MQTT.
+    Mqtt,
+    /// SSH.
+    Ssh,
+    /// SMTP, LMTP.
+    Smtp,
 }
 
 impl Protocol {
+    /// All of them, in the order of their values.
+    pub const ALL: [Self; 16] = [
+        Self::Http1,
+        Self::Http2,
+        Self::WebSocket,
+        Self::Tunnel,
+        Self::Unknown,
+        Self::Tls,
+        Self::Redis,
+        Self::Postgresql,
+        Self::Kafka,
+        Self::Mysql,
+        Self::Mongodb,
+        Self::Memcached,
+        Self::Amqp,
+        Self::Mqtt,
+        Self::Ssh,
+        Self::Smtp,
+    ];
+
     /// `network.protocol.name`, or `opaque`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -25,6 +67,17 @@ impl Protocol {
             Self::WebSocket => "websocket",
             Self::Tunnel => "tunnel",
             Self::Unknown => "opaque",
+            Self::Tls => "tls",
+            Self::Redis => "redis",
+            Self::Postgresql => "postgresql",
+            Self::Kafka => "kafka",
+            Self::Mysql => "mysql",
+            Self::Mongodb => "mongodb",
+            Self::Memcached => "memcached",
+            Self::Amqp => "amqp",
+            Self::Mqtt => "mqtt",
+            Self::Ssh => "ssh",
+            Self::Smtp => "smtp",
         }
     }
 }
@@ -38,14 +91,23 @@ pub struct FlowRecord {
     pub end: FlowEnd,
     /// When.
     pub time: Timestamp,
-    /// What it spoke.
+    /// What it spoke; where nothing of it was decoded, what its first bytes look like.
     pub protocol: Protocol,
+    /// What the hellos of its TLS showed.
+    pub tls: Option<Box<TlsHello>>,
     /// Where its bytes went.
     pub ledger: Ledger,
     /// How many exchanges it had.
     pub exchanges: u64,
     /// What was odd about it and concerns no exchange.
     pub anomalies: Anomalies,
+}
+
+impl FlowRecord {
+    /// It carried something and no exchange shows it.
+    pub const fn unseen(&self) -> bool {
+        self.exchanges == 0 && self.ledger.client.carried.saturating_add(self.ledger.server.carried) > 0
+    }
 }
 
 /// What a sink receives.

@@ -99,7 +99,7 @@ fn http2_settings(bytes: &[u8]) -> Fit {
     }
 }
 
-fn tls(bytes: &[u8]) -> Fit {
+pub(super) fn tls(bytes: &[u8]) -> Fit {
     // Content types 20 to 23, any version from SSL 3.0 to TLS 1.3, and a length that the RFC allows.
     let type_fits = bytes.first().is_none_or(|kind| (20..=23).contains(kind));
     let version_fits =

@@ -11,6 +11,7 @@
 )]
 
 pub mod detect;
+pub mod guess;
 pub mod http1;
 pub mod http2;
 

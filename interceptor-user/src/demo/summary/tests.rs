@@ -50,6 +50,7 @@ fn flow(captured: u64, lost: u64) -> Record {
         end: FlowEnd::Closed,
         time: Timestamp::default(),
         protocol: Protocol::Http1,
+        tls: None,
         ledger,
         exchanges: 2,
         anomalies: crate::model::Anomalies::default(),

@@ -252,6 +252,7 @@ fn ended_flow() -> FlowRecord {
         end: FlowEnd::Reset,
         time: Timestamp::default(),
         protocol: Protocol::Http1,
+        tls: None,
         ledger: Ledger { client, server },
         exchanges: 1,
         anomalies: [Anomaly::Skipped].into_iter().collect(),
