@@ -31,6 +31,7 @@ use crate::{
     protocol::{
         Finish,
         detect::{self, Guess},
+        guess::Guesser,
     },
 };
 
@@ -67,6 +68,8 @@ pub struct Session {
     late: bool,
     /// Bytes that no decoder saw.
     undecoded: Undecoded,
+    /// What it speaks, where that is nothing that we decode.
+    guesser: Guesser,
 }
 
 #[derive(Debug, Default)]
@@ -158,30 +161,32 @@ impl Session {
     /// Bytes kept for the flow, as [`Limits::room`] counts them: all that can grow, told at once.
     #[inline]
     pub fn held(&self) -> usize {
-        match &self.state {
+        let state = match &self.state {
             State::New | State::Opaque => 0,
             State::Detecting(held) => held.client.bytes.capacity() + held.server.bytes.capacity(),
             State::Talking(talk) => talk.held(),
             State::Multiplexed(multiplex) => multiplex.held(),
             State::Contested(both) => both.0.held() + both.1.held(),
-        }
+        };
+        state + self.guesser.held()
     }
 
     /// Parts of messages given up for want of [`Limits::room`] since this was asked last; with the
     /// flow's end nothing is given up.
     #[inline]
     pub fn take_given_up(&mut self) -> u64 {
-        match &mut self.state {
+        let state = match &mut self.state {
             State::Talking(talk) => talk.pairing.take_given_up(),
             State::Multiplexed(multiplex) => multiplex.streams.take_given_up(),
             State::Contested(both) => both.0.pairing.take_given_up() + both.1.streams.take_given_up(),
             State::New | State::Detecting(_) | State::Opaque => 0,
-        }
+        };
+        state + u64::from(self.guesser.take_given_up())
     }
 
     /// Bytes of memory held for the flow, beside the session itself.
     pub fn memory(&self) -> usize {
-        match &self.state {
+        let state = match &self.state {
             State::New | State::Opaque => 0,
             State::Detecting(held) => {
                 size_of::<Detecting>() + held.client.bytes.capacity() + held.server.bytes.capacity()
@@ -189,7 +194,8 @@ impl Session {
             State::Talking(talk) => talk.memory(),
             State::Multiplexed(multiplex) => multiplex.memory(),
             State::Contested(both) => both.0.memory() + both.1.memory(),
-        }
+        };
+        state + self.guesser.memory()
     }
 
     #[inline]
@@ -218,6 +224,7 @@ impl Session {
                 if !multiplex.is_recognised() {
                     talk.chunk(side, time, chunk, flow, limits, emit);
                 }
+                self.guesser.chunk(side, chunk, limits.room);
                 self.settle();
             }
             State::New | State::Detecting(_) | State::Opaque => {
@@ -253,11 +260,7 @@ impl Session {
         let http1 = |requester| State::Talking(Box::new(Talk::new(requester, late)));
         let http2 = |requester| State::Multiplexed(Box::new(Multiplex::new(requester)));
         let state = match (&self.state, chunk) {
-            (State::Opaque, Chunk::Data(data)) => {
-                *self.undecoded.side(side) += data.len() as u64;
-                return;
-            }
-            (State::Opaque, Chunk::Gap { .. }) => return,
+            (State::Opaque, _) => return self.opaque(side, chunk, limits),
             (_, Chunk::Gap { .. }) => contested(),
             (_, Chunk::Data(data)) => match self.guess(side, data) {
                 Guess::Http1Request => http1(side),
@@ -266,9 +269,8 @@ impl Session {
                 Guess::Http2Server if !late => http2(side.peer()),
                 Guess::Nothing | Guess::Http2Server if late => contested(),
                 Guess::Nothing | Guess::Http2Server | Guess::Foreign => {
-                    *self.undecoded.side(side) += data.len() as u64;
-                    self.become_opaque();
-                    return;
+                    self.become_opaque(limits);
+                    return self.opaque(side, chunk, limits);
                 }
                 // The decoder does with too little room what there is to do.
                 Guess::More if data.len() > limits.room => http1(Side::Client),
@@ -314,12 +316,19 @@ impl Session {
         }
     }
 
-    fn become_opaque(&mut self) {
-        if let State::Detecting(held) = &self.state {
-            self.undecoded.client += held.client.bytes.len() as u64;
-            self.undecoded.server += held.server.bytes.len() as u64;
+    fn become_opaque(&mut self, limits: &Limits) {
+        if let State::Detecting(held) = std::mem::replace(&mut self.state, State::Opaque) {
+            self.opaque(Side::Client, Chunk::Data(&held.client.bytes), limits);
+            self.opaque(Side::Server, Chunk::Data(&held.server.bytes), limits);
         }
-        self.state = State::Opaque;
+    }
+
+    /// A chunk that is not decoded: it is counted, and tells what is spoken.
+    fn opaque(&mut self, side: Side, chunk: Chunk<'_>, limits: &Limits) {
+        if let Chunk::Data(data) = chunk {
+            *self.undecoded.side(side) += data.len() as u64;
+        }
+        self.guesser.chunk(side, chunk, limits.room);
     }
 
     fn end(
@@ -332,16 +341,17 @@ impl Session {
         emit: &mut impl FnMut(Record),
     ) {
         if let State::New | State::Detecting(_) = self.state {
-            self.become_opaque();
+            self.become_opaque(limits);
         }
         ledger.client.reported = self.undecoded.client;
         ledger.server.reported = self.undecoded.server;
+        let (protocol, tls) = self.guesser.take();
         let mut record = FlowRecord {
             flow: Arc::clone(flow),
             end,
             time,
             protocol: Protocol::Unknown,
-            tls: None,
+            tls,
             ledger,
             exchanges: 0,
             anomalies: Anomalies::NONE,
@@ -364,6 +374,9 @@ impl Session {
                 both.0.describe(&mut record);
             }
             State::New | State::Detecting(_) | State::Opaque => {}
+        }
+        if record.protocol == Protocol::Unknown {
+            record.protocol = protocol;
         }
         self.state = State::Opaque;
         emit(Record::Flow(Box::new(record)));

@@ -30,6 +30,17 @@ pub(crate) enum Fit {
     More,
 }
 
+impl Fit {
+    /// The better of two.
+    pub(crate) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::More, _) | (_, Self::More) => Self::More,
+            (Self::No, Self::No) => Self::No,
+        }
+    }
+}
+
 /// Do the bytes start with `prefix`?
 pub(crate) fn starts(bytes: &[u8], prefix: &[u8]) -> Fit {
     if bytes.starts_with(prefix) {

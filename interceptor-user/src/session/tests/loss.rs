@@ -142,7 +142,7 @@ fn joined_in_the_middle() {
     let (exchanges, over) =
         joined(&[client("\x17\x03\x03\x00\x20abc"), server("\x17\x03\x03\x00\x20HTTP/1.1 200 OK\r\n\r\n")]);
     assert!(exchanges.is_empty());
-    assert_eq!(over.protocol, Protocol::Unknown, "TLS");
+    assert_eq!(over.protocol, Protocol::Tls);
 }
 
 #[test]
@@ -200,18 +200,29 @@ fn flows_that_end_early() {
 
 #[test]
 fn nothing_of_ours() {
-    for (first, second) in [
-        (client("\x16\x03\x01\x00\x05hello"), server("\x16\x03\x03\x00\x05hello")),
-        (client("PRI * HTTP/2.0\r\n\r\nSMTP\r\n"), server("\0\0\0\x04\0\0\0\0\x01")),
-        (server("220 mail.example ESMTP\r\n"), client("EHLO x\r\n")),
-        (client("GE"), client("T")),
-        (client("G"), client("ARBAGE")),
+    for (first, second, protocol) in [
+        (client("\x16\x03\x01\x00\x05hello"), server("\x16\x03\x03\x00\x05hello"), Protocol::Tls),
+        (client("PRI * HTTP/2.0\r\n\r\nSMTP\r\n"), server("\0\0\0\x04\0\0\0\0\x01"), Protocol::Unknown),
+        (server("220 mail.example ESMTP\r\n"), client("EHLO x\r\n"), Protocol::Smtp),
+        (client("GE"), client("T"), Protocol::Unknown),
+        (client("G"), client("ARBAGE"), Protocol::Unknown),
+        (client("get"), client(" a\r\n"), Protocol::Memcached),
     ] {
         let (exchanges, over) = run(&[first, second]);
         assert!(exchanges.is_empty());
-        assert_eq!(over.protocol, Protocol::Unknown);
+        assert_eq!(over.protocol, protocol);
         assert_eq!(over.ledger.client.parsed + over.ledger.server.parsed, 0);
     }
+}
+
+#[test]
+fn what_is_not_ours_is_guessed_although_we_came_late() {
+    let steps = [client("*1\r\n$4\r\nPI"), client("NG\r\n"), server("+PONG\r\n")];
+    let (exchanges, over) = run_with(&LIMITS, true, &steps, FlowEnd::Idle);
+    assert_eq!((exchanges.len(), over.protocol), (0, Protocol::Redis));
+    // Content that looks like it is not it.
+    let (exchanges, over) = run_with(&LIMITS, true, &[steps[0].clone(), get("/"), server(OK)], FlowEnd::Idle);
+    assert_eq!((exchanges.len(), over.protocol), (1, Protocol::Http1));
 }
 
 #[test]
