@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use jsonschema::Validator;
 use serde_json::Value;
 
-/// Lines of `-o json`, each checked against the committed schema.
+/// Lines of `-o json` that are exchanges, each line checked against the committed schema.
 pub type Exchanges = Vec<Value>;
 
 static SCHEMA: LazyLock<Result<Validator>> = LazyLock::new(|| {
@@ -13,7 +13,12 @@ static SCHEMA: LazyLock<Result<Validator>> = LazyLock::new(|| {
     Ok(jsonschema::validator_for(&serde_json::from_str(&text)?)?)
 });
 
-/// Parses the lines; each has to be what the schema says.
+/// Is the line an exchange, and not a flow that none shows?
+pub(crate) fn is_exchange(line: &str) -> bool {
+    line.contains("\"interceptor.exchange.number\"")
+}
+
+/// Parses the lines; each has to be what the schema says. Gives those that are exchanges.
 pub fn check<S: AsRef<str>>(lines: &[S]) -> Result<Exchanges> {
     let schema = SCHEMA.as_ref().map_err(|error| anyhow::anyhow!("{error:#}"))?;
     lines
@@ -24,8 +29,9 @@ pub fn check<S: AsRef<str>>(lines: &[S]) -> Result<Exchanges> {
             if let Err(error) = schema.validate(&value) {
                 bail!("not what the schema says: {error} at {}\n{line}", error.instance_path());
             }
-            Ok(value)
+            Ok(is_exchange(line).then_some(value))
         })
+        .filter_map(Result::transpose)
         .collect()
 }
 

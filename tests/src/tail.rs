@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 
-use super::{Ended, Exchanges, Process, exchanges::check};
+use super::{
+    Ended, Exchanges, Process,
+    exchanges::{check, is_exchange},
+};
 
 /// How long it may take to load and attach the programs, on a machine that is busy with other tests.
 const READY: Duration = Duration::from_secs(30);
@@ -52,7 +55,9 @@ impl Tail {
 
     /// Waits for so many exchanges.
     pub fn wait(&self, count: usize) -> Result<Exchanges> {
-        let lines = self.0.wait_stdout(Duration::from_secs(30), |lines| (lines.len() >= count).then(|| lines.to_vec()));
+        let lines = self.0.wait_stdout(Duration::from_secs(30), |lines| {
+            (lines.iter().filter(|line| is_exchange(line)).count() >= count).then(|| lines.to_vec())
+        });
         check(&lines.with_context(|| format!("waited for {count} exchanges"))?)
     }
 

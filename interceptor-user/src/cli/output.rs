@@ -24,7 +24,7 @@ pub(super) struct OutputArgs {
     /// A line each for people, a JSON object each, or only counts and latencies at the end
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: Format,
-    /// End after this many exchanges
+    /// End after this many exchanges; connections without any do not count
     #[arg(short = 'n', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Show header fields too; secrets in them are masked
@@ -155,6 +155,14 @@ impl View {
         self.left == Some(0)
     }
 
+    /// Those that no exchange shows; what only counts has to know of all.
+    const fn shows_flows(&self) -> bool {
+        match self.to {
+            To::Text(_) | To::Json(_) => true,
+            To::Summary(_) => false,
+        }
+    }
+
     fn sink(&mut self) -> &mut dyn Sink {
         match &mut self.to {
             To::Text(sink) => sink.as_mut(),
@@ -166,12 +174,19 @@ impl View {
 
 impl Sink for View {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
-        if let Record::Exchange(exchange) = record {
-            if !self.filter.is_empty() && !self.filter.matches(exchange) {
-                return Ok(());
+        match record {
+            Record::Exchange(exchange) => {
+                if !self.filter.is_empty() && !self.filter.matches(exchange) {
+                    return Ok(());
+                }
+                if let Some(left) = &mut self.left {
+                    *left = left.saturating_sub(1);
+                }
             }
-            if let Some(left) = &mut self.left {
-                *left = left.saturating_sub(1);
+            Record::Flow(flow) => {
+                if self.shows_flows() && !self.filter.is_empty() && !self.filter.matches_flow(flow) {
+                    return Ok(());
+                }
             }
         }
         self.sink().record(record)?;
@@ -212,6 +227,21 @@ mod tests {
         let mut view = view(Some(1), filter);
         view.record(&Record::Exchange(Box::new(sample::exchange()))).expect("not shown");
         assert_eq!(view.summary().expect("a summary").exchanges(), 0);
+    }
+
+    #[test]
+    fn flows_are_shown_as_filters_allow_and_do_not_count() {
+        let shown = |filter: Filter| {
+            let options = json::Options::default();
+            let mut view = View { filter, left: Some(1), to: To::Json(JsonSink::new(io::stdout(), options)) };
+            view.record(&Record::Flow(Box::new(sample::tls_flow()))).expect("it goes on");
+            let To::Json(sink) = &mut view.to else { unreachable!("made above") };
+            sink.buffered() > 0
+        };
+        assert!(shown(Filter::default()));
+        let ports = vec![8000..=8000];
+        assert!(shown(Filter { ports: ports.clone(), ..Filter::default() }));
+        assert!(!shown(Filter { ports, methods: vec!["GET".parse().expect("a method")], ..Filter::default() }));
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub(super) struct Summary {
     content: u64,
     latency: Latency,
     flows: u64,
-    opaque: u64,
+    protocols: [u64; Protocol::ALL.len()],
+    /// Flows that carried nothing.
+    silent: u64,
     ends: [u64; FlowEnd::ALL.len()],
     /// Of both sides of all flows.
     bytes: SideLedger,
@@ -67,7 +69,11 @@ impl Summary {
         for anomaly in flow.anomalies.iter() {
             self.flow_anomalies[anomaly as usize] += 1;
         }
-        self.opaque += u64::from(flow.protocol != Protocol::Http1);
+        if flow.silent() {
+            self.silent += 1;
+        } else {
+            self.protocols[flow.protocol as usize] += 1;
+        }
         self.ends[flow.end as usize] += 1;
         for side in Side::BOTH {
             self.bytes.add(flow.ledger.side(side));
@@ -94,7 +100,9 @@ impl fmt::Display for Summary {
         let between = Counted(by_name(&self.flow_anomalies).into_iter());
         let ends = Counted(FlowEnd::ALL.iter().zip(self.ends).map(|(end, count)| (end.name(), count)));
         let lost = Counted(LossReason::ALL.iter().map(|reason| (reason.name(), self.bytes.lost[*reason as usize])));
-        let Self { content, opaque, .. } = self;
+        let Self { content, silent, .. } = self;
+        let protocols = Protocol::ALL.iter().zip(self.protocols).map(|(protocol, count)| (spoken(*protocol), count));
+        let protocols = Counted(protocols.chain([("silent", *silent)]));
         let SideLedger { carried, captured, parsed, reported, duplicate, .. } = &self.bytes;
 
         writeln!(f, "exchanges   {exchanges}, complete {complete}, without anomaly {}", self.without_anomaly)?;
@@ -104,10 +112,18 @@ impl fmt::Display for Summary {
             write!(f, " {name} {}", Milliseconds(self.latency.permille(permille)))?;
         }
         writeln!(f, "\ncontent     {content} bytes")?;
-        writeln!(f, "flows       {flows}, not HTTP/1 {opaque}; ended: {ends}")?;
+        writeln!(f, "flows       {flows}: {protocols}; ended: {ends}")?;
         writeln!(f, "carried     {carried} bytes = captured {captured} + lost {}", self.bytes.lost_total())?;
         writeln!(f, "captured    {captured} bytes = parsed {parsed} + reported {reported}; duplicate {duplicate}")?;
         write!(f, "lost        {lost}")
+    }
+}
+
+const fn spoken(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Http1 => "HTTP/1",
+        Protocol::Http2 => "HTTP/2",
+        other => other.name(),
     }
 }
 
@@ -170,6 +186,8 @@ mod tests {
             Record::Exchange(Box::new(sample::exchange())),
             Record::Exchange(Box::new(odd)),
             Record::Flow(Box::new(flow)),
+            Record::Flow(Box::new(sample::tls_flow())),
+            Record::Flow(Box::new(FlowRecord { ledger: Ledger::default(), ..sample::tls_flow() })),
         ] {
             summary.record(&record).expect("counted");
         }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Anomalies, Exchange, FlowEnd, FlowInfo, Ledger, Timestamp, TlsHello};
+use super::{Anomalies, Anomaly, Exchange, FlowEnd, FlowInfo, Ledger, LossReason, Side, Timestamp, TlsHello};
 
 /// What a flow speaks, as far as it was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ impl Protocol {
         Self::Smtp,
     ];
 
-    /// `network.protocol.name`, or `opaque`.
+    /// `network.protocol.name`, or `opaque`, which is none.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http1 | Self::Http2 => "http",
@@ -106,7 +106,37 @@ pub struct FlowRecord {
 impl FlowRecord {
     /// It carried something and no exchange shows it.
     pub const fn unseen(&self) -> bool {
-        self.exchanges == 0 && self.ledger.client.carried.saturating_add(self.ledger.server.carried) > 0
+        self.exchanges == 0 && !self.silent()
+    }
+
+    /// It carried nothing.
+    pub const fn silent(&self) -> bool {
+        self.ledger.client.carried == 0 && self.ledger.server.carried == 0
+    }
+
+    /// All that it carried was captured, from the first byte to the last.
+    pub fn complete(&self) -> bool {
+        let over = matches!(self.end, FlowEnd::Closed | FlowEnd::Reset);
+        over && !self.flow.joined && Side::BOTH.iter().all(|side| self.ledger.side(*side).lost_total() == 0)
+    }
+
+    /// What is odd about it as a whole.
+    pub fn oddities(&self) -> Anomalies {
+        let mut all = self.anomalies;
+        let lost = |side: Side| {
+            let ledger = self.ledger.side(side);
+            ledger.lost_total() > ledger.lost[LossReason::BeforeJoin as usize]
+        };
+        for (anomaly, is_so) in [
+            (Anomaly::Gap, lost(Side::Client) || lost(Side::Server)),
+            (Anomaly::MidStream, self.flow.joined),
+            (Anomaly::Reset, self.end == FlowEnd::Reset),
+        ] {
+            if is_so {
+                all.insert(anomaly);
+            }
+        }
+        all
     }
 }
 

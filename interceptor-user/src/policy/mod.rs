@@ -11,7 +11,7 @@ mod status;
 
 use std::ops::RangeInclusive;
 
-use crate::model::{Exchange, Peer};
+use crate::model::{Exchange, FlowRecord, Peer};
 
 pub use self::{host::HostPattern, method::MethodName, path::PathPattern, status::StatusRange};
 
@@ -78,6 +78,20 @@ impl Filter {
             && any(&self.methods, |method| head.and_then(|head| head.method()).is_some_and(|sent| method.matches(sent)))
             && any(&self.processes, |process| either(&|peer| process.matches(peer)))
             && self.matches_target(exchange)
+    }
+
+    /// Is this flow, which no exchange shows, to be shown? Whom it asks for is what its TLS names.
+    pub fn matches_flow(&self, record: &FlowRecord) -> bool {
+        let flow = &record.flow;
+        let either = |test: &dyn Fn(&Peer) -> bool| test(&flow.client) || test(&flow.server);
+        let named = record.tls.as_ref().and_then(|hello| hello.server_name.as_deref());
+        let addresses = [flow.client.endpoint.ip(), flow.server.endpoint.ip()];
+        self.methods.is_empty()
+            && self.paths.is_empty()
+            && self.statuses.is_empty()
+            && any(&self.ports, |ports| either(&|peer| ports.contains(&peer.endpoint.port())))
+            && any(&self.processes, |process| either(&|peer| process.matches(peer)))
+            && any(&self.hosts, |host| host.matches(named, addresses))
     }
 
     fn matches_target(&self, exchange: &Exchange) -> bool {

@@ -132,3 +132,26 @@ fn errors_say_what_is_allowed() {
     }
     assert_eq!("[::1]".parse(), "::1".parse::<HostPattern>());
 }
+
+/// The sample is TLS that asks for `model.example`, 10.0.0.2:40000 to 10.0.0.1:8000.
+#[test]
+fn each_condition_against_a_flow_that_no_exchange_shows() {
+    let record = sample::tls_flow();
+    let cases: [(&str, &[&str], bool); 9] = [
+        ("port", &["8000"], true),
+        ("port", &["80"], false),
+        ("host", &["model.example"], true),
+        ("host", &["*.example"], true),
+        ("host", &["10.0.0.1"], true),
+        ("host", &["10.0.0.9"], false),
+        ("method", &["GET"], false),
+        ("path", &["/"], false),
+        ("status", &["200"], false),
+    ];
+    for (condition, values, expected) in cases {
+        assert_eq!(filter(condition, values).matches_flow(&record), expected, "{condition} {values:?}");
+    }
+    assert!(Filter::default().matches_flow(&record));
+    let process = |pid| Filter { processes: vec![ProcessPattern { pid, cgroup: None }], ..Filter::default() };
+    assert!(process(321).matches_flow(&record) && !process(322).matches_flow(&record));
+}

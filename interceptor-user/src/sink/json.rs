@@ -1,7 +1,8 @@
-//! Exchanges as JSON, one flat object a line, with OpenTelemetry's attribute names. The schema is in [`schema`].
+//! Exchanges, and flows that no exchange shows, as JSON: one flat object a line, with OpenTelemetry's attribute names. The schema is in [`schema`].
 
 mod body;
 mod fields;
+mod flow;
 mod line;
 mod printable;
 pub mod schema;
@@ -11,7 +12,7 @@ use std::io::Write;
 use jiff::tz::TimeZone;
 use serde::Serialize as _;
 
-pub use self::line::ExchangeLine;
+pub use self::{flow::FlowLine, line::ExchangeLine};
 use self::{line::Detail, printable::Printable};
 use super::{Sink, clock::Clock, mask::Mask, output::Output};
 use crate::model::Record;
@@ -27,7 +28,7 @@ pub struct Options {
     pub mask: Mask,
 }
 
-/// Writes a line per exchange.
+/// Writes a line per exchange, and per flow that no exchange shows.
 pub struct JsonSink<W> {
     options: Options,
     clock: Clock,
@@ -39,14 +40,25 @@ impl<W: Write> JsonSink<W> {
     pub const fn new(out: W, options: Options) -> Self {
         Self { options, clock: Clock::new(TimeZone::UTC), out: Output::new(out) }
     }
+
+    /// Bytes that wait for a flush.
+    #[cfg(test)]
+    pub(crate) const fn buffered(&mut self) -> usize {
+        self.out.buffer().len()
+    }
 }
 
 impl<W: Write> Sink for JsonSink<W> {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
-        let Record::Exchange(exchange) = record else { return Ok(()) };
         let Options { headers, bodies, ref mask } = self.options;
-        let line = ExchangeLine::new(exchange, &mut self.clock, Detail { headers, bodies, mask });
-        line.serialize(&mut serde_json::Serializer::with_formatter(self.out.buffer(), Printable))?;
+        let json = &mut serde_json::Serializer::with_formatter(self.out.buffer(), Printable);
+        match record {
+            Record::Exchange(exchange) => {
+                ExchangeLine::new(exchange, &mut self.clock, Detail { headers, bodies, mask }).serialize(json)?;
+            }
+            Record::Flow(flow) if flow.unseen() => FlowLine::new(flow, &mut self.clock).serialize(json)?,
+            Record::Flow(_) => return Ok(()),
+        }
         self.out.end_line()
     }
 

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 
 use crate::model::{
-    Container, Exchange, Fields, FlowInfo, FlowKey, Head, Part, Peer, Pod, Process, Protocol, Qos, Timestamp, Version,
+    Anomalies, Container, Exchange, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Head, Ledger, Part, Peer, Pod,
+    Process, Protocol, Qos, SideLedger, Timestamp, TlsHello, TlsVersion, Version,
 };
 
 const START: u64 = 1_763_777_999_123_456_789;
@@ -43,8 +44,8 @@ pub(crate) fn flow(client: &str, server: &str) -> FlowInfo {
     FlowInfo { id: 1, key, client, server, start: at(0), joined: false, interface: 2 }
 }
 
-/// A client's inference, answered 200 after 3.21 ms.
-pub(crate) fn exchange() -> Exchange {
+/// Between a client's process and a container's server.
+fn known() -> FlowInfo {
     let mut info = flow("10.0.0.2:40000", "10.0.0.1:8000");
     info.client.cookie = Some(77);
     info.client.cgroup = Some(4242);
@@ -52,6 +53,12 @@ pub(crate) fn exchange() -> Exchange {
     let pod = Pod { uid: "7f1b2c3d4e5f60718293a4b5c6d7e8f9".into(), qos: Some(Qos::Guaranteed) };
     let container = Container { id: "0123456789abcdef".into(), namespace: None, pod: Some(pod) };
     info.server.container = Some(Arc::new(container));
+    info
+}
+
+/// A client's inference, answered 200 after 3.21 ms.
+pub(crate) fn exchange() -> Exchange {
+    let info = known();
     Exchange {
         request: Some(request(
             "POST",
@@ -71,5 +78,27 @@ pub(crate) fn exchange() -> Exchange {
             b"{\"outputs\":[2]}",
         )),
         ..Exchange::new(Arc::new(info), 3, Protocol::Http1)
+    }
+}
+
+/// The same client's TLS, over after 3.21 s.
+pub(crate) fn tls_flow() -> FlowRecord {
+    let hello = TlsHello {
+        server_name: Some("model.example".into()),
+        offered: vec!["h2".into(), "http/1.1".into()],
+        chosen: None,
+        offered_version: Some(TlsVersion::Tls13),
+        version: Some(TlsVersion::Tls13),
+    };
+    let carried = |carried| SideLedger { carried, captured: carried, reported: carried, ..SideLedger::default() };
+    FlowRecord {
+        flow: Arc::new(known()),
+        end: FlowEnd::Closed,
+        time: at(3_210_000_000),
+        protocol: Protocol::Tls,
+        tls: Some(Box::new(hello)),
+        ledger: Ledger { client: carried(1_234), server: carried(56_789) },
+        exchanges: 0,
+        anomalies: Anomalies::NONE,
     }
 }

@@ -1,7 +1,8 @@
-//! Exchanges as lines for people. What came over the wire is escaped: it cannot speak to the terminal.
+//! Exchanges, and flows that no exchange shows, as lines for people. What came over the wire is escaped: it cannot speak to the terminal.
 
 mod block;
 mod columns;
+mod flow;
 mod style;
 
 use std::{fmt::Write as _, io::Write};
@@ -10,7 +11,7 @@ use jiff::tz::TimeZone;
 
 use self::{columns::Columns, style::Styles};
 use super::{Sink, clock::Clock, escape::Escaped, mask::Mask, output::Output};
-use crate::model::{Anomaly, Exchange, Part, Record, Side};
+use crate::model::{Anomalies, Anomaly, Exchange, FlowInfo, Part, Record, Side};
 
 /// What the lines look like.
 #[derive(Clone, Debug)]
@@ -47,10 +48,7 @@ impl Default for Options {
     }
 }
 
-/// Room for a path that is never taken away, however narrow the terminal.
-const PATH_MIN: usize = 24;
-
-/// Writes a line per exchange.
+/// Writes a line per exchange, and per flow that no exchange shows.
 pub struct TextSink<W> {
     options: Options,
     styles: Styles,
@@ -90,7 +88,7 @@ impl<W: Write> TextSink<W> {
                 .or(exchange.response.as_ref())
                 .map_or(exchange.flow.start, |part| part.first_byte),
         );
-        columns.fit(exchange);
+        columns.fit(&exchange.flow);
         if std::mem::take(&mut self.heading_due) {
             columns.heading(self.out.buffer(), styles)?;
         }
@@ -98,11 +96,8 @@ impl<W: Write> TextSink<W> {
         write_target(target, exchange.request.as_ref(), &self.options.mask)?;
         write_marks(after, exchange, styles)?;
 
-        let room = self.width.map(|width| {
-            let taken = columns.width() + 1 + columns::method(exchange).len() + columns::printed(after);
-            width.saturating_sub(taken).max(PATH_MIN)
-        });
-        let cut = room.and_then(|room| columns::cut(target, room));
+        let cut =
+            self.width.and_then(|width| columns::cut(target, columns.room(width, columns::method(exchange), after)));
         let out = self.out.buffer();
         out.extend_from_slice(before.as_bytes());
         let bold = styles.method;
@@ -118,7 +113,11 @@ impl<W: Write> TextSink<W> {
 
 impl<W: Write> Sink for TextSink<W> {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
-        let Record::Exchange(exchange) = record else { return Ok(()) };
+        let exchange = match record {
+            Record::Exchange(exchange) => exchange,
+            Record::Flow(flow) if flow.unseen() => return self.flow(flow),
+            Record::Flow(_) => return Ok(()),
+        };
         self.line(exchange)?;
         for (side, part) in [(Side::Client, &exchange.request), (Side::Server, &exchange.response)] {
             if let Some(part) = part {
@@ -155,21 +154,29 @@ fn write_target(out: &mut String, request: Option<&Part>, mask: &Mask) -> std::f
     target.query.map_or(Ok(()), |query| write!(out, "?{}", Escaped(mask.query(query).as_bytes())))
 }
 
-/// Who did it, where known, and what is odd.
-fn write_marks(out: &mut String, exchange: &Exchange, styles: &Styles) -> std::fmt::Result {
+/// Who did it, where known.
+fn write_processes(out: &mut String, flow: &FlowInfo, styles: &Styles) -> std::fmt::Result {
     let dim = styles.dim;
     let mut arrow = "";
     for side in Side::BOTH {
-        if let Some(process) = &exchange.flow.peer(side).process {
+        if let Some(process) = &flow.peer(side).process {
             let opening = if arrow.is_empty() { "  " } else { arrow };
             write!(out, "{opening}{dim}{}[{}]{dim:#}", Escaped(process.command.as_bytes()), process.pid)?;
             arrow = " → ";
         }
     }
+    Ok(())
+}
+
+fn write_anomalies(out: &mut String, anomalies: Anomalies, styles: &Styles) -> std::fmt::Result {
     let bad = styles.bad;
-    for anomaly in exchange.anomalies.iter() {
-        write!(out, "  {bad}!{}{bad:#}", anomaly.name())?;
-    }
+    anomalies.iter().try_for_each(|anomaly| write!(out, "  {bad}!{}{bad:#}", anomaly.name()))
+}
+
+/// Who did it, where known, and what is odd.
+fn write_marks(out: &mut String, exchange: &Exchange, styles: &Styles) -> std::fmt::Result {
+    write_processes(out, &exchange.flow, styles)?;
+    write_anomalies(out, exchange.anomalies, styles)?;
     let explained = exchange.anomalies.iter().any(|anomaly| {
         matches!(
             anomaly,
@@ -182,6 +189,7 @@ fn write_marks(out: &mut String, exchange: &Exchange, styles: &Styles) -> std::f
         )
     });
     if !exchange.complete() && !explained {
+        let bad = styles.bad;
         write!(out, "  {bad}!incomplete{bad:#}")?;
     }
     Ok(())

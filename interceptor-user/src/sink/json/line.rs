@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use self::identity::Identity;
+pub(super) use self::identity::Identity;
 use super::{
     body::{Content, Encoding},
     fields::FieldAttributes,
@@ -224,16 +224,16 @@ impl fmt::Display for FullUrl<'_> {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_false(value: &bool) -> bool {
+pub(super) const fn is_false(value: &bool) -> bool {
     !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_zero(value: &u32) -> bool {
+pub(super) const fn is_zero(value: &u32) -> bool {
     *value == 0
 }
 
-fn stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn stamp<S: Serializer>(stamp: &Stamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(stamp.as_str())
 }
 
@@ -243,7 +243,7 @@ fn some_stamp<S: Serializer>(stamp: &Option<Stamp>, serializer: S) -> Result<S::
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn names<S: Serializer>(anomalies: &Anomalies, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn names<S: Serializer>(anomalies: &Anomalies, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(anomalies.iter().map(Anomaly::name))
 }
 

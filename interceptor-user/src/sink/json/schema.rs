@@ -1,20 +1,29 @@
 //! The JSON Schema of the output, generated from the type that is written.
 
 use schemars::{
-    Schema, SchemaGenerator,
+    JsonSchema, Schema, SchemaGenerator,
     generate::SchemaSettings,
     json_schema,
     transform::{Transform, transform_subschemas},
 };
 
-use super::ExchangeLine;
+use super::{ExchangeLine, FlowLine};
 use crate::model::Anomaly;
 
 /// The schema (draft 2020-12) as indented JSON that ends with a newline; `docs/exchange.schema.json` is this.
 pub fn exchange() -> anyhow::Result<String> {
     let settings = SchemaSettings::draft2020_12().for_serialize().with_transform(NeverNull);
-    let schema = settings.into_generator().into_root_schema_for::<ExchangeLine<'static>>();
+    let schema = settings.into_generator().into_root_schema_for::<Line>();
     Ok(serde_json::to_string_pretty(&schema)? + "\n")
+}
+
+/// A line of `interceptor tail` or `interceptor replay` with `-o json`.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is needed")]
+enum Line {
+    Exchange(Box<ExchangeLine<'static>>),
+    Flow(Box<FlowLine<'static>>),
 }
 
 pub(super) fn anomalies(_: &mut SchemaGenerator) -> Schema {

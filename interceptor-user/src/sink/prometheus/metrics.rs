@@ -10,11 +10,12 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, 
 
 use super::{
     active::Gauges,
+    flows::Flows,
     histograms::Histograms,
     sampled::{Sampled, Worker},
     tcp::Sockets,
 };
-use crate::model::{Anomalies, Anomaly, Exchange, FlowEnd, FlowRecord, LossReason, Side};
+use crate::model::{Anomalies, Anomaly, Exchange, FlowRecord, LossReason, Side};
 
 /// Every metric of this process. Workers count into it, scrapes read it.
 pub struct Metrics {
@@ -24,8 +25,7 @@ pub struct Metrics {
     sockets: Sockets,
     exchanges: [IntCounter; 4],
     anomalies: Vec<IntCounter>,
-    flows_ended: Vec<IntCounter>,
-    flows_unbalanced: IntCounter,
+    flows: Flows,
     bytes: [IntCounter; 5],
     lost: Vec<IntCounter>,
     sampled: Sampled,
@@ -46,7 +46,7 @@ pub(super) fn register<C: Collector + Clone + 'static>(
 }
 
 /// A counter for each value of a label, in the order of `values`, all there from the start so that rates work.
-fn by_label<'a>(
+pub(super) fn by_label<'a>(
     registry: &Registry,
     name: &str,
     help: &str,
@@ -101,20 +101,7 @@ impl Metrics {
                 "anomaly",
                 Anomaly::ALL.map(Anomaly::name),
             )?,
-            flows_ended: by_label(
-                r,
-                "interceptor_flows_ended_total",
-                "TCP connections that are over for us, by why.",
-                "reason",
-                FlowEnd::ALL.map(FlowEnd::name),
-            )?,
-            flows_unbalanced: register(
-                r,
-                IntCounter::new(
-                    "interceptor_flows_unbalanced_total",
-                    "Ended TCP connections whose ledger does not balance: a defect of ours, to be reported.",
-                ),
-            )?,
+            flows: Flows::new(r)?,
             bytes: array(by_label(
                 r,
                 "interceptor_flow_bytes_total",
@@ -191,15 +178,8 @@ impl Metrics {
     }
 
     pub(super) fn count_flow(&self, flow: &FlowRecord) -> prometheus::Result<()> {
-        if let Some(counter) = self.flows_ended.get(flow.end as usize) {
-            counter.inc();
-        }
+        self.flows.count(flow);
         self.count_anomalies(flow.anomalies);
-        if !flow.ledger.balances() {
-            self.flows_unbalanced.inc();
-            tracing::warn!(flow = flow.flow.id, client = %flow.flow.client.endpoint, server = %flow.flow.server.endpoint,
-                ledger = ?flow.ledger, "the ledger of a connection does not balance; please report this");
-        }
         for side in Side::BOTH {
             let ledger = flow.ledger.side(side);
             let amounts = [ledger.carried, ledger.captured, ledger.parsed, ledger.reported, ledger.duplicate];

@@ -273,6 +273,8 @@ fn ended_flows_add_their_ledger() {
     assert_eq!(samples["interceptor_flows_ended_total{reason=\"reset\"}"], 1.0);
     assert_eq!(samples["interceptor_flows_unbalanced_total"], 0.0);
     assert_eq!(samples["interceptor_anomalies_total{anomaly=\"skipped\"}"], 1.0);
+    assert_eq!(samples["interceptor_flow_protocols_total{protocol=\"http\"}"], 1.0);
+    assert_eq!(samples["interceptor_flow_protocols_total{protocol=\"silent\"}"], 0.0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{
 };
 
 use super::style::Styles;
-use crate::model::{Endpoint, Exchange, Part};
+use crate::model::{Endpoint, Exchange, FlowInfo, Part};
 
 /// The columns before the method. The addresses' grow with what they show, so that lines stay aligned.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,21 +15,28 @@ pub(super) struct Columns {
 }
 
 const TIME: usize = 12;
-const STATUS: usize = 3;
-const DURATION: usize = 6;
-const SIZE: usize = 5;
+/// Room for a path that is never taken away, however narrow the terminal.
+const PATH_MIN: usize = 24;
+pub(super) const STATUS: usize = 3;
+pub(super) const DURATION: usize = 6;
+pub(super) const SIZE: usize = 5;
 
 impl Columns {
-    /// Makes room for the addresses of this exchange.
-    pub(super) fn fit(&mut self, exchange: &Exchange) {
+    /// Makes room for the addresses of this flow.
+    pub(super) fn fit(&mut self, flow: &FlowInfo) {
         let longest = |column: usize, endpoint: Endpoint| column.max(address_len(endpoint));
-        self.client = longest(self.client, exchange.flow.client.endpoint);
-        self.server = longest(self.server, exchange.flow.server.endpoint);
+        self.client = longest(self.client, flow.client.endpoint);
+        self.server = longest(self.server, flow.server.endpoint);
     }
 
     /// What they take on the screen, the space before the method included.
-    pub(super) const fn width(&self) -> usize {
+    const fn width(&self) -> usize {
         TIME + 2 + self.client + 3 + self.server + 2 + STATUS + 2 + DURATION + 1 + SIZE + 1 + SIZE + 2
+    }
+
+    /// What is left of `width` between the method and what comes last.
+    pub(super) fn room(&self, width: usize, method: &str, last: &str) -> usize {
+        width.saturating_sub(self.width() + 1 + method.len() + printed(last)).max(PATH_MIN)
     }
 
     pub(super) fn heading(&self, out: &mut Vec<u8>, styles: &Styles) -> io::Result<()> {
@@ -43,14 +50,7 @@ impl Columns {
     }
 
     pub(super) fn write(&self, out: &mut String, exchange: &Exchange, time: &[u8; 15], styles: &Styles) -> fmt::Result {
-        let Self { client, server } = *self;
-        let (dim, flow) = (styles.dim, &exchange.flow);
-        let time = str::from_utf8(&time[..TIME]).unwrap_or_default();
-        write!(out, "{dim}{time}{dim:#}  ")?;
-        padded(out, client, |out| write!(out, "{}", flow.client.endpoint))?;
-        write!(out, " {dim}→{dim:#} ")?;
-        padded(out, server, |out| write!(out, "{}", flow.server.endpoint))?;
-
+        self.write_ends(out, &exchange.flow, time, styles)?;
         let status = exchange.response.as_ref().and_then(|part| part.head.status());
         let style = styles.status(status);
         match status {
@@ -59,6 +59,25 @@ impl Columns {
         }
         write!(out, "{:>DURATION$} ", Took(exchange.duration()))?;
         write!(out, "{:>SIZE$} {:>SIZE$}  ", Size::of(exchange.request.as_ref()), Size::of(exchange.response.as_ref()))
+    }
+}
+
+impl Columns {
+    /// When, and between whom.
+    pub(super) fn write_ends(
+        &self,
+        out: &mut String,
+        flow: &FlowInfo,
+        time: &[u8; 15],
+        styles: &Styles,
+    ) -> fmt::Result {
+        let Self { client, server } = *self;
+        let dim = styles.dim;
+        let time = str::from_utf8(&time[..TIME]).unwrap_or_default();
+        write!(out, "{dim}{time}{dim:#}  ")?;
+        padded(out, client, |out| write!(out, "{}", flow.client.endpoint))?;
+        write!(out, " {dim}→{dim:#} ")?;
+        padded(out, server, |out| write!(out, "{}", flow.server.endpoint))
     }
 }
 
@@ -125,7 +144,7 @@ fn address_len(endpoint: Endpoint) -> usize {
 }
 
 /// A duration in three digits: `812µs`, `3.21ms`, `32.1ms`, `1.23s`.
-struct Took(Option<Duration>);
+pub(super) struct Took(pub(super) Option<Duration>);
 
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,7 +163,7 @@ impl fmt::Display for Took {
 }
 
 /// Content bytes in two digits or so: `120B`, `1.2K`, `12K`.
-pub(super) struct Size(Option<u64>);
+pub(super) struct Size(pub(super) Option<u64>);
 
 impl Size {
     pub(super) fn of(part: Option<&Part>) -> Self {

@@ -5,7 +5,7 @@ use crate::model::{FlowInfo, Peer, Pod, Qos, Side};
 
 /// The processes and containers at both ends.
 #[derive(Default, Serialize, JsonSchema)]
-pub(super) struct Identity<'a> {
+pub(in crate::sink::json) struct Identity<'a> {
     /// Which end `process.*`, `container.*` and `k8s.pod.*` tell of: the client, if anything is known of it.
     #[serde(rename = "interceptor.process.side", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["client", "server"]))]
@@ -62,7 +62,7 @@ struct End<'a> {
 }
 
 impl<'a> Identity<'a> {
-    pub(super) fn of(flow: &'a FlowInfo) -> Self {
+    pub(in crate::sink::json) fn of(flow: &'a FlowInfo) -> Self {
         let (side, this, other) = match Side::BOTH.map(|side| End::of(flow.peer(side))) {
             [Some(client), server] => ("client", client, server.unwrap_or_default()),
             [None, Some(server)] => ("server", server, End::default()),
