@@ -21,6 +21,7 @@ pub mod model;
 pub mod pipeline;
 pub mod policy;
 pub mod privilege;
+pub mod protobuf;
 pub mod protocol;
 pub mod session;
 pub mod sink;

@@ -22,7 +22,8 @@ const STAGES: &[(&str, &[&str])] = &[
     ("inference", &["model"]),
     ("session", &["model", "protocol", "policy", "exchange", "inference"]),
     ("inspect", &["model"]),
-    ("sink", &["model", "config"]),
+    ("protobuf", &["model"]),
+    ("sink", &["model", "config", "protobuf"]),
     ("capture", &["model", "kernel"]),
     ("kernel", &["model", "capture"]),
 ];
