@@ -1,6 +1,6 @@
 //! What of the open exchanges is kept, and what is given up where there is no room for it.
 
-use super::{Limits, Open, Seen};
+use super::{Limits, Open, Seen, content::Room};
 use crate::model::{Anomaly, Exchange, Fields, Head, Role};
 
 /// What the open exchanges of a flow keep.
@@ -8,6 +8,8 @@ use crate::model::{Anomaly, Exchange, Fields, Head, Role};
 pub(super) struct Keep {
     /// Bytes of their heads and contents.
     bytes: usize,
+    /// Bytes that reading their contents takes.
+    reading: usize,
     /// Parts of messages that found no room in the whole program.
     given_up: u64,
 }
@@ -16,7 +18,7 @@ impl Keep {
     /// About the memory that `open` exchanges hold, without a look at each.
     #[inline]
     pub(super) const fn held(&self, open: usize) -> usize {
-        self.bytes + open * (size_of::<Open>() + size_of::<Exchange>())
+        self.bytes + self.reading + open * (size_of::<Open>() + size_of::<Exchange>())
     }
 
     /// Does the flow keep as much as it may?
@@ -36,43 +38,59 @@ impl Keep {
     }
 
     /// An exchange has begun.
-    pub(super) const fn begun(&mut self, open: &Open) {
+    pub(super) fn begun(&mut self, open: &Open) {
         self.bytes += open.kept;
+        self.reading += open.reading();
     }
 
     /// An exchange is over.
-    pub(super) const fn over(&mut self, open: &Open) {
+    pub(super) fn over(&mut self, open: &Open) {
         self.bytes = self.bytes.saturating_sub(open.kept);
+        self.reading = self.reading.saturating_sub(open.reading());
     }
 
     /// A request's head, of an exchange that is open already.
-    pub(super) fn request(&mut self, open: &mut Open, head: Head, seen: Seen) {
-        let had = open.kept;
-        open.start_request(head, seen);
-        self.bytes += open.kept - had;
+    pub(super) fn request(&mut self, open: &mut Open, head: Head, seen: Seen, limits: &Limits) {
+        self.change(open, |open| open.start_request(head, seen, limits));
     }
 
     /// A response's head; without its fields where there is no room.
-    pub(super) fn response(&mut self, open: &mut Open, mut head: Head, seen: Seen, full: bool) {
-        if full {
+    pub(super) fn response(&mut self, open: &mut Open, mut head: Head, seen: Seen, limits: &Limits, held: usize) {
+        if held >= limits.total {
             open.exchange.anomalies.insert(Anomaly::MemoryLimit);
             head.fields_given_up();
             self.given_up += 1;
         }
-        let had = open.kept;
-        open.start_response(head, seen);
-        self.bytes += open.kept - had;
+        self.change(open, |open| open.start_response(head, seen, limits));
     }
 
     /// Content. `held` is what all that is open holds.
     pub(super) fn body(&mut self, open: &mut Open, role: Role, piece: &[u8], seen: Seen, limits: &Limits, held: usize) {
-        // Most often none is to be kept.
-        let total = if limits.body == 0 { 0 } else { limits.total.saturating_sub(held) };
-        let room = limits.memory.saturating_sub(self.bytes).min(total);
-        let had = open.kept;
-        let whole = open.body(role, piece, seen.last, limits.body, room);
-        self.bytes += open.kept - had;
-        self.given_up += u64::from(!whole && room == total);
+        let total = limits.total.saturating_sub(held);
+        let content = limits.memory.saturating_sub(self.bytes).min(total);
+        let room = Room { body: limits.body, content, total: total.saturating_add(open.reading()) };
+        let whole = self.change(open, |open| open.body(role, piece, seen.last, room));
+        self.given_up += u64::from(!whole && content == total);
+    }
+
+    /// What ends a message frees what reading it took.
+    pub(super) fn end(&mut self, open: &mut Open, role: Role, ended: bool, seen: Seen) {
+        self.change(open, |open| open.end(role, ended, seen.last));
+    }
+
+    /// A WebSocket begins.
+    pub(super) fn websocket(&mut self, open: &mut Open) {
+        self.change(open, Open::begin_websocket);
+    }
+
+    /// Does something to an open exchange, and keeps count.
+    #[inline]
+    fn change<T>(&mut self, open: &mut Open, change: impl FnOnce(&mut Open) -> T) -> T {
+        let (kept, reading) = (open.kept, open.reading());
+        let result = change(open);
+        self.bytes = (self.bytes + open.kept).saturating_sub(kept);
+        self.reading = (self.reading + open.reading()).saturating_sub(reading);
+        result
     }
 
     /// Trailers; none where there is no room.
@@ -82,8 +100,6 @@ impl Keep {
             self.given_up += 1;
             return;
         }
-        let had = open.kept;
-        open.trailers(role, fields, seen.last);
-        self.bytes += open.kept - had;
+        self.change(open, |open| open.trailers(role, fields, seen.last));
     }
 }

@@ -5,6 +5,7 @@
 //! it. An exchange leaves the queue when both its messages are over, or the flow is.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod content;
 mod keep;
 mod open;
 mod streams;
@@ -17,7 +18,7 @@ use smallvec::SmallVec;
 pub use streams::{At, Streams};
 
 use crate::model::{
-    Anomalies, Anomaly, Exchange, Expects, Fields, FlowEnd, FlowInfo, Head, Message, Protocol, Record, Role, Timestamp,
+    Anomalies, Anomaly, Exchange, Expects, Fields, FlowEnd, FlowInfo, Head, Message, Record, Role, Timestamp,
 };
 
 /// What is kept of the exchanges of one flow.
@@ -192,10 +193,10 @@ impl Pairing {
         open.inspect(|open| self.keep.over(open))
     }
 
-    /// What the last exchange's connection carries from now on is its content, both ways.
-    pub fn upgraded(&mut self, protocol: Protocol) {
+    /// What the last exchange's connection carries from now on is a WebSocket, both ways.
+    pub fn websocket(&mut self) {
         if let Some(open) = self.queue.last_mut() {
-            open.exchange.protocol = protocol;
+            self.keep.websocket(open);
             open.request = Progress::Receiving;
             self.request_open = true;
         }
@@ -226,7 +227,8 @@ impl Pairing {
             self.unattached.insert(why);
             return;
         }
-        let mut open = Open::with_request(head, seen, self.number(), flow);
+        let mut open = Open::new(self.number(), flow);
+        open.start_request(head, seen, limits);
         open.exchange.anomalies = std::mem::take(&mut self.before_request);
         self.keep.begun(&open);
         self.queue.push(open);
@@ -250,8 +252,8 @@ impl Pairing {
         if unasked && interim {
             return;
         }
-        let full = self.is_full(limits);
-        if unasked && full {
+        let held = self.held();
+        if unasked && held >= limits.total {
             self.pass_over();
             return;
         }
@@ -266,7 +268,7 @@ impl Pairing {
             open.exchange.interim = open.exchange.interim.saturating_add(1);
             return;
         }
-        self.keep.response(open, head, seen, full);
+        self.keep.response(open, head, seen, limits, held);
         self.response_open = true;
     }
 
@@ -320,8 +322,8 @@ impl Pairing {
         if role == Role::Response {
             self.passing_over = false;
         }
-        let (Some(open), _) = self.current(role) else { return };
-        open.end(role, ended, seen.last);
+        let (Some(open), keep) = self.current(role) else { return };
+        keep.end(open, role, ended, seen);
         let over = open.is_over();
         *self.is_open(role) = false;
         if over {

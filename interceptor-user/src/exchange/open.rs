@@ -1,9 +1,13 @@
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::Seen;
-use crate::model::{Anomaly, Exchange, Expects, Fields, FlowInfo, Head, Part, Protocol, Role, Timestamp};
+use super::{
+    Limits, Seen,
+    content::{Content, Room},
+};
+use crate::{
+    content::{self, PermessageDeflate, Reader},
+    model::{Anomaly, Exchange, Expects, Fields, FlowInfo, Head, KeptPiece, Part, Protocol, Role, Timestamp},
+};
 
 /// How far one message of an exchange is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,22 +30,21 @@ pub(super) struct Open {
     pub(super) expects: Expects,
     /// Bytes of heads and content that it keeps.
     pub(super) kept: usize,
-    request_body: Vec<u8>,
-    response_body: Vec<u8>,
+    request_content: Content,
+    response_content: Content,
 }
 
 impl Open {
     pub(super) fn new(number: u64, flow: &Arc<FlowInfo>) -> Self {
-        let exchange = Exchange::new(Arc::clone(flow), number, Protocol::Http1);
         Self {
-            exchange: Box::new(exchange),
+            exchange: Box::new(Exchange::new(Arc::clone(flow), number, Protocol::Http1)),
             request: Progress::Absent,
             response: Progress::Absent,
             response_lost: false,
             expects: Expects::Content,
             kept: 0,
-            request_body: Vec::new(),
-            response_body: Vec::new(),
+            request_content: Content::default(),
+            response_content: Content::default(),
         }
     }
 
@@ -53,28 +56,51 @@ impl Open {
         }
     }
 
-    pub(super) fn start_request(&mut self, head: Head, seen: Seen) {
-        self.kept += head.fields.memory();
-        self.exchange.request = Some(Part::new(head, seen.first, seen.last));
-        self.request = Progress::Receiving;
-    }
-
-    pub(super) fn with_request(head: Head, seen: Seen, number: u64, flow: &Arc<FlowInfo>) -> Self {
-        let mut open = Self::new(number, flow);
-        open.expects = match head.method() {
+    pub(super) fn start_request(&mut self, head: Head, seen: Seen, limits: &Limits) {
+        self.expects = match head.method() {
             Some("HEAD") => Expects::NoContent,
             Some("CONNECT") => Expects::Tunnel,
             _ => Expects::Content,
         };
-        open.start_request(head, seen);
-        open
+        let reader = reader(&head, limits);
+        self.kept += head.fields.memory();
+        let part = self.exchange.request.insert(Part::new(head, seen.first, seen.last));
+        self.request_content = Content::new(reader, part);
+        self.request = Progress::Receiving;
     }
 
     #[inline]
-    pub(super) fn start_response(&mut self, head: Head, seen: Seen) {
+    pub(super) fn start_response(&mut self, head: Head, seen: Seen, limits: &Limits) {
+        let accepted = head.status().is_some_and(|status| (200..300).contains(&status));
+        let reader = reader(&head, limits);
         self.kept += head.fields.memory();
-        self.exchange.response = Some(Part::new(head, seen.first, seen.last));
+        let part = self.exchange.response.insert(Part::new(head, seen.first, seen.last));
+        self.response_content = Content::new(reader, part);
         self.response = Progress::Receiving;
+        if self.expects == Expects::Tunnel && accepted {
+            self.begin_websocket_in_stream();
+        }
+    }
+
+    /// From here on both contents are a WebSocket's.
+    pub(super) fn begin_websocket(&mut self) {
+        let Exchange { protocol, request: Some(request), response: Some(response), .. } = &mut *self.exchange else {
+            return;
+        };
+        *protocol = Protocol::WebSocket;
+        let reader = |role| Reader::websocket(PermessageDeflate::agreed(&response.head.fields, role));
+        let readers = [Role::Request, Role::Response].map(reader);
+        let [of_request, of_response] = readers;
+        self.request_content = Content::new(of_request, request);
+        self.response_content = Content::new(of_response, response);
+    }
+
+    /// If that is what CONNECT asked for (RFC 8441 section 5).
+    fn begin_websocket_in_stream(&mut self) {
+        let asked = self.exchange.request.as_ref().and_then(|part| part.head.fields.get(":protocol"));
+        if asked == Some(b"websocket") {
+            self.begin_websocket();
+        }
     }
 
     pub(super) const fn part(&mut self, role: Role) -> Option<&mut Part> {
@@ -87,28 +113,29 @@ impl Open {
     /// Bytes of memory that it holds.
     pub(super) fn memory(&self) -> usize {
         let parts = [&self.exchange.request, &self.exchange.response];
-        let fields = |part: &Part| part.head.fields.memory() + part.trailers.memory();
-        let heads = parts.into_iter().flatten().map(fields).sum::<usize>();
-        size_of::<Exchange>() + heads + self.request_body.capacity() + self.response_body.capacity()
+        let pieces = |part: &Part| part.pieces.as_ref().map_or(0, |pieces| pieces.kept.capacity());
+        let part =
+            |part: &Part| part.head.fields.memory() + part.trailers.memory() + pieces(part) * size_of::<KeptPiece>();
+        let heads = parts.into_iter().flatten().map(part).sum::<usize>();
+        size_of::<Exchange>() + heads + self.request_content.held() + self.response_content.held()
     }
 
-    /// Keeps what `limit` allows for one body, and `room` for all. Says whether that is all that was wanted.
-    pub(super) fn body(&mut self, role: Role, piece: &[u8], time: Timestamp, limit: usize, room: usize) -> bool {
+    /// Bytes of memory that reading its contents takes, beside what is kept.
+    pub(super) fn reading(&self) -> usize {
+        self.request_content.memory() + self.response_content.memory()
+    }
+
+    /// Content comes, of which there is room for so much. Says whether that is all that was wanted.
+    pub(super) fn body(&mut self, role: Role, piece: &[u8], time: Timestamp, room: Room) -> bool {
         let Some(part) = self.part(role) else { return true };
         part.body_size += piece.len() as u64;
         part.last_byte = time;
-        let body = match role {
-            Role::Request => &mut self.request_body,
-            Role::Response => &mut self.response_body,
-        };
-        let wanted = piece.len().min(limit.saturating_sub(body.len()));
-        if wanted > room {
-            self.exchange.anomalies.insert(Anomaly::MemoryLimit);
-        }
-        let kept = piece.get(..wanted.min(room)).unwrap_or_default();
-        body.extend_from_slice(kept);
-        self.kept += kept.len();
-        wanted <= room
+        let (exchange, content) = self.content(role);
+        let had = content.held_body();
+        let whole = content.data(exchange, role, piece, time, room);
+        let more = content.held_body() - had;
+        self.kept += more;
+        whole
     }
 
     pub(super) fn body_gap(&mut self, role: Role, missing: u64) {
@@ -116,6 +143,8 @@ impl Open {
         if let Some(part) = self.part(role) {
             part.body_missing = part.body_missing.saturating_add(missing);
         }
+        let (exchange, content) = self.content(role);
+        content.gap(exchange, role, missing);
     }
 
     pub(super) fn trailers(&mut self, role: Role, trailers: Fields, time: Timestamp) {
@@ -131,6 +160,8 @@ impl Open {
             part.ended = ended;
             part.last_byte = part.last_byte.max(time);
         }
+        let (exchange, content) = self.content(role);
+        content.end(exchange, role, time);
         match role {
             Role::Request => self.request = Progress::Done,
             Role::Response => self.response = Progress::Done,
@@ -164,15 +195,29 @@ impl Open {
             self.exchange.anomalies.insert(Anomaly::NoResponse);
         }
         self.know(flow);
-        for (part, body) in
-            [(&mut self.exchange.request, self.request_body), (&mut self.exchange.response, self.response_body)]
-        {
-            if let Some(part) = part
+        for role in [Role::Request, Role::Response] {
+            let (exchange, content) = self.content(role);
+            let last = exchange.part(role).map(|part| part.last_byte).unwrap_or_default();
+            content.end(exchange, role, last);
+            let body = std::mem::take(content).into_body();
+            if let Some(part) = self.part(role)
                 && !body.is_empty()
             {
-                part.body = Bytes::from(body);
+                part.body = body;
             }
         }
         self.exchange
     }
+
+    const fn content(&mut self, role: Role) -> (&mut Exchange, &mut Content) {
+        let content = match role {
+            Role::Request => &mut self.request_content,
+            Role::Response => &mut self.response_content,
+        };
+        (&mut self.exchange, content)
+    }
+}
+
+fn reader(head: &Head, limits: &Limits) -> Reader {
+    Reader::of(head, &content::Limits { keep: limits.body > 0, ..content::Limits::default() })
 }

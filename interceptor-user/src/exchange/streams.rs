@@ -120,8 +120,8 @@ impl Streams {
 
     /// A head: of a request, of an interim response, of a response.
     pub fn head(&mut self, at: At<'_>, head: Head, anomalies: Anomalies) {
-        let full = self.held() >= at.limits.total;
-        if !self.open.contains_key(&at.stream) && !self.begin(at, full) {
+        let held = self.held();
+        if !self.open.contains_key(&at.stream) && !self.begin(at, held >= at.limits.total) {
             return;
         }
         let Some(open) = self.open.get_mut(&at.stream) else { return };
@@ -131,8 +131,8 @@ impl Streams {
             (Role::Response, Progress::Absent) if interim => {
                 open.exchange.interim = open.exchange.interim.saturating_add(1);
             }
-            (Role::Response, Progress::Absent) => self.keep.response(open, head, at.seen, full),
-            (Role::Request, Progress::Absent) => self.keep.request(open, head, at.seen),
+            (Role::Response, Progress::Absent) => self.keep.response(open, head, at.seen, at.limits, held),
+            (Role::Request, Progress::Absent) => self.keep.request(open, head, at.seen, at.limits),
             // A second head on a stream is none that RFC 9113 allows.
             _ => open.exchange.anomalies.insert(Anomaly::BadHead),
         }
@@ -184,7 +184,7 @@ impl Streams {
     #[inline]
     pub fn end(&mut self, at: At<'_>, emit: &mut impl FnMut(Record)) {
         let Some(open) = self.open.get_mut(&at.stream) else { return };
-        open.end(at.role, true, at.seen.last);
+        self.keep.end(open, at.role, true, at.seen);
         // Of a request whose end may have been missed, none is waited for.
         if open.is_over() || (self.lossy.requests && open.response == Progress::Done) {
             self.emit(at.stream, at.flow, emit);

@@ -122,6 +122,14 @@ impl Exchange {
         }
     }
 
+    /// Its message of this role.
+    pub const fn part(&self, role: Role) -> Option<&Part> {
+        match role {
+            Role::Request => self.request.as_ref(),
+            Role::Response => self.response.as_ref(),
+        }
+    }
+
     /// Both messages were seen from their first byte to their last.
     pub fn complete(&self) -> bool {
         let whole = |part: &Option<Part>| part.as_ref().is_some_and(|part| part.ended && part.body_missing == 0);

@@ -277,7 +277,7 @@ impl Talk {
             self.became = upgrade;
             self.decoders.requests.go_on_until_close();
             self.decoders.responses.go_on_until_close();
-            self.pairing.upgraded(Protocol::WebSocket);
+            self.pairing.websocket();
         }
         if is_head {
             self.recognised = true;

@@ -1,0 +1,180 @@
+use bytes::Bytes;
+
+use crate::{
+    content::{self, Item, Reader},
+    model::{Anomalies, Anomaly, Exchange, Fields, KeptPiece, Part, Pieces, Role, Timestamp},
+};
+
+/// Messages of one content that are kept; of those after them only the number is.
+const MESSAGES: usize = 1024;
+
+/// What reading the content of one side needs, until that is over.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    reader: Reader,
+    /// What is kept of it.
+    body: Vec<u8>,
+    /// Where in `body` the current message begins.
+    message: usize,
+    /// There was no room for what reading takes: the rest is only counted.
+    given_up: bool,
+}
+
+/// How much may be kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Of this content.
+    pub(super) body: usize,
+    /// For content.
+    pub(super) content: usize,
+    /// For all that reading takes.
+    pub(super) total: usize,
+}
+
+/// Takes what a reader gives.
+struct Taker<'a> {
+    body: &'a mut Vec<u8>,
+    message: &'a mut usize,
+    part: &'a mut Part,
+    anomalies: &'a mut Anomalies,
+    /// Bytes of content that may still be kept: of this one, and of all.
+    left: usize,
+    room: usize,
+    whole: bool,
+    decodes: bool,
+}
+
+impl Content {
+    /// Of a message that `reader` reads.
+    pub(super) fn new(reader: Reader, part: &mut Part) -> Self {
+        part.decoded = reader.coding();
+        part.pieces = reader.format().map(Pieces::new);
+        Self { reader, ..Self::default() }
+    }
+
+    /// Bytes of memory that reading takes, beside what is kept.
+    pub(super) fn memory(&self) -> usize {
+        self.reader.memory()
+    }
+
+    /// Bytes of content kept.
+    pub(super) const fn held_body(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn held(&self) -> usize {
+        self.reader.memory() + self.body.capacity()
+    }
+
+    /// Takes the next bytes. Says whether all was kept that was wanted.
+    #[inline]
+    pub(super) fn data(
+        &mut self,
+        exchange: &mut Exchange,
+        role: Role,
+        bytes: &[u8],
+        time: Timestamp,
+        room: Room,
+    ) -> bool {
+        // Most often nothing is to be kept, and nothing to be found.
+        if self.given_up || (room.body == 0 && self.reader.is_plain()) {
+            return true;
+        }
+        let limits = content::Limits { keep: room.body > 0, ..content::Limits::default() };
+        let mut whole = true;
+        self.read(exchange, role, room, |reader, taker| {
+            reader.data(bytes, time, &limits, &mut |item| taker.item(item));
+            whole = taker.whole;
+        });
+        if self.reader.memory() > room.total {
+            self.give_up(exchange);
+            return false;
+        }
+        whole
+    }
+
+    /// Bytes are missing.
+    pub(super) fn gap(&mut self, exchange: &mut Exchange, role: Role, len: u64) {
+        let none = Room { body: 0, content: 0, total: 0 };
+        self.read(exchange, role, none, |reader, taker| reader.gap(len, &mut |item| taker.item(item)));
+    }
+
+    /// It is over: what is not whole is told, and what reading took is freed.
+    pub(super) fn end(&mut self, exchange: &mut Exchange, role: Role, time: Timestamp) {
+        if self.reader.is_plain() {
+            return;
+        }
+        let limits = content::Limits::default();
+        let none = Room { body: 0, content: 0, total: 0 };
+        self.read(exchange, role, none, |reader, taker| reader.end(time, &limits, &mut |item| taker.item(item)));
+        self.reader = Reader::default();
+    }
+
+    /// What is kept.
+    pub(super) fn into_body(self) -> Bytes {
+        Bytes::from(self.body)
+    }
+
+    fn read(&mut self, exchange: &mut Exchange, role: Role, room: Room, ask: impl FnOnce(&mut Reader, &mut Taker<'_>)) {
+        let Exchange { request, response, anomalies, .. } = exchange;
+        let part = if role == Role::Request { request } else { response };
+        let Some(part) = part else { return };
+        let mut taker = Taker {
+            left: room.body.saturating_sub(self.body.len()),
+            room: room.content,
+            decodes: !self.reader.is_plain(),
+            body: &mut self.body,
+            message: &mut self.message,
+            part,
+            anomalies,
+            whole: true,
+        };
+        ask(&mut self.reader, &mut taker);
+    }
+
+    fn give_up(&mut self, exchange: &mut Exchange) {
+        exchange.anomalies.insert(Anomaly::MemoryLimit);
+        self.reader = Reader::default();
+        self.given_up = true;
+    }
+}
+
+impl Taker<'_> {
+    #[inline]
+    fn item(&mut self, item: Item<'_>) {
+        match item {
+            Item::Bytes(bytes) => self.bytes(bytes),
+            Item::Message(piece) => {
+                let Some(pieces) = &mut self.part.pieces else { return };
+                pieces.count(&piece);
+                let start = std::mem::replace(self.message, self.body.len());
+                if (self.left > 0 || self.body.len() > start) && pieces.kept.len() < MESSAGES {
+                    let len = (self.body.len() - start) as u32;
+                    pieces.kept.push(KeptPiece { piece, start: start as u32, len });
+                }
+            }
+            Item::Trailers(fields) => self.trailers(fields),
+            Item::Anomaly(anomaly) => self.anomalies.insert(anomaly),
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        if self.decodes {
+            self.part.decoded_size += bytes.len() as u64;
+        }
+        let wanted = bytes.len().min(self.left);
+        if wanted > self.room {
+            self.anomalies.insert(Anomaly::MemoryLimit);
+            self.whole = false;
+        }
+        let kept = bytes.get(..wanted.min(self.room)).unwrap_or_default();
+        self.body.extend_from_slice(kept);
+        self.left -= kept.len();
+        self.room -= kept.len();
+    }
+
+    fn trailers(&mut self, fields: Fields) {
+        self.part.trailers = fields;
+    }
+}
