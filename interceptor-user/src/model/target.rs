@@ -98,9 +98,15 @@ impl Part {
         self.body_size.saturating_add(self.body_missing)
     }
 
-    /// Is `body` less than the content?
+    /// Bytes that `body` holds if it holds all: of what is in the content's coding and frames, where there are such.
+    pub const fn whole_body(&self) -> u64 {
+        let read = self.decoded.is_some() || self.pieces.is_some();
+        if read { self.decoded_size.saturating_add(self.body_missing) } else { self.content_size() }
+    }
+
+    /// Is `body` less than that?
     pub fn body_cut(&self) -> bool {
-        (self.body.len() as u64) < self.content_size()
+        (self.body.len() as u64) < self.whole_body()
     }
 
     /// `body` as text, if it is text. Where the limit cut a character in two, what is before it.
