@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 
@@ -61,6 +61,19 @@ pub struct Abort {
 }
 
 impl Abort {
+    /// Who it was, in output.
+    pub const fn by_name(self) -> &'static str {
+        match self.by {
+            Role::Request => "client",
+            Role::Response => "server",
+        }
+    }
+
+    /// The code in output: its name, or the number where it has none.
+    pub fn code_text(self) -> Cow<'static, str> {
+        self.code_name().map_or_else(|| self.code.to_string().into(), Cow::Borrowed)
+    }
+
     /// The code's name (RFC 9113 section 7); None where it has none.
     pub const fn code_name(self) -> Option<&'static str> {
         Some(match self.code {

@@ -22,7 +22,8 @@ impl Exchange {
         let (request, response) = (self.request.as_ref(), self.response.as_ref());
         let of_trailers = |name: &'static str| response.and_then(|part| closing(part, name));
         let declared = request.is_some_and(is_grpc) || response.is_some_and(is_grpc);
-        if !declared && !(self.anomalies.contains(Anomaly::UnknownField) && of_trailers("grpc-status").is_some()) {
+        let guessed = self.anomalies.contains(Anomaly::UnknownField) && of_trailers("grpc-status").is_some();
+        if !declared && !guessed {
             return None;
         }
         let status = of_trailers("grpc-status").and_then(|status| str::from_utf8(status).ok()?.parse().ok());
