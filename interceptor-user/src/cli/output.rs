@@ -1,4 +1,7 @@
-use std::io::{self, IsTerminal as _, Stdout};
+use std::{
+    io::{self, IsTerminal as _, Stdout},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 use jiff::tz::TimeZone;
@@ -9,10 +12,12 @@ use crate::{
     model::{Record, SetAside},
     pipeline,
     policy::Filter,
+    protobuf::Registry,
     sink::{
         Sink, Stop,
         json::{self, JsonSink},
         mask::{Mask, Name},
+        messages,
         text::{self, TextSink},
     },
 };
@@ -33,6 +38,13 @@ pub(super) struct OutputArgs {
     /// Show bodies too, up to LIMIT bytes each (4KiB if not given, 64MiB at the most)
     #[arg(long, value_name = "LIMIT", num_args = 0..=1, require_equals = true, default_missing_value = "4KiB", value_parser = body_limit)]
     body: Option<usize>,
+    /// Definitions of the messages in bodies: a .proto file, or a descriptor set of protoc or buf; may be repeated. Those of
+    /// the Open Inference Protocol, TensorFlow Serving, TorchServe and gRPC's own services are known
+    #[arg(long, value_name = "FILE")]
+    proto: Vec<PathBuf>,
+    /// Directory in which .proto files find what they import; may be repeated
+    #[arg(long, value_name = "DIR", requires = "proto")]
+    proto_path: Vec<PathBuf>,
     /// Show the secret in this header or query parameter: authorization, cookie, api_key
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     show_secrets: Vec<Name>,
@@ -84,18 +96,26 @@ impl OutputArgs {
         options
     }
 
+    /// What is known of the messages in bodies. It reads files.
+    pub(super) fn registry(&self) -> anyhow::Result<Registry> {
+        Ok(Registry::load(&self.proto, &self.proto_path)?)
+    }
+
     /// The sink that these arguments ask for, on standard output.
-    pub(super) fn view(&self, filter: Filter) -> View {
+    pub(super) fn view(&self, filter: Filter, registry: Registry) -> View {
+        // What servers tell is learnt from bodies, and for bodies.
+        let learns = self.body.is_some().then(|| registry.clone());
         let (headers, bodies, mask) = (self.headers, self.body.is_some(), Mask::showing(self.show_secrets.clone()));
         let stdout = io::stdout();
         let to = match self.output {
-            Format::Json => To::Json(JsonSink::new(stdout, json::Options { headers, bodies, mask })),
+            Format::Json => To::Json(JsonSink::new(stdout, json::Options { headers, bodies, mask, registry })),
             Format::Summary => To::Summary(Box::default()),
             Format::Text => {
                 let terminal = stdout.is_terminal();
                 let options = text::Options {
                     headers,
                     bodies,
+                    registry,
                     mask,
                     colour: self.color.applies(&stdout),
                     heading: terminal,
@@ -105,7 +125,7 @@ impl OutputArgs {
                 To::Text(Box::new(TextSink::new(stdout, options)))
             }
         };
-        View { filter, left: self.count, to }
+        View { filter, learns, left: self.count, to }
     }
 }
 
@@ -126,6 +146,8 @@ fn terminal_width() -> Option<usize> {
 /// Shows what the filter lets pass, up to a count, in one of the formats.
 pub(super) struct View {
     filter: Filter,
+    /// Where descriptors go that servers tell, whether their exchanges are shown or not.
+    learns: Option<Registry>,
     left: Option<u64>,
     to: To,
 }
@@ -176,6 +198,9 @@ impl Sink for View {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         match record {
             Record::Exchange(exchange) => {
+                if let Some(registry) = &self.learns {
+                    messages::learn(exchange, registry);
+                }
                 if !self.filter.is_empty() && !self.filter.matches(exchange) {
                     return Ok(());
                 }
@@ -209,7 +234,7 @@ mod tests {
     use crate::sink::sample;
 
     fn view(count: Option<u64>, filter: Filter) -> View {
-        View { filter, left: count, to: To::Summary(Box::default()) }
+        View { filter, learns: None, left: count, to: To::Summary(Box::default()) }
     }
 
     #[test]
@@ -233,7 +258,8 @@ mod tests {
     fn flows_are_shown_as_filters_allow_and_do_not_count() {
         let shown = |filter: Filter| {
             let options = json::Options::default();
-            let mut view = View { filter, left: Some(1), to: To::Json(JsonSink::new(io::stdout(), options)) };
+            let mut view =
+                View { filter, learns: None, left: Some(1), to: To::Json(JsonSink::new(io::stdout(), options)) };
             view.record(&Record::Flow(Box::new(sample::tls_flow()))).expect("it goes on");
             let To::Json(sink) = &mut view.to else { unreachable!("made above") };
             sink.buffered() > 0

@@ -50,7 +50,8 @@ pub struct Args {
 pub fn execute(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
     logging::start();
-    let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(args.filter.filter()));
+    let view = args.output.view(args.filter.filter(), args.output.registry()?);
+    let mut pipeline = Pipeline::new(args.output.pipeline(), view);
     let mut packets = PacketStats::default();
     let started = Instant::now();
     for path in &args.files {

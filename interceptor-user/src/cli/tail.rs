@@ -72,6 +72,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     logging::start();
     tracing::debug!("{}", Features::get().line());
     let place = args.place()?;
+    let registry = args.output.registry()?;
     // Before any thread is started. Who listens is found by what processes have open.
     let needs = Needs { namespaces: args.what.pods || place.netns.is_some(), processes: true, files: Vec::new() };
     privilege::begin(Give { capabilities: true, sandbox: true }, &needs);
@@ -85,7 +86,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     privilege::settle();
     tracing::debug!("{}", privilege::report());
     say_where(&capture);
-    let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter))
+    let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter, registry))
         .with_identify(Box::new(move |info| identity.fill(info)));
     pipeline.run(&mut source, &stop)?;
     pipeline.finish()?;

@@ -30,7 +30,7 @@ use serde::{Serialize, Serializer};
 use self::{
     guess::{Guess, Numbered},
     render::{Context, DEPTH, Message},
-    wire::{End, Value},
+    wire::{End, Field, Value},
 };
 pub use self::{learn::Learnt, load::Error};
 use crate::model::Role;
@@ -136,13 +136,16 @@ pub struct Decoded<'a> {
 
 impl<'a> Decoded<'a> {
     fn new(registry: &'a Registry, descriptor: Option<MessageDescriptor>, bytes: &'a [u8], cut: bool) -> Self {
-        let readable = match wire::check(bytes) {
-            (End::Cut, any) => cut && any,
-            (end, _) => end != End::Bad,
+        let (fields, end) = wire::fields(bytes);
+        let readable = match end {
+            End::Whole | End::Many => true,
+            // Of a first field that is cut there is something to show too.
+            End::Cut => cut && !fields.is_empty(),
+            End::Bad => false,
         };
         let how = match &descriptor {
             _ if !readable => How::Opaque,
-            Some(descriptor) if is_of(descriptor, bytes) => How::Descriptor,
+            Some(descriptor) if is_of(descriptor, &fields) => How::Descriptor,
             _ => How::Wire,
         };
         Self { descriptor, how, bytes, cut, context: Context::new(registry, bytes.len()) }
@@ -175,9 +178,8 @@ impl Serialize for Decoded<'_> {
 }
 
 /// Could it be of this type? Not if it has fields of which the type knows none.
-fn is_of(descriptor: &MessageDescriptor, bytes: &[u8]) -> bool {
-    let (fields, _) = wire::fields(bytes);
-    let known = |field: &wire::Field<'_>| {
+fn is_of(descriptor: &MessageDescriptor, fields: &[Field<'_>]) -> bool {
+    let known = |field: &Field<'_>| {
         render::Known::of(descriptor, field.number).is_some_and(|known| known.fits(std::slice::from_ref(field)))
     };
     fields.is_empty() || fields.iter().any(known)

@@ -4,7 +4,6 @@ mod body;
 mod fields;
 mod flow;
 mod line;
-mod printable;
 pub mod schema;
 
 use std::io::Write;
@@ -12,10 +11,10 @@ use std::io::Write;
 use jiff::tz::TimeZone;
 use serde::Serialize as _;
 
+use self::line::Detail;
 pub use self::{flow::FlowLine, line::ExchangeLine};
-use self::{line::Detail, printable::Printable};
-use super::{Sink, clock::Clock, mask::Mask, output::Output};
-use crate::model::Record;
+use super::{Sink, clock::Clock, mask::Mask, output::Output, printable::Printable};
+use crate::{model::Record, protobuf::Registry};
 
 /// What the lines hold beside the attributes that are always there.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +25,8 @@ pub struct Options {
     pub bodies: bool,
     /// Which secrets may be shown.
     pub mask: Mask,
+    /// What is known of the messages in bodies.
+    pub registry: Registry,
 }
 
 /// Writes a line per exchange, and per flow that no exchange shows.
@@ -50,11 +51,12 @@ impl<W: Write> JsonSink<W> {
 
 impl<W: Write> Sink for JsonSink<W> {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
-        let Options { headers, bodies, ref mask } = self.options;
+        let Options { headers, bodies, ref mask, ref registry } = self.options;
         let json = &mut serde_json::Serializer::with_formatter(self.out.buffer(), Printable);
         match record {
             Record::Exchange(exchange) => {
-                ExchangeLine::new(exchange, &mut self.clock, Detail { headers, bodies, mask }).serialize(json)?;
+                ExchangeLine::new(exchange, &mut self.clock, Detail { headers, bodies, mask, registry })
+                    .serialize(json)?;
             }
             Record::Flow(flow) if flow.unseen() => FlowLine::new(flow, &mut self.clock).serialize(json)?,
             Record::Flow(_) => return Ok(()),

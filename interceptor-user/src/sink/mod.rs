@@ -1,11 +1,14 @@
 //! Where records go.
 
 mod clock;
+mod compact;
 mod escape;
 pub mod json;
 pub(crate) mod latency;
 pub mod mask;
+pub(crate) mod messages;
 mod output;
+mod printable;
 pub mod prometheus;
 #[cfg(test)]
 pub(crate) mod sample;

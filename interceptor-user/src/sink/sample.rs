@@ -5,8 +5,9 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 
 use crate::model::{
-    Anomalies, Container, Exchange, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Head, Ledger, Part, Peer, Pod,
-    Process, Protocol, Qos, SideLedger, Timestamp, TlsHello, TlsVersion, Version,
+    Anomalies, Coding, Container, Exchange, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Format, Head, KeptPiece,
+    Kind, Ledger, Part, Peer, Piece, Pieces, Pod, Process, Protocol, Qos, SideLedger, Timestamp, TlsHello, TlsVersion,
+    Version,
 };
 
 const START: u64 = 1_763_777_999_123_456_789;
@@ -101,4 +102,46 @@ pub(crate) fn tls_flow() -> FlowRecord {
         exchanges: 0,
         anomalies: Anomalies::NONE,
     }
+}
+
+/// A part that consists of these messages, as they were sent: 5 bytes of framing before each.
+pub(crate) fn framed(mut part: Part, format: Format, messages: &[(Kind, &[u8])]) -> Part {
+    let mut pieces = Pieces::new(format);
+    let mut body = Vec::new();
+    for (index, (kind, bytes)) in messages.iter().enumerate() {
+        let (len, time) = (bytes.len(), at(1_000 * (index as u64 + 1)));
+        let size = len as u64;
+        let piece = Piece { kind: *kind, time, size, wire_size: size, compression: None, whole: true };
+        pieces.count(&piece);
+        pieces.kept.push(KeptPiece { piece, start: body.len() as u32, len: len as u32 });
+        body.extend_from_slice(bytes);
+    }
+    part.body_size = (body.len() + 5 * messages.len()) as u64;
+    part.body = body.into();
+    part.pieces = Some(pieces);
+    part
+}
+
+/// A call of a streaming method of the Open Inference Protocol: one message, two answers, NOT_FOUND.
+pub(crate) fn call() -> Exchange {
+    let mut exchange = exchange();
+    exchange.protocol = Protocol::Http2;
+    exchange.stream = Some(5);
+    let fields = fields(&[("content-type", "application/grpc"), ("grpc-timeout", "1500m")]);
+    let head = Head::request("POST", "/inference.GRPCInferenceService/ModelStreamInfer", Version::Http2, fields);
+    let request = framed(part(head, b"", 0, 10_000), Format::Grpc, &[(Kind::Data, b"\x0a\x04tiny\x1a\x017")]);
+    let head = Head::response(200, Version::Http2, self::fields(&[("content-type", "application/grpc+proto")]));
+    let answers: [(Kind, &[u8]); 2] = [(Kind::Data, b"\x12\x06\x0a\x04tiny"), (Kind::Data, b"\x0a\x02no")];
+    let mut response = framed(part(head, b"", 3_000_000, 3_210_000), Format::Grpc, &answers);
+    if let Some(compressed) = response.pieces.as_mut().and_then(|pieces| pieces.kept.last_mut()) {
+        compressed.piece.compression = Some(Coding::Gzip);
+        compressed.piece.wire_size = 24;
+    }
+    // A google.rpc.Status with code 5 and a RetryInfo of 1 s, without padding.
+    let details = "CAUaMAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIECgIIAQ";
+    response.trailers =
+        self::fields(&[("grpc-status", "5"), ("grpc-message", "no%20model"), ("grpc-status-details-bin", details)]);
+    exchange.request = Some(request);
+    exchange.response = Some(response);
+    exchange
 }

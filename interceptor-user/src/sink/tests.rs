@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::{
     json::JsonSink,
-    mask::Mask,
     prometheus::{Metrics, Prometheus},
     sample,
     text::TextSink,
@@ -49,7 +48,7 @@ fn address(secret: &'static str) -> impl Strategy<Value = String> {
 /// What every sink makes of an exchange.
 fn outputs(exchange: &Exchange) -> Vec<String> {
     let (mut lines, mut text) = (Vec::new(), Vec::new());
-    let json = super::json::Options { headers: true, bodies: false, mask: Mask::default() };
+    let json = super::json::Options { headers: true, ..super::json::Options::default() };
     let mut json = JsonSink::new(&mut lines, json);
     let mut people = TextSink::new(&mut text, text::Options { headers: true, ..text::Options::default() });
     let record = Record::Exchange(Box::new(exchange.clone()));

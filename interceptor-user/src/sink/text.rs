@@ -3,6 +3,8 @@
 mod block;
 mod columns;
 mod flow;
+mod marks;
+mod messages;
 mod style;
 
 use std::{fmt::Write as _, io::Write};
@@ -11,7 +13,10 @@ use jiff::tz::TimeZone;
 
 use self::{columns::Columns, style::Styles};
 use super::{Sink, clock::Clock, escape::Escaped, mask::Mask, output::Output};
-use crate::model::{Anomalies, Anomaly, Exchange, FlowInfo, Part, Record, Side};
+use crate::{
+    model::{Exchange, Part, Record, Role},
+    protobuf::Registry,
+};
 
 /// What the lines look like.
 #[derive(Clone, Debug)]
@@ -19,8 +24,10 @@ use crate::model::{Anomalies, Anomaly, Exchange, FlowInfo, Part, Record, Side};
 pub struct Options {
     /// Indented header and trailer fields under each line.
     pub headers: bool,
-    /// Bodies, as far as they were kept and are text.
+    /// Bodies, as far as they were kept and can be read.
     pub bodies: bool,
+    /// What is known of the messages in bodies.
+    pub registry: Registry,
     /// Which secrets may be shown.
     pub mask: Mask,
     /// Colours.
@@ -39,6 +46,7 @@ impl Default for Options {
         Self {
             headers: false,
             bodies: false,
+            registry: Registry::default(),
             mask: Mask::default(),
             colour: false,
             heading: false,
@@ -94,7 +102,7 @@ impl<W: Write> TextSink<W> {
         }
         columns.write(before, exchange, &time, styles)?;
         write_target(target, exchange.request.as_ref(), &self.options.mask)?;
-        write_marks(after, exchange, styles)?;
+        marks::write(after, exchange, styles)?;
 
         let cut =
             self.width.and_then(|width| columns::cut(target, columns.room(width, columns::method(exchange), after)));
@@ -119,10 +127,8 @@ impl<W: Write> Sink for TextSink<W> {
             Record::Flow(_) => return Ok(()),
         };
         self.line(exchange)?;
-        for (side, part) in [(Side::Client, &exchange.request), (Side::Server, &exchange.response)] {
-            if let Some(part) = part {
-                block::write(self.out.buffer(), side, part, &self.options, &self.styles)?;
-            }
+        for role in [Role::Request, Role::Response] {
+            block::write(self.out.buffer(), exchange, role, &self.options, &self.styles)?;
         }
         if self.options.headers || self.options.bodies {
             self.out.buffer().push(b'\n');
@@ -152,47 +158,6 @@ fn write_target(out: &mut String, request: Option<&Part>, mask: &Mask) -> std::f
     }
     write!(out, "{}", Escaped(mask.path(path).as_bytes()))?;
     target.query.map_or(Ok(()), |query| write!(out, "?{}", Escaped(mask.query(query).as_bytes())))
-}
-
-/// Who did it, where known.
-fn write_processes(out: &mut String, flow: &FlowInfo, styles: &Styles) -> std::fmt::Result {
-    let dim = styles.dim;
-    let mut arrow = "";
-    for side in Side::BOTH {
-        if let Some(process) = &flow.peer(side).process {
-            let opening = if arrow.is_empty() { "  " } else { arrow };
-            write!(out, "{opening}{dim}{}[{}]{dim:#}", Escaped(process.command.as_bytes()), process.pid)?;
-            arrow = " → ";
-        }
-    }
-    Ok(())
-}
-
-fn write_anomalies(out: &mut String, anomalies: Anomalies, styles: &Styles) -> std::fmt::Result {
-    let bad = styles.bad;
-    anomalies.iter().try_for_each(|anomaly| write!(out, "  {bad}!{}{bad:#}", anomaly.name()))
-}
-
-/// Who did it, where known, and what is odd.
-fn write_marks(out: &mut String, exchange: &Exchange, styles: &Styles) -> std::fmt::Result {
-    write_processes(out, &exchange.flow, styles)?;
-    write_anomalies(out, exchange.anomalies, styles)?;
-    let explained = exchange.anomalies.iter().any(|anomaly| {
-        matches!(
-            anomaly,
-            Anomaly::Gap
-                | Anomaly::MidStream
-                | Anomaly::Truncated
-                | Anomaly::Reset
-                | Anomaly::NoRequest
-                | Anomaly::NoResponse
-        )
-    });
-    if !exchange.complete() && !explained {
-        let bad = styles.bad;
-        write!(out, "  {bad}!incomplete{bad:#}")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 mod build;
+mod contents;
 mod identity;
+mod rpc;
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
@@ -7,12 +9,11 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 pub(super) use self::identity::Identity;
-use super::{
-    body::{Content, Encoding},
-    fields::FieldAttributes,
-};
+use self::{contents::Contents, rpc::RpcLine};
+use super::fields::FieldAttributes;
 use crate::{
     model::{Anomalies, Anomaly, Authority},
+    protobuf::Registry,
     sink::{clock::Stamp, mask::Mask},
 };
 
@@ -48,6 +49,16 @@ pub struct ExchangeLine<'a> {
     /// Number of the exchange in its flow; the first is 1.
     #[serde(rename = "interceptor.exchange.number")]
     number: u64,
+    /// Number of the HTTP/2 stream that carried it.
+    #[serde(rename = "interceptor.stream.id", skip_serializing_if = "Option::is_none")]
+    stream: Option<u32>,
+    /// Who aborted that stream, by RST_STREAM or GOAWAY.
+    #[serde(rename = "interceptor.stream.abort.by", skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["client", "server"]))]
+    abort_by: Option<&'static str>,
+    /// With which error code: its name (RFC 9113 section 7), else its number.
+    #[serde(rename = "interceptor.stream.abort.code", skip_serializing_if = "Option::is_none")]
+    abort_code: Option<Cow<'static, str>>,
     /// Interim (1xx) responses before the final one.
     #[serde(rename = "interceptor.response.interim", skip_serializing_if = "is_zero")]
     interim: u32,
@@ -65,7 +76,7 @@ pub struct ExchangeLine<'a> {
     protocol: &'static str,
     /// Its version, as in the request (in the response, where the request was not seen).
     #[serde(rename = "network.protocol.version", skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["1.0", "1.1"]))]
+    #[schemars(extend("enum" = ["1.0", "1.1", "2"]))]
     version: Option<&'static str>,
 
     /// Address of the end that opened the connection.
@@ -122,10 +133,12 @@ pub struct ExchangeLine<'a> {
     /// Content bytes of the response that TCP carried, transfer coding removed.
     #[serde(rename = "http.response.body.size", skip_serializing_if = "Option::is_none")]
     response_size: Option<u64>,
-    /// Status code of a client or server error, else the anomaly that cost the response.
+    /// gRPC status where it is not OK, else status code of a client or server error, else the anomaly that cost the response.
     #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
     error: Option<Cow<'static, str>>,
 
+    #[serde(flatten)]
+    rpc: RpcLine<'a>,
     #[serde(flatten)]
     identity: Identity<'a>,
     /// Cookie of the client's socket, as in `ss -e`.
@@ -172,27 +185,8 @@ pub struct ExchangeLine<'a> {
     #[serde(rename = "interceptor.response.body.missing", skip_serializing_if = "Option::is_none")]
     response_missing: Option<u64>,
 
-    /// Content of the request, as far as kept, if asked for; content coding (gzip) is left as it is.
-    #[serde(rename = "interceptor.request.body.content", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    request_body: Option<Content<'a>>,
-    /// How it is written.
-    #[serde(rename = "interceptor.request.body.encoding", skip_serializing_if = "Option::is_none")]
-    request_encoding: Option<Encoding>,
-    /// It is not the whole content.
-    #[serde(rename = "interceptor.request.body.truncated", skip_serializing_if = "Option::is_none")]
-    request_truncated: Option<bool>,
-    /// Content of the response, as far as kept, if asked for.
-    #[serde(rename = "interceptor.response.body.content", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    response_body: Option<Content<'a>>,
-    /// How it is written.
-    #[serde(rename = "interceptor.response.body.encoding", skip_serializing_if = "Option::is_none")]
-    response_encoding: Option<Encoding>,
-    /// It is not the whole content.
-    #[serde(rename = "interceptor.response.body.truncated", skip_serializing_if = "Option::is_none")]
-    response_truncated: Option<bool>,
-
+    #[serde(flatten)]
+    contents: Contents<'a>,
     #[serde(flatten, skip_serializing_if = "FieldAttributes::is_empty")]
     fields: FieldAttributes<'a>,
 }
@@ -203,6 +197,7 @@ pub(super) struct Detail<'a> {
     pub(super) headers: bool,
     pub(super) bodies: bool,
     pub(super) mask: &'a Mask,
+    pub(super) registry: &'a Registry,
 }
 
 /// A target put together again; written, never stored.

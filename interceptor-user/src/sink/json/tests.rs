@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    model::{Anomalies, Anomaly, Container, Exchange, Fields, FlowInfo, Head, Pod, Process, Qos, Version},
+    model::{
+        Abort, Anomalies, Anomaly, Coding, Container, Exchange, Fields, FlowInfo, Format, Head, Kind, Pod, Process,
+        Qos, Role, Version,
+    },
     sink::sample,
 };
 
 fn everything() -> Options {
-    Options { headers: true, bodies: true, mask: Mask::default() }
+    Options { headers: true, bodies: true, ..Options::default() }
 }
 
 fn lines(exchanges: &[Exchange], options: Options) -> Vec<Value> {
@@ -57,7 +60,9 @@ fn several() -> Vec<Exchange> {
     let response = full.response.as_mut().expect("a response");
     response.trailers = sample::fields(&[("X-Checksum", "1"), ("X-Token", "t")]);
     response.body_missing = 10;
-    vec![sample::exchange(), bare, hostile, full]
+    let mut aborted = sample::call();
+    aborted.abort = Some(Abort { by: Role::Request, code: 8 });
+    vec![sample::exchange(), bare, hostile, full, sample::call(), aborted]
 }
 
 #[test]
@@ -109,6 +114,90 @@ fn the_committed_schema_is_the_generated_one() {
 fn the_sample_in_full() {
     let line = line(sample::exchange(), everything());
     insta::assert_snapshot!(serde_json::to_string_pretty(&line).expect("JSON"));
+}
+
+#[test]
+fn a_call_in_full() {
+    let line = line(sample::call(), everything());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&line).expect("JSON"));
+}
+
+#[test]
+fn messages_are_json_text_or_base64_and_say_when_they_are_cut() {
+    let with = |format, content_type: &str, messages: &[(Kind, &[u8])], change: fn(&mut crate::model::Part)| {
+        let mut exchange = sample::exchange();
+        let response = sample::response(200, &[("content-type", content_type)], b"");
+        let mut response = sample::framed(response, format, messages);
+        change(&mut response);
+        exchange.response = Some(response);
+        line(exchange, everything())
+    };
+    let forms = |line: &Value| {
+        let messages = line["interceptor.response.body.messages"].as_array().expect("messages").clone();
+        messages.into_iter().map(|one| (one["encoding"].clone(), one["content"].clone())).collect::<Vec<_>>()
+    };
+    let events: [(Kind, &[u8]); 3] =
+        [(Kind::Data, b"{ \"n\": 12345678901234567890 }"), (Kind::Data, b"[DONE]"), (Kind::Data, b"\xff")];
+    let line = with(Format::EventStream, "text/event-stream", &events, |_| {});
+    assert_eq!(
+        forms(&line),
+        [
+            (json!("json"), json!({ "n": 12_345_678_901_234_567_890_u64 })),
+            (json!("utf-8"), json!("[DONE]")),
+            (json!("base64"), json!("/w=="))
+        ]
+    );
+    assert_eq!(line["interceptor.response.body.truncated"], false);
+    assert_eq!(line.get("interceptor.response.body.content"), None, "not twice");
+    assert_eq!(line["interceptor.response.message.count"], 3);
+
+    let grpc: [(Kind, &[u8]); 1] = [(Kind::Data, b"\x0a\x02hi\x12\x02hi")];
+    let form = |content_type, change| forms(&with(Format::Grpc, content_type, &grpc, change)).remove(0);
+    assert_eq!(form("application/grpc", |_| {}), (json!("protobuf-wire"), json!({ "1": "hi", "2": "hi" })));
+    assert_eq!(form("application/grpc+proto;x=y", |_| {}).0, "protobuf-wire");
+    assert_eq!(form("application/grpc+json", |_| {}).0, "utf-8");
+    let unknown = |part: &mut crate::model::Part| {
+        part.pieces.as_mut().expect("messages").kept[0].piece.compression = Some(Coding::Unknown);
+    };
+    assert_eq!(form("application/grpc", unknown), (json!("base64"), json!("CgJoaRICaGk=")));
+
+    let cut = with(Format::Grpc, "application/grpc", &grpc, |part| {
+        let pieces = part.pieces.as_mut().expect("messages");
+        pieces.kept[0].len = 6;
+        pieces.count = 7;
+    });
+    assert_eq!(forms(&cut)[0], (json!("protobuf-wire"), json!({ "1": "hi", "2": "" })));
+    assert_eq!(cut["interceptor.response.body.messages"][0]["truncated"], true);
+    assert_eq!(cut["interceptor.response.body.truncated"], true);
+    // A place that is not in the body is no reason to fail.
+    let astray = with(Format::Grpc, "application/grpc", &grpc, |part| {
+        part.pieces.as_mut().expect("messages").kept[0].start = u32::MAX;
+    });
+    assert_eq!(astray["interceptor.response.body.messages"][0]["truncated"], true);
+}
+
+#[test]
+fn how_a_call_and_its_stream_ended() {
+    let mut exchange = sample::call();
+    exchange.abort = Some(Abort { by: Role::Request, code: 8 });
+    let response = exchange.response.as_mut().expect("a response");
+    response.trailers = sample::fields(&[("grpc-status", "99")]);
+    let aborted = line(exchange.clone(), Options::default());
+    assert_eq!(aborted["interceptor.stream.abort.by"], "client");
+    assert_eq!(aborted["interceptor.stream.abort.code"], "CANCEL");
+    assert_eq!(aborted["rpc.response.status_code"], "99");
+    assert_eq!(aborted["error.type"], "99");
+    let response = exchange.response.as_mut().expect("a response");
+    response.trailers = sample::fields(&[("grpc-status", "0")]);
+    exchange.abort = Some(Abort { by: Role::Response, code: 77 });
+    let fine = line(exchange, Options::default());
+    assert_eq!(fine["interceptor.stream.abort.code"], "77");
+    assert_eq!((fine["rpc.response.status_code"].clone(), fine.get("error.type")), (json!("OK"), None));
+    assert_eq!(
+        line(sample::call(), Options::default()).get("interceptor.rpc.status_details"),
+        None,
+        "only with bodies"
+    );
 }
 
 #[test]
@@ -181,6 +270,10 @@ fn errors_and_methods_as_the_conventions_say() {
 fn no_line_speaks_to_the_terminal() {
     let mut exchange = sample::exchange();
     exchange.request = Some(sample::request("GET", "/\u{9b}31m\u{202e}\u{7f}", &[("X", "\u{85}\u{2066}")], b"\x7f"));
+    let messages: [(Kind, &[u8]); 2] =
+        [(Kind::Data, "[\"\u{9b}\"]".as_bytes()), (Kind::Text, "\u{9b}31m\n".as_bytes())];
+    let response = sample::framed(sample::response(200, &[], b""), Format::WebSocket, &messages);
+    exchange.response = Some(response);
     let mut out = Vec::new();
     let mut sink = JsonSink::new(&mut out, everything());
     sink.record(&Record::Exchange(Box::new(exchange))).expect("written");

@@ -1,17 +1,24 @@
 use std::io::{self, Write};
 
-use super::{Options, style::Styles};
+use super::{Options, messages, style::Styles};
 use crate::{
-    model::{Fields, Part, Side, StartLine},
+    model::{Exchange, Fields, Part, Role, StartLine},
     sink::escape::Escaped,
 };
 
 /// The indented lines under an exchange: the head of one side, its content, its trailers.
-pub(super) fn write(out: &mut Vec<u8>, side: Side, part: &Part, options: &Options, styles: &Styles) -> io::Result<()> {
-    let (mark, style) = match side {
-        Side::Client => ('>', styles.sent),
-        Side::Server => ('<', styles.received),
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    exchange: &Exchange,
+    role: Role,
+    options: &Options,
+    styles: &Styles,
+) -> io::Result<()> {
+    let (mark, style, part) = match role {
+        Role::Request => ('>', styles.sent, &exchange.request),
+        Role::Response => ('<', styles.received, &exchange.response),
     };
+    let Some(part) = part else { return Ok(()) };
     if options.headers {
         write!(out, "\n    {style}{mark}{style:#} ")?;
         match part.head.start_line() {
@@ -29,7 +36,10 @@ pub(super) fn write(out: &mut Vec<u8>, side: Side, part: &Part, options: &Option
         if options.headers {
             write!(out, "\n    {style}{mark}{style:#}")?;
         }
-        content(out, part, mark, styles)?;
+        match part.pieces.as_ref().filter(|pieces| !pieces.kept.is_empty()) {
+            Some(pieces) => messages::write(out, exchange, role, pieces, options, styles)?,
+            None => content(out, part, mark, styles)?,
+        }
     }
     if options.headers && !part.trailers.is_empty() {
         write!(out, "\n    {style}{mark}{style:#}")?;
@@ -68,12 +78,18 @@ fn content(out: &mut Vec<u8>, part: &Part, mark: char, styles: &Styles) -> io::R
             );
         }
     };
+    lines(out, text, mark, style)?;
+    if part.body_cut() {
+        write!(out, "\n    {style}{mark}{style:#} {dim}[{} of {size} bytes]{dim:#}", text.len())?;
+    }
+    Ok(())
+}
+
+/// Each line after its mark.
+pub(super) fn lines(out: &mut Vec<u8>, text: &str, mark: char, style: anstyle::Style) -> io::Result<()> {
     for line in text.lines() {
         let line = line.replace('\t', "    ");
         write!(out, "\n    {style}{mark}{style:#} {}", Escaped(line.as_bytes()))?;
-    }
-    if part.body_cut() {
-        write!(out, "\n    {style}{mark}{style:#} {dim}[{} of {size} bytes]{dim:#}", text.len())?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     TextSink,
     columns::{self, DURATION, SIZE, STATUS, Size, Took},
-    write_anomalies, write_processes,
+    marks::{write_anomalies, write_processes},
 };
 use crate::{
     model::{FlowRecord, TlsHello},
@@ -33,7 +33,7 @@ impl<W: Write> TextSink<W> {
 
         write_tls(what, record.tls.as_deref())?;
         write_processes(after, flow, styles)?;
-        write_anomalies(after, record.oddities(), styles)?;
+        write_anomalies(after, record.oddities(), None, styles)?;
 
         let name = record.protocol.name();
         let cut = self.width.and_then(|width| columns::cut(what, columns.room(width, name, after)));

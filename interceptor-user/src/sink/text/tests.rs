@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    model::{Anomalies, Head, Version},
+    model::{Abort, Anomalies, Anomaly, Format, Head, Kind, Version},
     sink::sample,
 };
 
@@ -27,7 +27,7 @@ fn several() -> Vec<Exchange> {
     orphan.anomalies = Anomalies::from_iter([Anomaly::NoRequest]);
     let mut cut = sample::exchange();
     cut.response.as_mut().expect("a response").ended = false;
-    vec![sample::exchange(), failed, missing, orphan, cut]
+    vec![sample::exchange(), failed, missing, orphan, cut, sample::call()]
 }
 
 #[test]
@@ -47,6 +47,31 @@ fn heads_and_bodies_under_the_line() {
     binary.request.as_mut().expect("a request").body = bytes::Bytes::new();
     let options = Options { headers: true, bodies: true, ..Options::default() };
     insta::assert_snapshot!(shown(&[exchange, binary], options));
+}
+
+#[test]
+fn calls_and_their_messages() {
+    let mut cut = sample::call();
+    let response = cut.response.as_mut().expect("a response");
+    let pieces = response.pieces.as_mut().expect("messages");
+    pieces.kept.truncate(1);
+    pieces.kept[0].len = 5;
+    response.trailers = sample::fields(&[("grpc-status", "0")]);
+    response.ended = false;
+    cut.abort = Some(Abort { by: Role::Request, code: 8 });
+    cut.anomalies = Anomalies::from_iter([Anomaly::StreamReset]);
+    let mut socket = sample::exchange();
+    let messages: [(Kind, &[u8]); 6] = [
+        (Kind::Text, b"{ \"a\": 1 }"),
+        (Kind::Text, b"two\nlines\x1b[31m"),
+        (Kind::Binary, b"\xff\xfe"),
+        (Kind::Ping, b""),
+        (Kind::Text, b""),
+        (Kind::Close(1000), b"bye"),
+    ];
+    socket.response = Some(sample::framed(sample::response(101, &[], b""), Format::WebSocket, &messages));
+    let options = Options { bodies: true, ..Options::default() };
+    insta::assert_snapshot!(shown(&[sample::call(), cut, socket], options));
 }
 
 #[test]

@@ -1,14 +1,11 @@
 use std::borrow::Cow;
 
-use super::{Detail, ExchangeLine, FullUrl, Identity};
+use super::{Contents, Detail, ExchangeLine, FullUrl, Identity, RpcLine};
 use crate::{
-    model::{Anomalies, Anomaly, Authority, Endpoint, Exchange, Part, Target},
+    model::{Abort, Anomalies, Anomaly, Authority, Endpoint, Exchange, Part, Target},
     sink::{
         clock::Clock,
-        json::{
-            body::Content,
-            fields::{FieldAttributes, PREFIXES},
-        },
+        json::fields::{FieldAttributes, PREFIXES},
         mask::Mask,
     },
 };
@@ -24,9 +21,7 @@ impl<'a> ExchangeLine<'a> {
         let start = request.or(response).map_or(flow.start, |part| part.first_byte);
         let status = response.and_then(|part| part.head.status());
         let (server_address, server_port) = server(target.authority, flow.server.endpoint);
-        let content = |part: Option<&'a Part>| part.filter(|_| detail.bodies).and_then(Content::of);
-        let (request_body, response_body) = (content(request), content(response));
-        let kept = |part: Option<&Part>, body: Option<Content<'_>>| body.and(part).map(Part::body_cut);
+        let rpc = RpcLine::of(exchange, detail);
         Self {
             timestamp: clock.stamp(start),
             duration: exchange.duration().map(|duration| duration.as_secs_f64()),
@@ -35,6 +30,9 @@ impl<'a> ExchangeLine<'a> {
             flow_id: flow.id,
             mid_stream: flow.joined,
             number: exchange.number,
+            stream: exchange.stream,
+            abort_by: exchange.abort.map(Abort::by_name),
+            abort_code: exchange.abort.map(Abort::code_text),
             interim: exchange.interim,
             transport: "tcp",
             network_type: if flow.server.endpoint.ip().is_ipv4() { "ipv4" } else { "ipv6" },
@@ -57,7 +55,8 @@ impl<'a> ExchangeLine<'a> {
             request_size: request.map(Part::content_size),
             status,
             response_size: response.map(Part::content_size),
-            error: error(status, exchange.anomalies),
+            error: rpc.error().or_else(|| error(status, exchange.anomalies)),
+            rpc,
             identity: Identity::of(flow),
             client_cookie: flow.client.cookie,
             server_cookie: flow.server.cookie,
@@ -68,12 +67,7 @@ impl<'a> ExchangeLine<'a> {
             response_last: response.map(|part| clock.stamp(part.last_byte)),
             request_missing: request.map(|part| part.body_missing).filter(|missing| *missing > 0),
             response_missing: response.map(|part| part.body_missing).filter(|missing| *missing > 0),
-            request_encoding: request_body.map(Content::encoding),
-            request_truncated: kept(request, request_body),
-            request_body,
-            response_encoding: response_body.map(Content::encoding),
-            response_truncated: kept(response, response_body),
-            response_body,
+            contents: Contents::of(exchange, clock, detail),
             fields: if detail.headers { fields(exchange, detail.mask) } else { FieldAttributes::none() },
         }
     }
@@ -98,7 +92,7 @@ fn server(named: Option<Authority<'_>>, endpoint: Endpoint) -> (Cow<'_, str>, u1
 fn error(status: Option<u16>, anomalies: Anomalies) -> Option<Cow<'static, str>> {
     match status {
         Some(status @ 400..) => Some(status.to_string().into()),
-        _ => [Anomaly::Reset, Anomaly::NoResponse, Anomaly::Truncated]
+        _ => [Anomaly::Refused, Anomaly::StreamReset, Anomaly::Reset, Anomaly::NoResponse, Anomaly::Truncated]
             .into_iter()
             .find(|anomaly| anomalies.contains(*anomaly))
             .map(|anomaly| anomaly.name().into()),
