@@ -55,6 +55,7 @@ pub struct Pipeline<K> {
 struct Downstream<K> {
     limits: session::Limits,
     sink: K,
+    wants_events: bool,
     identify: Option<Identify>,
     counts: Arc<Counts>,
     flows_opened: u64,
@@ -77,6 +78,7 @@ impl<K: Sink> Pipeline<K> {
             told_open: Timestamp::default(),
             downstream: Downstream {
                 limits: options.session,
+                wants_events: sink.wants_events(),
                 sink,
                 identify: None,
                 counts: Arc::default(),
@@ -112,12 +114,16 @@ impl<K: Sink> Pipeline<K> {
         self.downstream.settle()
     }
 
-    /// Ends every flow and flushes the sink: the capture is over.
+    /// Ends every flow, flushes the sink and closes it: the capture is over.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         self.flows.finish(|info, session, event| self.downstream.deliver(info, session, event));
         self.tell_open();
         self.publish();
-        self.downstream.settle()
+        self.downstream.settle()?;
+        match self.downstream.sink.close() {
+            Err(error) if !error.is::<Stop>() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// What this pipeline tells others about itself.
@@ -137,6 +143,11 @@ impl<K: Sink> Pipeline<K> {
 
     fn event(&mut self, event: &Event<'_>) {
         self.flows.event(event, |info, session, event| self.downstream.deliver(info, session, event));
+        if self.downstream.wants_events
+            && let Some(info) = self.flows.info(&event.key())
+        {
+            self.downstream.sink(|sink| sink.event(info, event));
+        }
     }
 
     fn tick(&mut self, now: Timestamp) {

@@ -44,7 +44,7 @@ fn help_of_every_command() {
 
 #[test]
 fn usage_errors_say_what_is_allowed_and_exit_2() {
-    let cases: [&[&str]; 13] = [
+    let cases: [&[&str]; 14] = [
         &[],
         &["tial"],
         &["replay"],
@@ -56,6 +56,7 @@ fn usage_errors_say_what_is_allowed_and_exit_2() {
         &["replay", "x", "-n", "0"],
         &["replay", "x", "--body=1TB"],
         &["replay", "x", "-o", "xml"],
+        &["replay", "x", "-o", "pcapng", "--status", "5xx"],
         &["tail", "--sample", "2", "--ring-size", "5"],
         &["tail", "--pid", "1", "--cgroup", "/"],
     ];
@@ -231,6 +232,31 @@ fn formats_agree_on_how_many_and_filters_and_counts_hold() {
     let posts: Vec<Value> = posts.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(!posts.is_empty() && posts.iter().all(|line| line["http.request.method"] == "POST"), "{posts:?}");
     assert_eq!(run(&["--path", "/no-such-path"]), "");
+}
+
+/// `replay -o pcapng | replay -`
+#[test]
+fn packets_that_are_written_hold_the_exchanges_that_were_counted() {
+    let files = corpus();
+    let files: Vec<&str> = files.iter().map(|path| path.to_str().expect("UTF-8")).collect();
+    let replay = |args: &[&str]| {
+        let Output { status, stdout, .. } = output(&[&["replay"], args].concat());
+        assert!(status.success(), "{args:?}");
+        stdout
+    };
+    for file in files {
+        let written = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(&written, replay(&["-o", "pcapng", "-n", "1", file])).expect("written");
+        let lines = |file: &str| replay(&["-o", "json", "--headers", "--body", "-n", "1", file]);
+        let (expected, found) = (lines(file), lines(written.path().to_str().expect("UTF-8")));
+        // A capture of several interfaces numbers them; those of raw packets have none.
+        let same = |line: &[u8]| {
+            let mut line: Value = serde_json::from_slice(line).expect("JSON");
+            line.as_object_mut().expect("an object").remove("interceptor.interface.index");
+            line
+        };
+        assert_eq!(same(&found), same(&expected), "{file}");
+    }
 }
 
 #[test]

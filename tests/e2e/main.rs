@@ -8,6 +8,7 @@ mod errors;
 mod ledger;
 mod lifecycle;
 mod node;
+mod packets;
 mod pods;
 mod volume;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         errors::cases(),
         daemon::cases(),
         node::cases(),
+        packets::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

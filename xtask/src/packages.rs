@@ -23,6 +23,7 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     tool("curl", "curl"),
     tool("nginx", "nginx-light"),
     tool("tcpdump", "tcpdump"),
+    tool("tshark", "tshark"),
     tool("bpftool", "bpftool"),
     tool("python3", "python3"),
     tool("node", "nodejs"),

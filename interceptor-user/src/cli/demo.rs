@@ -75,12 +75,13 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
+    args.output.check(&Filter::default())?;
     let stop = signal::stop_flag()?;
     let options = demo::Options { duration: (!args.hold).then_some(args.duration), pipeline: args.output.pipeline() };
     let live = args.output.view(Filter::default(), args.output.registry()?);
-    // JSON is for a program to read, and has standard output for itself.
+    // What is for a program to read has standard output for itself.
     match args.output.output {
-        Format::Json => demo::run(options, live, &mut io::stderr(), &stop),
+        Format::Json | Format::Pcapng => demo::run(options, live, &mut io::stderr(), &stop),
         Format::Text | Format::Summary => demo::run(options, live, &mut io::stdout(), &stop),
     }
 }

@@ -63,6 +63,10 @@ pub fn exit_code(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_end_of_reader(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<clap::Error>() => {
+            eprint!("{error:#}");
+            ExitCode::from(2)
+        }
         Err(error) => {
             eprintln!("interceptor: {error:#}");
             if let Some(refusal) = Refusal::behind(&error) {

@@ -1,15 +1,17 @@
 use std::{
     io::{self, IsTerminal as _, Stdout},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, error::ErrorKind};
 use jiff::tz::TimeZone;
 
 use super::summary::Summary;
 use crate::{
     config::Size,
-    model::{Record, SetAside},
+    kernel::features,
+    model::{Event, FlowInfo, Record, SetAside},
     pipeline,
     policy::Filter,
     protobuf::Registry,
@@ -18,6 +20,7 @@ use crate::{
         json::{self, JsonSink},
         mask::{Mask, Name},
         messages,
+        pcapng::{self, PcapngSink},
         text::{self, TextSink},
     },
 };
@@ -26,7 +29,7 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
-    /// A line each for people, a JSON object each, or only counts and latencies at the end
+    /// A line each for people, a JSON object each, only counts and latencies at the end, or the captured packets
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: Format,
     /// End after this many exchanges; connections without any do not count
@@ -60,6 +63,7 @@ pub(super) enum Format {
     Text,
     Json,
     Summary,
+    Pcapng,
 }
 
 /// When to use colours.
@@ -101,6 +105,26 @@ impl OutputArgs {
         Ok(Registry::load(&self.proto, &self.proto_path)?)
     }
 
+    /// Says what does not go together, before anything is begun.
+    pub(super) fn check(&self, filter: &Filter) -> Result<(), clap::Error> {
+        if self.output != Format::Pcapng {
+            return Ok(());
+        }
+        let of_exchanges = !(filter.hosts.is_empty()
+            && filter.methods.is_empty()
+            && filter.paths.is_empty()
+            && filter.statuses.is_empty());
+        if of_exchanges {
+            let problem = "packets are not filtered by exchange: '-o pcapng' goes with no filter but '--port'\n";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
+        }
+        if io::stdout().is_terminal() {
+            let problem = "packets are not for a terminal: '-o pcapng > FILE', or '| tshark -r -'\n";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
+        }
+        Ok(())
+    }
+
     /// The sink that these arguments ask for, on standard output.
     pub(super) fn view(&self, filter: Filter, registry: Registry) -> View {
         // What servers tell is learnt from bodies, and for bodies.
@@ -110,6 +134,7 @@ impl OutputArgs {
         let to = match self.output {
             Format::Json => To::Json(JsonSink::new(stdout, json::Options { headers, bodies, mask, registry })),
             Format::Summary => To::Summary(Box::default()),
+            Format::Pcapng => To::Pcapng(Box::new(PcapngSink::new(stdout, about_this_machine()))),
             Format::Text => {
                 let terminal = stdout.is_terminal();
                 let options = text::Options {
@@ -139,6 +164,17 @@ impl Color {
     }
 }
 
+/// What a capture file says of where it is from. Interfaces of other namespaces than ours have a number only.
+fn about_this_machine() -> pcapng::Options {
+    let zone = std::fs::metadata("/proc/self/ns/net").map_or(0, |namespace| namespace.ino() as u32);
+    let named = nix::net::if_::if_nameindex().ok();
+    let interfaces = named
+        .iter()
+        .flatten()
+        .map(|interface| ((zone, interface.index()), interface.name().to_string_lossy().into_owned()));
+    pcapng::Options { os: format!("Linux {}", features::release()), interfaces: interfaces.collect() }
+}
+
 fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| width.0.into())
 }
@@ -156,6 +192,7 @@ enum To {
     Text(Box<TextSink<Stdout>>),
     Json(JsonSink<Stdout>),
     Summary(Box<Summary>),
+    Pcapng(Box<PcapngSink<Stdout>>),
 }
 
 impl View {
@@ -163,7 +200,7 @@ impl View {
     pub(super) fn summary(&self) -> Option<&Summary> {
         match &self.to {
             To::Summary(summary) => Some(summary),
-            To::Text(_) | To::Json(_) => None,
+            To::Text(_) | To::Json(_) | To::Pcapng(_) => None,
         }
     }
 
@@ -181,8 +218,17 @@ impl View {
     const fn shows_flows(&self) -> bool {
         match self.to {
             To::Text(_) | To::Json(_) => true,
-            To::Summary(_) => false,
+            To::Summary(_) | To::Pcapng(_) => false,
         }
+    }
+
+    fn stop_if_full(&mut self) -> anyhow::Result<()> {
+        if self.is_full() {
+            // Nothing is asked of a sink that wants no more, not even to flush.
+            self.flush()?;
+            return Err(Stop.into());
+        }
+        Ok(())
     }
 
     fn sink(&mut self) -> &mut dyn Sink {
@@ -190,6 +236,7 @@ impl View {
             To::Text(sink) => sink.as_mut(),
             To::Json(sink) => sink,
             To::Summary(sink) => sink.as_mut(),
+            To::Pcapng(sink) => sink.as_mut(),
         }
     }
 }
@@ -215,16 +262,27 @@ impl Sink for View {
             }
         }
         self.sink().record(record)?;
-        if self.is_full() {
-            // Nothing is asked of a sink that wants no more, not even to flush.
-            self.flush()?;
-            return Err(Stop.into());
+        // The event that completed the last exchange is still to come.
+        if self.wants_events() { Ok(()) } else { self.stop_if_full() }
+    }
+
+    fn wants_events(&self) -> bool {
+        matches!(self.to, To::Pcapng(_))
+    }
+
+    fn event(&mut self, flow: &FlowInfo, event: &Event<'_>) -> anyhow::Result<()> {
+        if self.filter.is_empty() || self.filter.matches_ends(flow) {
+            self.sink().event(flow, event)?;
         }
-        Ok(())
+        self.stop_if_full()
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
         self.sink().flush()
+    }
+
+    fn close(&mut self) -> anyhow::Result<()> {
+        self.sink().close()
     }
 }
 

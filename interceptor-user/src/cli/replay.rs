@@ -22,13 +22,14 @@ use crate::{
 
 const AFTER_HELP: &str = "\
 Files may be pcap or pcapng, compressed with gzip or zstd or not, of any link type that carries IP. Several files are \
-read one after the other, as the parts of one capture. Neither root nor any capability is needed.
+read one after the other, as the parts of one capture. Neither root nor any capability is needed. '-o pcapng' writes the TCP packets that were read, with headers made anew.
 
 Examples:
   interceptor replay capture.pcap
   interceptor replay --status 5xx --headers --body capture.pcapng.gz
   interceptor replay -o json capture.pcap | jq -r '.\"url.path\"' | sort | uniq -c
   interceptor replay -o summary part1.pcap part2.pcap
+  interceptor replay -o pcapng --port 8080 all.pcap > some.pcapng
   tcpdump -i eth0 -U -w - tcp port 8080 | interceptor replay -
 
 Exit codes: 0 done, 1 a file cannot be read, 2 the command line is wrong. Ctrl-C ends it early, with what was read.";
@@ -48,6 +49,7 @@ pub struct Args {
 
 /// Reads the files and shows their exchanges.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
+    args.output.check(&args.filter.filter())?;
     let stop = signal::stop_flag()?;
     logging::start();
     let view = args.output.view(args.filter.filter(), args.output.registry()?);

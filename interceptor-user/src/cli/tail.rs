@@ -18,6 +18,10 @@ Without --iface, --cgroup and --pid, every interface that is up is watched, in o
 --netns. Root is needed, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON ('interceptor doctor' tells). Traffic is neither \
 changed nor delayed, and nothing is left in the kernel at the end.
 
+'-o pcapng' writes what was captured as packets, for Wireshark: with process, cgroup and container of both ends as comments, \
+with headers made anew, and without bare acknowledgements, which are not captured. Bodies and headers of exchanges are \
+not masked in it.
+
 Examples:
   interceptor tail
   interceptor tail --iface lo --port 8080 -n 10
@@ -25,6 +29,7 @@ Examples:
   interceptor tail --netns pod1 --path '/v2/models/*/infer' --status 4xx,5xx
   interceptor tail --pid $(pidof nginx) -o json | jq '.[\"url.path\"]'
   interceptor tail --headers --show-secrets authorization
+  interceptor tail --port 8080 -o pcapng | wireshark -k -i -
 
 Exit codes: 0 done, also by Ctrl-C or SIGTERM (a second one ends it at once) or when the reader of the output is gone; \
 1 it cannot capture; 2 the command line is wrong.";
@@ -69,6 +74,7 @@ struct What {
 
 /// Captures until it is told to stop.
 pub fn execute(args: &Args) -> anyhow::Result<()> {
+    args.output.check(&args.filter.filter())?;
     logging::start();
     tracing::debug!("{}", Features::get().line());
     let place = args.place()?;

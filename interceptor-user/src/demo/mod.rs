@@ -33,7 +33,7 @@ use self::{
 };
 use crate::{
     kernel::{Capture, CaptureOptions},
-    model::{Counts, Record},
+    model::{Counts, Event, FlowInfo, Record},
     pipeline::{self, Pipeline},
     sink::Sink,
 };
@@ -144,8 +144,20 @@ impl<K: Sink> Sink for Tee<K> {
         self.live.record(record)
     }
 
+    fn wants_events(&self) -> bool {
+        self.live.wants_events()
+    }
+
+    fn event(&mut self, flow: &FlowInfo, event: &Event<'_>) -> anyhow::Result<()> {
+        self.live.event(flow, event)
+    }
+
     fn flush(&mut self) -> anyhow::Result<()> {
         self.live.flush()
+    }
+
+    fn close(&mut self) -> anyhow::Result<()> {
+        self.live.close()
     }
 }
 

@@ -116,6 +116,11 @@ impl<S: Default> Table<S> {
         self.slots.iter_mut().flatten().map(|flow| (&flow.info, &mut flow.state))
     }
 
+    /// What is known of the flow between these ends, if there is one.
+    pub fn info(&self, key: &FlowKey) -> Option<&Arc<FlowInfo>> {
+        self.flow(*self.index.get(key)?).map(|flow| &flow.info)
+    }
+
     /// What the table did so far.
     pub const fn stats(&self) -> &Stats {
         &self.shared.stats

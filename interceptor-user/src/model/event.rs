@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Endpoint, LossReason, Process, Timestamp};
+use super::{Endpoint, FlowKey, LossReason, Process, Timestamp};
 
 /// What a source hands over.
 #[derive(Clone, Debug)]
@@ -11,6 +11,17 @@ pub enum Event<'a> {
     Socket(SocketReport),
     /// Bytes of one flow that the kernel side could not hand over.
     Loss(LossReport),
+}
+
+impl Event<'_> {
+    /// The flow that it is of.
+    pub fn key(&self) -> FlowKey {
+        match self {
+            Self::Segment(segment) => FlowKey::new(segment.zone, segment.source, segment.destination),
+            Self::Socket(report) => FlowKey::new(report.zone, report.local, report.remote),
+            Self::Loss(report) => FlowKey::new(report.zone, report.source, report.destination),
+        }
+    }
 }
 
 /// Bytes that `source` sent and that were dropped on the way to us. It may come later than what followed them.

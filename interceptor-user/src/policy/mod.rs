@@ -11,7 +11,7 @@ mod status;
 
 use std::ops::RangeInclusive;
 
-use crate::model::{Exchange, FlowRecord, Peer};
+use crate::model::{Exchange, FlowInfo, FlowRecord, Peer};
 
 pub use self::{host::HostPattern, method::MethodName, path::PathPattern, status::StatusRange};
 
@@ -68,30 +68,32 @@ impl Filter {
 
     /// Is this exchange to be shown? What is unknown of it (a missing request, say) meets no condition.
     pub fn matches(&self, exchange: &Exchange) -> bool {
-        let flow = &exchange.flow;
-        let either = |test: &dyn Fn(&Peer) -> bool| test(&flow.client) || test(&flow.server);
         let head = exchange.request.as_ref().map(|part| &part.head);
         let status = || exchange.response.as_ref().and_then(|part| part.head.status());
 
-        any(&self.ports, |ports| either(&|peer| ports.contains(&peer.endpoint.port())))
+        self.matches_ends(&exchange.flow)
             && any(&self.statuses, |range| status().is_some_and(|status| range.contains(status)))
             && any(&self.methods, |method| head.and_then(|head| head.method()).is_some_and(|sent| method.matches(sent)))
-            && any(&self.processes, |process| either(&|peer| process.matches(peer)))
             && self.matches_target(exchange)
     }
 
     /// Is this flow, which no exchange shows, to be shown? Whom it asks for is what its TLS names.
     pub fn matches_flow(&self, record: &FlowRecord) -> bool {
         let flow = &record.flow;
-        let either = |test: &dyn Fn(&Peer) -> bool| test(&flow.client) || test(&flow.server);
         let named = record.tls.as_ref().and_then(|hello| hello.server_name.as_deref());
         let addresses = [flow.client.endpoint.ip(), flow.server.endpoint.ip()];
         self.methods.is_empty()
             && self.paths.is_empty()
             && self.statuses.is_empty()
-            && any(&self.ports, |ports| either(&|peer| ports.contains(&peer.endpoint.port())))
-            && any(&self.processes, |process| either(&|peer| process.matches(peer)))
+            && self.matches_ends(flow)
             && any(&self.hosts, |host| host.matches(named, addresses))
+    }
+
+    /// Do the ends of the flow meet the conditions on ports and processes?
+    pub fn matches_ends(&self, flow: &FlowInfo) -> bool {
+        let either = |test: &dyn Fn(&Peer) -> bool| test(&flow.client) || test(&flow.server);
+        any(&self.ports, |ports| either(&|peer| ports.contains(&peer.endpoint.port())))
+            && any(&self.processes, |process| either(&|peer| process.matches(peer)))
     }
 
     fn matches_target(&self, exchange: &Exchange) -> bool {

@@ -8,6 +8,7 @@ pub(crate) mod latency;
 pub mod mask;
 pub(crate) mod messages;
 mod output;
+pub mod pcapng;
 mod printable;
 pub mod prometheus;
 #[cfg(test)]
@@ -16,7 +17,7 @@ pub(crate) mod sample;
 mod tests;
 pub mod text;
 
-use crate::model::{Exchange, Record};
+use crate::model::{Event, Exchange, FlowInfo, Record};
 
 /// A place that records go to. The pipeline waits for it, so it must not block for long.
 pub trait Sink {
@@ -28,8 +29,23 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Does it want the events that records are made of, too? Asked once, at the start.
+    fn wants_events(&self) -> bool {
+        false
+    }
+
+    /// Takes an event of a flow, with what is known of the flow after it; the records that follow from it came before.
+    fn event(&mut self, _flow: &FlowInfo, _event: &Event<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Called once a poll and at the end: write out what is buffered.
     fn flush(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Called last, also after [`Stop`]: what was begun has to be brought to an end.
+    fn close(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
 }

@@ -25,6 +25,11 @@ impl<W: Write> Output<W> {
 
     pub(super) fn end_line(&mut self) -> anyhow::Result<()> {
         self.buffer.push(b'\n');
+        self.end_block()
+    }
+
+    /// As [`Self::end_line`], where nothing marks the end.
+    pub(super) fn end_block(&mut self) -> anyhow::Result<()> {
         if self.buffer.len() >= FULL { self.write() } else { Ok(()) }
     }
 
