@@ -31,8 +31,10 @@ pub(in crate::content) fn inflate<'b>(
         match status {
             Err(_) => return Err(Anomaly::BadCoding),
             Ok(Status::StreamEnd) => return Ok(Some(rest)),
-            Ok(_) if written == BUFFER || (read > 0 && !rest.is_empty()) => {}
-            Ok(_) => return Ok(None),
+            // It may hand over only what it had left, or have more in its bits than had room.
+            Ok(_) if read > 0 || written > 0 => {}
+            Ok(_) if rest.is_empty() => return Ok(None),
+            Ok(_) => return Err(Anomaly::BadCoding),
         }
     }
 }

@@ -61,8 +61,11 @@ impl Zstd {
             if read > 0 || written > 0 {
                 self.over = self.wanted == 0;
             }
-            if written < BUFFER && (rest.is_empty() || read == 0) {
+            if rest.is_empty() && written < BUFFER {
                 return Ok(());
+            }
+            if read == 0 && written == 0 {
+                return Err(Anomaly::BadCoding);
             }
         }
     }

@@ -45,12 +45,16 @@ fn a_bomb_goes_off_within_limits() {
 
 #[test]
 fn the_ratio_is_the_same_for_every_split() {
-    let bomb = encode_whole("gzip", &vec![0; 8 * MIB]);
+    // The limit is reached some steps on, in the middle of one.
+    let bomb = encode_whole("gzip", &[&text(20_000)[..], &vec![0; 8 * MIB]].concat());
     let head = head(&[("content-encoding", "gzip")]);
-    let limits = Limits { ratio: 500, ..KEEP };
-    let whole = feed(&head, limits, [bomb.clone()]).0;
-    for size in [1, 7, 4095, 4096, 5000] {
-        assert_eq!(feed(&head, limits, bomb.chunks(size).map(<[u8]>::to_vec)).0, whole, "pieces of {size}");
+    for ratio in [200, 250, 300, 350, 400] {
+        let limits = Limits { ratio, ..KEEP };
+        let whole = feed(&head, limits, [bomb.clone()]).0;
+        for size in [7, 3000, 4096, 5000] {
+            let split = feed(&head, limits, bomb.chunks(size).map(<[u8]>::to_vec)).0;
+            assert_eq!(split, whole, "pieces of {size}, ratio {ratio}");
+        }
     }
 }
 
