@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost_reflect::{
-    DescriptorPool,
+    DescriptorError, DescriptorPool, FileDescriptor,
     prost::Message as _,
     prost_types::{DescriptorProto, FieldDescriptorProto, FieldOptions, FileDescriptorProto, MessageOptions},
 };
@@ -75,8 +75,7 @@ impl Files {
                 return;
             };
             let Some(file) = self.waiting.remove(&name) else { return };
-            let imports: Vec<String> = file.dependency.clone();
-            let imported = imports.iter().try_for_each(|name| self.add_builtin(name));
+            let imported = file.dependency.iter().try_for_each(|name| self.add_builtin(name));
             match imported.and_then(|()| self.pool.add_file_descriptor_proto(file)) {
                 Ok(()) => learnt.added += 1,
                 Err(error) => {
@@ -88,19 +87,18 @@ impl Files {
     }
 
     /// Clients have protobuf's own files and do not ask for them.
-    fn import(&self, name: &str) -> Option<FileDescriptorProto> {
+    fn import(&self, name: &str) -> Option<FileDescriptor> {
         let ours = name.starts_with("google/protobuf/") && !self.waiting.contains_key(name);
-        ours.then(|| builtin::POOL.get_file_by_name(name)).flatten().map(|file| file.file_descriptor_proto().clone())
+        ours.then(|| builtin::POOL.get_file_by_name(name)).flatten()
     }
 
-    fn add_builtin(&mut self, name: &str) -> Result<(), prost_reflect::DescriptorError> {
+    fn add_builtin(&mut self, name: &str) -> Result<(), DescriptorError> {
         if self.pool.get_file_by_name(name).is_some() {
             return Ok(());
         }
-        self.import(name).map_or(Ok(()), |file| {
-            file.dependency.iter().try_for_each(|name| self.add_builtin(name))?;
-            self.pool.add_file_descriptor_proto(file)
-        })
+        let Some(file) = self.import(name) else { return Ok(()) };
+        file.dependencies().try_for_each(|import| self.add_builtin(import.name()))?;
+        self.pool.add_file_descriptor_proto(file.file_descriptor_proto().clone())
     }
 }
 

@@ -174,3 +174,60 @@ pub(crate) fn learn(exchange: &Exchange, registry: &Registry) {
         tracing::debug!(?learnt, "a server told its descriptors");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::{
+        prost::Message as _,
+        prost_types::{DescriptorProto, FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto},
+    };
+
+    use super::*;
+    use crate::{
+        model::{Head, Version},
+        sink::sample,
+    };
+
+    /// A `ServerReflectionResponse` with a file that defines `p.S/M`.
+    fn response() -> Vec<u8> {
+        let name = |name: &str| Some(name.to_owned());
+        let method = MethodDescriptorProto {
+            name: name("M"),
+            input_type: name(".p.A"),
+            output_type: name(".p.A"),
+            ..MethodDescriptorProto::default()
+        };
+        let file = FileDescriptorProto {
+            name: name("p.proto"),
+            package: name("p"),
+            message_type: vec![DescriptorProto { name: name("A"), ..DescriptorProto::default() }],
+            service: vec![ServiceDescriptorProto { name: name("S"), method: vec![method], options: None }],
+            ..FileDescriptorProto::default()
+        }
+        .encode_to_vec();
+        let len = file.len() as u8;
+        [&[0x22, len + 2, 0x0a, len], file.as_slice()].concat()
+    }
+
+    fn learns(path: &str, cut: usize) -> bool {
+        let bytes = response();
+        let mut exchange = sample::call();
+        let fields = sample::fields(&[("content-type", "application/grpc")]);
+        exchange.request = Some(sample::part(Head::request("POST", path, Version::Http2, fields), b"", 0, 1));
+        let part = sample::framed(sample::response(200, &[], b""), Format::Grpc, &[(Kind::Data, &bytes)]);
+        exchange.response = Some(part);
+        let pieces = exchange.response.as_mut().and_then(|part| part.pieces.as_mut()).expect("messages");
+        pieces.kept[0].len -= cut as u32;
+        let registry = Registry::builtin();
+        learn(&exchange, &registry);
+        registry.method("/p.S/M").is_some()
+    }
+
+    #[test]
+    fn servers_tell_what_they_speak() {
+        assert!(learns("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", 0));
+        assert!(learns("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", 0));
+        assert!(!learns("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", 1), "not whole");
+        assert!(!learns("/any.Other/Method", 0));
+    }
+}
