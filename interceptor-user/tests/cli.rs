@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -232,6 +232,38 @@ fn formats_agree_on_how_many_and_filters_and_counts_hold() {
     let posts: Vec<Value> = posts.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(!posts.is_empty() && posts.iter().all(|line| line["http.request.method"] == "POST"), "{posts:?}");
     assert_eq!(run(&["--path", "/no-such-path"]), "");
+}
+
+#[test]
+fn an_archive_of_the_corpus_is_valid_however_it_ends() {
+    let schema = serde_json::from_str(include_str!("../src/sink/har/schema.json")).expect("JSON");
+    let schema = jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema");
+    let entries = |output: &[u8]| {
+        let archive: Value = serde_json::from_slice(output).expect("JSON");
+        let errors: Vec<String> = schema.iter_errors(&archive).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?} in {archive:#}");
+        archive["log"]["entries"].as_array().expect("entries").len()
+    };
+    let files = corpus();
+    let files: Vec<&str> = files.iter().map(|path| path.to_str().expect("UTF-8")).collect();
+    let har = |args: &[&str]| output(&[&["replay", "-o", "har", "--body"], args, &files].concat()).stdout;
+    let all = output(&[&["replay", "-o", "json"], &files[..]].concat()).stdout.lines().count();
+    assert_eq!((entries(&har(&[])), entries(&har(&["-n", "3"]))), (all, 3));
+    assert_eq!(entries(&har(&["--path", "/no-such-path"])), 0);
+
+    // A signal comes while more is waited for.
+    let mut command = interceptor(&["replay", "-o", "har", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut writer = child.stdin.take().expect("a pipe");
+    writer.write_all(&fs::read(files[0]).expect("the corpus")).expect("written");
+    let mut reader = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut seen = Vec::new();
+    // What comes before the first entry.
+    reader.read_until(b'\n', &mut seen).expect("read");
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("it is there");
+    reader.read_to_end(&mut seen).expect("read");
+    assert!(child.wait().expect("it ends").success() && entries(&seen) > 0);
+    drop(writer);
 }
 
 /// `replay -o pcapng | replay -`

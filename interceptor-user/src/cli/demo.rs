@@ -81,7 +81,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let live = args.output.view(Filter::default(), args.output.registry()?);
     // What is for a program to read has standard output for itself.
     match args.output.output {
-        Format::Json | Format::Pcapng => demo::run(options, live, &mut io::stderr(), &stop),
+        Format::Json | Format::Har | Format::Pcapng => demo::run(options, live, &mut io::stderr(), &stop),
         Format::Text | Format::Summary => demo::run(options, live, &mut io::stdout(), &stop),
     }
 }

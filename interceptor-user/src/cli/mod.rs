@@ -11,6 +11,7 @@ pub mod run;
 mod signal;
 mod summary;
 pub mod tail;
+mod view;
 
 use std::{io, process::ExitCode};
 

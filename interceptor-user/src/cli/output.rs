@@ -7,19 +7,17 @@ use std::{
 use clap::{Args, ValueEnum, error::ErrorKind};
 use jiff::tz::TimeZone;
 
-use super::summary::Summary;
+use super::view::{To, View};
 use crate::{
     config::Size,
     kernel::features,
-    model::{Event, FlowInfo, Record, SetAside},
     pipeline,
     policy::Filter,
     protobuf::Registry,
     sink::{
-        Sink, Stop,
+        har::{self, HarSink},
         json::{self, JsonSink},
         mask::{Mask, Name},
-        messages,
         pcapng::{self, PcapngSink},
         text::{self, TextSink},
     },
@@ -29,7 +27,7 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
-    /// A line each for people, a JSON object each, only counts and latencies at the end, or the captured packets
+    /// A line each for people, a JSON object each, only counts and latencies at the end, an HTTP archive, or the packets
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub(super) output: Format,
     /// End after this many exchanges; connections without any do not count
@@ -63,6 +61,7 @@ pub(super) enum Format {
     Text,
     Json,
     Summary,
+    Har,
     Pcapng,
 }
 
@@ -134,6 +133,7 @@ impl OutputArgs {
         let to = match self.output {
             Format::Json => To::Json(JsonSink::new(stdout, json::Options { headers, bodies, mask, registry })),
             Format::Summary => To::Summary(Box::default()),
+            Format::Har => To::Har(Box::new(HarSink::new(stdout, har::Options { bodies, mask }))),
             Format::Pcapng => To::Pcapng(Box::new(PcapngSink::new(stdout, about_this_machine()))),
             Format::Text => {
                 let terminal = stdout.is_terminal();
@@ -150,7 +150,7 @@ impl OutputArgs {
                 To::Text(Box::new(TextSink::new(stdout, options)))
             }
         };
-        View { filter, learns, left: self.count, to }
+        View::new(filter, learns, self.count, to)
     }
 }
 
@@ -179,154 +179,9 @@ fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| width.0.into())
 }
 
-/// Shows what the filter lets pass, up to a count, in one of the formats.
-pub(super) struct View {
-    filter: Filter,
-    /// Where descriptors go that servers tell, whether their exchanges are shown or not.
-    learns: Option<Registry>,
-    left: Option<u64>,
-    to: To,
-}
-
-enum To {
-    Text(Box<TextSink<Stdout>>),
-    Json(JsonSink<Stdout>),
-    Summary(Box<Summary>),
-    Pcapng(Box<PcapngSink<Stdout>>),
-}
-
-impl View {
-    /// What was counted, if it counts.
-    pub(super) fn summary(&self) -> Option<&Summary> {
-        match &self.to {
-            To::Summary(summary) => Some(summary),
-            To::Text(_) | To::Json(_) | To::Pcapng(_) => None,
-        }
-    }
-
-    /// Prints what was counted, if it counts: everything was seen.
-    pub(super) fn end(&self, set_aside: &SetAside) -> io::Result<()> {
-        self.summary().map_or(Ok(()), |summary| summary.write(&mut io::stdout().lock(), set_aside))
-    }
-
-    /// Has it shown as many as were asked for?
-    pub(super) fn is_full(&self) -> bool {
-        self.left == Some(0)
-    }
-
-    /// Those that no exchange shows; what only counts has to know of all.
-    const fn shows_flows(&self) -> bool {
-        match self.to {
-            To::Text(_) | To::Json(_) => true,
-            To::Summary(_) | To::Pcapng(_) => false,
-        }
-    }
-
-    fn stop_if_full(&mut self) -> anyhow::Result<()> {
-        if self.is_full() {
-            // Nothing is asked of a sink that wants no more, not even to flush.
-            self.flush()?;
-            return Err(Stop.into());
-        }
-        Ok(())
-    }
-
-    fn sink(&mut self) -> &mut dyn Sink {
-        match &mut self.to {
-            To::Text(sink) => sink.as_mut(),
-            To::Json(sink) => sink,
-            To::Summary(sink) => sink.as_mut(),
-            To::Pcapng(sink) => sink.as_mut(),
-        }
-    }
-}
-
-impl Sink for View {
-    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
-        match record {
-            Record::Exchange(exchange) => {
-                if let Some(registry) = &self.learns {
-                    messages::learn(exchange, registry);
-                }
-                if !self.filter.is_empty() && !self.filter.matches(exchange) {
-                    return Ok(());
-                }
-                if let Some(left) = &mut self.left {
-                    *left = left.saturating_sub(1);
-                }
-            }
-            Record::Flow(flow) => {
-                if self.shows_flows() && !self.filter.is_empty() && !self.filter.matches_flow(flow) {
-                    return Ok(());
-                }
-            }
-        }
-        self.sink().record(record)?;
-        // The event that completed the last exchange is still to come.
-        if self.wants_events() { Ok(()) } else { self.stop_if_full() }
-    }
-
-    fn wants_events(&self) -> bool {
-        matches!(self.to, To::Pcapng(_))
-    }
-
-    fn event(&mut self, flow: &FlowInfo, event: &Event<'_>) -> anyhow::Result<()> {
-        if self.filter.is_empty() || self.filter.matches_ends(flow) {
-            self.sink().event(flow, event)?;
-        }
-        self.stop_if_full()
-    }
-
-    fn flush(&mut self) -> anyhow::Result<()> {
-        self.sink().flush()
-    }
-
-    fn close(&mut self) -> anyhow::Result<()> {
-        self.sink().close()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::sample;
-
-    fn view(count: Option<u64>, filter: Filter) -> View {
-        View { filter, learns: None, left: count, to: To::Summary(Box::default()) }
-    }
-
-    #[test]
-    fn ends_after_as_many_as_were_asked_for() {
-        let record = Record::Exchange(Box::new(sample::exchange()));
-        let mut view = view(Some(2), Filter::default());
-        view.record(&record).expect("one of two");
-        assert!(view.record(&record).expect_err("two of two").is::<Stop>());
-        assert_eq!(view.summary().expect("a summary").exchanges(), 2);
-    }
-
-    #[test]
-    fn what_the_filter_refuses_does_not_count() {
-        let filter = Filter { statuses: vec!["404".parse().expect("a status")], ..Filter::default() };
-        let mut view = view(Some(1), filter);
-        view.record(&Record::Exchange(Box::new(sample::exchange()))).expect("not shown");
-        assert_eq!(view.summary().expect("a summary").exchanges(), 0);
-    }
-
-    #[test]
-    fn flows_are_shown_as_filters_allow_and_do_not_count() {
-        let shown = |filter: Filter| {
-            let options = json::Options::default();
-            let mut view =
-                View { filter, learns: None, left: Some(1), to: To::Json(JsonSink::new(io::stdout(), options)) };
-            view.record(&Record::Flow(Box::new(sample::tls_flow()))).expect("it goes on");
-            let To::Json(sink) = &mut view.to else { unreachable!("made above") };
-            sink.buffered() > 0
-        };
-        assert!(shown(Filter::default()));
-        let ports = vec![8000..=8000];
-        assert!(shown(Filter { ports: ports.clone(), ..Filter::default() }));
-        assert!(!shown(Filter { ports, methods: vec!["GET".parse().expect("a method")], ..Filter::default() }));
-    }
 
     #[test]
     fn body_limits_are_bounded() {

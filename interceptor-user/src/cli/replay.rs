@@ -22,13 +22,15 @@ use crate::{
 
 const AFTER_HELP: &str = "\
 Files may be pcap or pcapng, compressed with gzip or zstd or not, of any link type that carries IP. Several files are \
-read one after the other, as the parts of one capture. Neither root nor any capability is needed. '-o pcapng' writes the TCP packets that were read, with headers made anew.
+read one after the other, as the parts of one capture. Neither root nor any capability is needed. '-o har' writes an HTTP archive for \
+browsers' developer tools, with bodies if '--body' is given; '-o pcapng' writes the TCP packets that were read, with headers made anew.
 
 Examples:
   interceptor replay capture.pcap
   interceptor replay --status 5xx --headers --body capture.pcapng.gz
   interceptor replay -o json capture.pcap | jq -r '.\"url.path\"' | sort | uniq -c
   interceptor replay -o summary part1.pcap part2.pcap
+  interceptor replay -o har --body=1MiB capture.pcap > capture.har
   interceptor replay -o pcapng --port 8080 all.pcap > some.pcapng
   tcpdump -i eth0 -U -w - tcp port 8080 | interceptor replay -
 

@@ -18,7 +18,8 @@ Without --iface, --cgroup and --pid, every interface that is up is watched, in o
 --netns. Root is needed, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON ('interceptor doctor' tells). Traffic is neither \
 changed nor delayed, and nothing is left in the kernel at the end.
 
-'-o pcapng' writes what was captured as packets, for Wireshark: with process, cgroup and container of both ends as comments, \
+'-o har' writes an HTTP archive, which browsers' developer tools open: with headers (secrets masked), with bodies and \
+messages if '--body' is given. '-o pcapng' writes what was captured as packets, for Wireshark: with process, cgroup and container of both ends as comments, \
 with headers made anew, and without bare acknowledgements, which are not captured. Bodies and headers of exchanges are \
 not masked in it.
 
@@ -29,6 +30,7 @@ Examples:
   interceptor tail --netns pod1 --path '/v2/models/*/infer' --status 4xx,5xx
   interceptor tail --pid $(pidof nginx) -o json | jq '.[\"url.path\"]'
   interceptor tail --headers --show-secrets authorization
+  interceptor tail --path /v1/chat -o har --body=1MiB > chat.har
   interceptor tail --port 8080 -o pcapng | wireshark -k -i -
 
 Exit codes: 0 done, also by Ctrl-C or SIGTERM (a second one ends it at once) or when the reader of the output is gone; \

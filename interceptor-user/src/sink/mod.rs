@@ -3,6 +3,7 @@
 mod clock;
 mod compact;
 mod escape;
+pub mod har;
 pub mod json;
 pub(crate) mod latency;
 pub mod mask;

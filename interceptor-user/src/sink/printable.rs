@@ -6,7 +6,7 @@ use crate::sink::escape::acts;
 
 /// JSON on one line that can be shown on a terminal. RFC 8259 wants only U+0000 to U+001F escaped; what else could move
 /// the cursor or turn the reading direction is written as `\u202e` too, which is the same string to a parser.
-pub(super) struct Printable;
+pub(in crate::sink) struct Printable;
 
 impl Formatter for Printable {
     fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {

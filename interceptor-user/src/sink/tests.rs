@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{
+    har::HarSink,
     json::JsonSink,
     prometheus::{Metrics, Prometheus},
     sample,
@@ -47,17 +48,19 @@ fn address(secret: &'static str) -> impl Strategy<Value = String> {
 
 /// What every sink makes of an exchange.
 fn outputs(exchange: &Exchange) -> Vec<String> {
-    let (mut lines, mut text) = (Vec::new(), Vec::new());
+    let (mut lines, mut text, mut archive) = (Vec::new(), Vec::new(), Vec::new());
     let json = super::json::Options { headers: true, ..super::json::Options::default() };
     let mut json = JsonSink::new(&mut lines, json);
     let mut people = TextSink::new(&mut text, text::Options { headers: true, ..text::Options::default() });
     let record = Record::Exchange(Box::new(exchange.clone()));
-    for sink in [&mut json as &mut dyn Sink, &mut people] {
+    let mut har = HarSink::new(&mut archive, har::Options::default());
+    for sink in [&mut json as &mut dyn Sink, &mut people, &mut har] {
         sink.record(&record).expect("written");
         sink.flush().expect("written");
     }
-    drop((json, people));
-    let mut all = vec![String::from_utf8(lines).expect("UTF-8"), String::from_utf8(text).expect("UTF-8")];
+    drop((json, people, har));
+    let mut all: Vec<String> =
+        [lines, text, archive].into_iter().map(|bytes| String::from_utf8(bytes).expect("UTF-8")).collect();
     for paths in [Paths::Keep, Paths::Template] {
         let metrics = Arc::new(Metrics::new(10).expect("metrics"));
         let mut sink = Prometheus::new(Arc::clone(&metrics), paths);
