@@ -22,6 +22,9 @@ const DEPTH: usize = 4;
 /// Where decoded bytes go; an error ends the decoding.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Anomaly>;
 
+/// What is done with coded bytes, and how many decoded ones there may be after that.
+type Step<'a> = &'a mut dyn FnMut(&[u8], u64) -> Result<(), Anomaly>;
+
 /// Removes the codings of one content.
 #[derive(Debug)]
 pub(super) struct Decoding {
@@ -92,12 +95,7 @@ fn remove(decoders: &mut [Decoder], bytes: &[u8], allowed: u64, out: &mut dyn Fn
 
 /// Cuts coded bytes into the steps at which the ratio is looked at, and says of each what may have come out after it.
 /// `coded` counts them.
-pub(super) fn steps(
-    coded: &mut u64,
-    bytes: &[u8],
-    limits: &Limits,
-    decode: &mut dyn FnMut(&[u8], u64) -> Result<(), Anomaly>,
-) -> Result<(), Anomaly> {
+pub(super) fn steps(coded: &mut u64, bytes: &[u8], limits: &Limits, decode: Step<'_>) -> Result<(), Anomaly> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let step = (STEP - *coded % STEP) as usize;

@@ -85,6 +85,16 @@ enum Block {
     Data,
 }
 
+/// How a line ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ended {
+    #[default]
+    Otherwise,
+    /// In the CR that was the byte before, which may be half of a line end.
+    Cr,
+    CrLf,
+}
+
 /// State of an event stream. Nothing is kept of the text.
 #[derive(Debug, Default)]
 pub(super) struct EventStream {
@@ -92,10 +102,8 @@ pub(super) struct EventStream {
     bom: usize,
     line: Line,
     block: Block,
-    /// The byte before was a CR, which may be half of a line end.
-    cr: bool,
-    /// The line before ended in CRLF.
-    crlf: bool,
+    /// How the line before ended.
+    ended: Ended,
     /// An event is over but for the LF of its last line end. One that comes in a stream of CRLFs is waited for, so that
     /// it is the event's and not the next one's; in a stream of CRs there is none to wait for.
     due: bool,
@@ -112,13 +120,15 @@ impl EventStream {
         while let Some(&byte) = rest.get(at) {
             if self.due {
                 at += usize::from(byte == b'\n');
-                self.crlf = byte == b'\n';
+                self.ended = if byte == b'\n' { Ended::CrLf } else { Ended::Otherwise };
                 rest = self.dispatch(rest, at, time, out);
                 at = 0;
                 continue;
             }
             if !matches!(byte, b'\n' | b'\r') {
-                (self.cr, self.crlf) = (false, self.crlf && !self.cr);
+                if self.ended == Ended::Cr {
+                    self.ended = Ended::Otherwise;
+                }
                 at += self.within(byte, rest.get(at..).unwrap_or_default());
                 continue;
             }
@@ -158,12 +168,12 @@ impl EventStream {
 
     /// A line end, or half of one. Says whether an event is over.
     fn line_end(&mut self, byte: u8) -> bool {
-        if byte == b'\n' && self.cr {
-            (self.cr, self.crlf) = (false, true);
+        if byte == b'\n' && self.ended == Ended::Cr {
+            self.ended = Ended::CrLf;
             return false;
         }
-        let crlf = self.crlf && !self.cr;
-        (self.cr, self.crlf) = (byte == b'\r', false);
+        let crlf = self.ended == Ended::CrLf;
+        self.ended = if byte == b'\r' { Ended::Cr } else { Ended::Otherwise };
         if (1..BOM.len()).contains(&self.bom) {
             self.block = self.block.max(Block::Fields);
         } else {
@@ -183,7 +193,9 @@ impl EventStream {
         let over = self.block == Block::Data || self.torn;
         if over {
             self.due = crlf && byte == b'\r';
-            self.cr = byte == b'\r' && !self.due;
+            if self.due {
+                self.ended = Ended::Otherwise;
+            }
         } else {
             self.block = Block::Empty;
         }
@@ -222,7 +234,7 @@ impl EventStream {
         if self.due {
             self.message(last, !self.torn, out);
         }
-        (self.line, self.torn, self.cr, self.crlf, self.bom) = (Line::Known, true, false, false, BOM.len());
+        (self.line, self.torn, self.ended, self.bom) = (Line::Known, true, Ended::Otherwise, BOM.len());
     }
 
     /// An event without its empty line is not dispatched, so it is not whole.

@@ -26,7 +26,7 @@ impl<T: Clone + Default> Allocator<T> for Counted {
     }
 
     fn free_cell(&mut self, data: Self::AllocatedMemory) {
-        self.bytes = self.bytes.saturating_sub(data.slice().len() * size_of::<T>());
+        self.bytes = self.bytes.saturating_sub(size_of_val(data.slice()));
     }
 }
 

@@ -29,12 +29,11 @@ pub(in crate::content) fn inflate<'b>(
             out(buffer.get(..written).unwrap_or_default())?;
         }
         match status {
-            Err(_) => return Err(Anomaly::BadCoding),
             Ok(Status::StreamEnd) => return Ok(Some(rest)),
             // It may hand over only what it had left, or have more in its bits than had room.
             Ok(_) if read > 0 || written > 0 => {}
             Ok(_) if rest.is_empty() => return Ok(None),
-            Ok(_) => return Err(Anomaly::BadCoding),
+            Ok(_) | Err(_) => return Err(Anomaly::BadCoding),
         }
     }
 }

@@ -117,7 +117,7 @@ fn the_trailers_of_grpc_web_are_in_the_content() {
     let packed = [message(0, b"ab"), message(0x81, &gzip(trailers))].concat();
     check(&head, SKIM, &[data(packed)], expected);
     check(&head, SKIM, &[data([message(0, b"ab"), message(0x80, b"")].concat())], "'ab' data:2");
-    let long = message(0x80, &[b'a'; 65537]);
+    let long = message(0x80, &b"a".repeat(65537));
     check(&head, SKIM, &[data([long, message(0, b"ab")].concat())], "content_limit 'ab' data:2");
 
     let text = typed("application/grpc-web-text");

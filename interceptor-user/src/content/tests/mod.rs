@@ -37,7 +37,9 @@ fn data(bytes: impl AsRef<[u8]>) -> Step {
 /// A response's head with these field lines.
 fn head(lines: &[(&str, &str)]) -> Head {
     let mut fields = Fields::default();
-    lines.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+    for (name, value) in lines {
+        fields.push(name.as_bytes(), value.as_bytes());
+    }
     Head::response(200, Version::Http11, fields)
 }
 
@@ -119,10 +121,10 @@ fn show_one(got: &Got) -> String {
     };
     let mut text = format!("{}:{}", piece.kind.name(), piece.size);
     if piece.wire_size != piece.size {
-        text += &format!("/{}", piece.wire_size);
+        text = format!("{text}/{}", piece.wire_size);
     }
     if let Some(coding) = piece.compression {
-        text += &format!("({})", coding.name());
+        text = format!("{text}({})", coding.name());
     }
     if !piece.whole {
         text += "torn";

@@ -10,8 +10,8 @@ pub(super) fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8>
     let mut frame = vec![first];
     match payload.len() {
         len @ 0..126 => frame.push(bit | len as u8),
-        len @ 126..65536 => frame.extend([&[bit | 126], &(len as u16).to_be_bytes()[..]].concat()),
-        len => frame.extend([&[bit | 127], &(len as u64).to_be_bytes()[..]].concat()),
+        len @ 126..65536 => frame.extend([&[bit | 0x7e], &(len as u16).to_be_bytes()[..]].concat()),
+        len => frame.extend([&[bit | 0x7f], &(len as u64).to_be_bytes()[..]].concat()),
     }
     let mask = mask.inspect(|mask| frame.extend(mask)).unwrap_or_default();
     frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
