@@ -12,7 +12,12 @@ use nix::sys::{
     time::TimeValLike as _,
 };
 
-use super::{Scale, generate, median, report::Section};
+use super::{
+    Scale,
+    generate::{self, Speech},
+    median,
+    report::Section,
+};
 use crate::project::{Project, on_path};
 
 /// A reader of capture files.
@@ -33,9 +38,17 @@ struct Times {
 }
 
 pub(super) fn run(project: &Project, binary: &Path, scale: &Scale) -> Result<Section> {
-    let capture = project.path(format!("target/bench/http1-{}.pcap", scale.capture_bytes / 1_000_000));
-    let written = generate::provide(&capture, scale.capture_bytes)?;
-    let mut readers = readers();
+    let mut section = Section::new("offline", "Reading a capture file");
+    for speech in [Speech::Http1, Speech::Http2, Speech::Grpc] {
+        read(&mut section, speech, project, binary, scale)?;
+    }
+    Ok(section)
+}
+
+fn read(section: &mut Section, speech: Speech, project: &Project, binary: &Path, scale: &Scale) -> Result<()> {
+    let capture = project.path(format!("target/bench/{}-{}.pcap", speech.name(), scale.capture_bytes / 1_000_000));
+    let written = generate::provide(&capture, speech, scale.capture_bytes)?;
+    let mut readers = readers(speech);
     // Into the page cache.
     std::io::copy(&mut std::fs::File::open(&capture)?, &mut std::io::sink())?;
     for round in 1..=scale.rounds {
@@ -66,12 +79,16 @@ pub(super) fn run(project: &Project, binary: &Path, scale: &Scale) -> Result<Sec
             format!("{:.2}", time / ours),
         ]
     };
-    let mut section = Section::new("offline", "Reading a capture file");
     section.paragraph(&format!(
-        "A capture of {:.2} GB with {} small HTTP/1.1 exchanges ({:.0} bytes each with all their packets, keep-alive, 40 \
-         exchanges a connection), in the page cache; one core (`taskset`); median of {} rounds.",
+        "A capture of {:.2} GB with {} {} ({:.0} bytes each with all their packets, keep-alive, 40 exchanges a \
+         connection), in the page cache; one core (`taskset`); median of {} rounds.",
         bytes / 1e9,
         written.exchanges,
+        match speech {
+            Speech::Http1 => "small HTTP/1.1 exchanges",
+            Speech::Http2 => "HTTP/2 exchanges with JSON",
+            Speech::Grpc => "unary gRPC calls with small messages",
+        },
         bytes / exchanges,
         scale.rounds
     ));
@@ -80,10 +97,11 @@ pub(super) fn run(project: &Project, binary: &Path, scale: &Scale) -> Result<Sec
     if readers[0].seen != Some(written.exchanges) {
         bail!("interceptor saw {:?} of {} exchanges:\n{}", readers[0].seen, written.exchanges, section.markdown());
     }
-    Ok(section)
+    Ok(())
 }
 
-fn readers() -> Vec<Reader> {
+/// Those that read what is spoken.
+fn readers(speech: Speech) -> Vec<Reader> {
     let mut readers = vec![Reader::new(
         "interceptor",
         |binary, capture| {
@@ -108,7 +126,7 @@ fn readers() -> Vec<Reader> {
             |_| None,
         ));
     }
-    if on_path("suricata").is_some() {
+    if speech == Speech::Http1 && on_path("suricata").is_some() {
         readers.push(Reader::new(
             "suricata",
             |_, capture| {
@@ -120,7 +138,7 @@ fn readers() -> Vec<Reader> {
             |_| None,
         ));
     }
-    if on_path("tshark").is_some() {
+    if speech == Speech::Http1 && on_path("tshark").is_some() {
         readers.push(Reader::new(
             "tshark",
             |_, capture| {

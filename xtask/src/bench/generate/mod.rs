@@ -1,8 +1,11 @@
-//! A capture file of small HTTP/1.1 exchanges, the same bytes each time.
+//! Capture files of small exchanges, the same bytes each time.
 //!
-//! What it is like: clients of model servers with keep-alive, 48 connections at a time, 40 exchanges on each; JSON
-//! questions and answers of some hundred bytes, 6 to 8 header fields each way; every response is acknowledged by a
-//! segment of its own; handshakes and closes as Linux makes them. Checksums are right, as some readers check them.
+//! What they are like: clients of model servers with keep-alive, 48 connections at a time, 40 exchanges on each; every
+//! response is acknowledged by a segment of its own; handshakes and closes as Linux makes them. Checksums are right, as some
+//! readers check them.
+
+mod http1;
+mod http2;
 
 use std::{
     fs::{self, File},
@@ -19,6 +22,27 @@ const OPEN: usize = 48;
 /// Exchanges on a connection.
 const EXCHANGES: u32 = 40;
 
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speech {
+    /// JSON questions and answers of some hundred bytes, 6 to 8 header fields each way.
+    Http1,
+    /// The same, with answers of some KB.
+    Http2,
+    /// Unary calls with messages of some ten bytes.
+    Grpc,
+}
+
+impl Speech {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http1",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
 /// What was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
@@ -27,7 +51,7 @@ pub(super) struct Written {
 }
 
 /// Writes about `size` bytes to `path`, or takes what an earlier run left there.
-pub(super) fn provide(path: &Path, size: u64) -> Result<Written> {
+pub(super) fn provide(path: &Path, speech: Speech, size: u64) -> Result<Written> {
     let note = path.with_extension("count");
     let kept = || -> Option<Written> {
         let exchanges = fs::read_to_string(&note).ok()?.trim().parse().ok()?;
@@ -39,14 +63,14 @@ pub(super) fn provide(path: &Path, size: u64) -> Result<Written> {
     eprintln!("==> Writing a capture of {} MB to {}", size / 1_000_000, path.display());
     fs::create_dir_all(path.parent().context("no parent directory")?)?;
     let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    let written = write(BufWriter::with_capacity(1 << 20, file), size)?;
+    let written = write(BufWriter::with_capacity(1 << 20, file), speech, size)?;
     // Last: a run that was interrupted leaves no note, and the file is written anew.
     fs::write(&note, format!("{}\n", written.exchanges))?;
     Ok(written)
 }
 
 /// Writes a capture of at least `size` bytes, every connection closed.
-fn write(output: impl Write, size: u64) -> io::Result<Written> {
+fn write(output: impl Write, speech: Speech, size: u64) -> io::Result<Written> {
     let mut capture = Capture { output, bytes: 0, nanos: 1_700_000_000_000_000_000, random: Random(42) };
     capture.header()?;
     let mut exchanges = 0;
@@ -54,7 +78,7 @@ fn write(output: impl Write, size: u64) -> io::Result<Written> {
     let mut open: Vec<Connection> = Vec::with_capacity(OPEN);
     loop {
         while open.len() < OPEN && capture.bytes < size {
-            open.push(Connection::open(&mut capture, next)?);
+            open.push(Connection::open(&mut capture, speech, next)?);
             next += 1;
         }
         if open.is_empty() {
@@ -130,15 +154,13 @@ struct Connection {
     server_seq: u32,
     number: u32,
     left: u32,
+    speech: Speech,
     request: Vec<u8>,
     response: Vec<u8>,
 }
 
-const MODELS: [&str; 4] = ["resnet50", "bert-base", "fraud-detector", "ranker"];
-const AGENTS: [&str; 3] = ["python-requests/2.32.3", "Go-http-client/1.1", "curl/8.5.0"];
-
 impl Connection {
-    fn open(capture: &mut Capture<impl Write>, number: u32) -> io::Result<Self> {
+    fn open(capture: &mut Capture<impl Write>, speech: Speech, number: u32) -> io::Result<Self> {
         let [_, _, high, low] = (number / 50_000).to_be_bytes();
         let mut connection = Self {
             client: End { address: [10, 1, high, low], port: (number % 50_000) as u16 + 10_000 },
@@ -147,6 +169,7 @@ impl Connection {
             server_seq: capture.random.next() as u32,
             number,
             left: EXCHANGES,
+            speech,
             request: Vec::new(),
             response: Vec::new(),
         };
@@ -155,6 +178,11 @@ impl Connection {
         connection.server(capture, SYN | ACK, &[])?;
         connection.server_seq = connection.server_seq.wrapping_add(1);
         connection.client(capture, ACK, &[])?;
+        if speech != Speech::Http1 {
+            connection.client(capture, PSH | ACK, http2::PREFACE)?;
+            connection.server(capture, PSH | ACK, http2::SETTINGS)?;
+            connection.client(capture, PSH | ACK, http2::ACKNOWLEDGED)?;
+        }
         Ok(connection)
     }
 
@@ -182,44 +210,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Three inferences to one look at the model.
     fn compose(&self, random: &mut Random, request: &mut Vec<u8>, response: &mut Vec<u8>) -> io::Result<()> {
         request.clear();
         response.clear();
-        let model = MODELS[self.number as usize % MODELS.len()];
-        let agent = AGENTS[self.number as usize % AGENTS.len()];
         let id = random.next();
-        let infer = !id.is_multiple_of(4);
-        let question = format!(
-            "{{\"id\":\"{id:016x}\",\"inputs\":[{{\"name\":\"x\",\"shape\":[1,4],\"datatype\":\"FP32\",\"data\":[{},{},1,0]}}]}}",
-            id % 97,
-            id % 89
-        );
-        let (method, action) = if infer { ("POST", "/infer") } else { ("GET", "") };
-        write!(
-            request,
-            "{method} /v2/models/{model}{action} HTTP/1.1\r\nHost: models.example.org:8080\r\nUser-Agent: {agent}\r\n\
-             Accept-Encoding: gzip, deflate\r\nAccept: application/json\r\nConnection: keep-alive\r\n\
-             X-Request-Id: {id:016x}\r\n"
-        )?;
-        if infer {
-            write!(request, "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{question}", question.len())?;
-        } else {
-            request.extend_from_slice(b"\r\n");
+        // From 0.
+        let number = EXCHANGES - 1 - self.left;
+        match self.speech {
+            Speech::Http1 => http1::compose(self.number, id, request, response),
+            Speech::Http2 => http2::json(self.number, number, id, request, response),
+            Speech::Grpc => {
+                http2::call(number, id, request, response);
+                Ok(())
+            }
         }
-        let answer = format!(
-            "{{\"model_name\":\"{model}\",\"model_version\":\"3\",\"id\":\"{id:016x}\",\"outputs\":[{{\"name\":\"y\",\"shape\":[1,2],\
-             \"datatype\":\"FP32\",\"data\":[0.{:04},0.{:04}]}}]}}",
-            id % 9973,
-            id % 9967
-        );
-        write!(
-            response,
-            "HTTP/1.1 200 OK\r\nServer: model-server\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: keep-alive\r\n\
-             X-Request-Id: {id:016x}\r\n\r\n{answer}",
-            answer.len()
-        )
     }
 
     fn close(mut self, capture: &mut Capture<impl Write>) -> io::Result<()> {
@@ -242,7 +246,7 @@ mod tests {
     fn the_same_bytes_each_time_and_about_as_many_as_asked_for() {
         let capture = || {
             let mut bytes = Vec::new();
-            let written = write(&mut bytes, 3_000_000).unwrap();
+            let written = write(&mut bytes, Speech::Http1, 3_000_000).unwrap();
             (bytes, written)
         };
         let (bytes, written) = capture();
@@ -256,7 +260,7 @@ mod tests {
     #[test]
     fn packets_follow_each_other_and_checksums_are_right() {
         let mut bytes = Vec::new();
-        let written = write(&mut bytes, 200_000).unwrap();
+        let written = write(&mut bytes, Speech::Http1, 200_000).unwrap();
         let mut at = 24;
         let mut requests = 0;
         while at < bytes.len() {
