@@ -68,7 +68,7 @@ impl Keep {
     pub(super) fn body(&mut self, open: &mut Open, role: Role, piece: &[u8], seen: Seen, limits: &Limits, held: usize) {
         let total = limits.total.saturating_sub(held);
         let content = limits.memory.saturating_sub(self.bytes).min(total);
-        let room = Room { body: limits.body, content, total: total.saturating_add(open.reading()) };
+        let room = Room { body: open.body_limit(limits), content, total: total.saturating_add(open.reading()) };
         let whole = self.change(open, |open| open.body(role, piece, seen.last, room));
         self.given_up += u64::from(!whole && content == total);
     }

@@ -32,7 +32,12 @@ pub(super) struct Open {
     pub(super) kept: usize,
     request_content: Content,
     response_content: Content,
+    /// A server tells its descriptors: of no use in part, so a body may be this large where bodies are kept.
+    reflection: bool,
 }
+
+/// Bytes of descriptors that are kept: a large service has some hundred KB of them.
+const REFLECTION: usize = 512 * 1024;
 
 impl Open {
     pub(super) fn new(number: u64, flow: &Arc<FlowInfo>) -> Self {
@@ -45,7 +50,13 @@ impl Open {
             kept: 0,
             request_content: Content::default(),
             response_content: Content::default(),
+            reflection: false,
         }
+    }
+
+    /// Bytes of a content that are to be kept.
+    pub(super) fn body_limit(&self, limits: &Limits) -> usize {
+        if self.reflection && limits.body > 0 { limits.body.max(REFLECTION) } else { limits.body }
     }
 
     /// How far the message of this role is.
@@ -62,6 +73,8 @@ impl Open {
             Some("CONNECT") => Expects::Tunnel,
             _ => Expects::Content,
         };
+        self.reflection =
+            head.target().is_some_and(|target| target.ends_with(".ServerReflection/ServerReflectionInfo"));
         let reader = reader(&head, limits);
         self.kept += head.fields.memory();
         let part = self.exchange.request.insert(Part::new(head, seen.first, seen.last));

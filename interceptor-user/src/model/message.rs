@@ -102,6 +102,7 @@ pub enum Role {
 
 impl Role {
     /// Who sends the other.
+    #[must_use]
     pub const fn peer(self) -> Self {
         match self {
             Self::Request => Self::Response,

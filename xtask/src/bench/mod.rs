@@ -6,6 +6,7 @@
 
 mod child;
 mod generate;
+mod hpack;
 mod lab;
 mod live;
 mod load;
@@ -54,6 +55,8 @@ enum Client {
 enum Part {
     /// Reading a capture file: exchanges and bytes per second on one core.
     Offline,
+    /// Header compression, against the h2 crate's.
+    Hpack,
     /// Attached to live traffic: throughput, CPU, latency, losses.
     Live,
     /// Resident memory with many open connections.
@@ -89,11 +92,12 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
     let binary = build::all(project)?;
     let parts = args.part.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part]);
     for part in parts {
-        if part != Part::Offline && apt::privilege() != Privilege::Root {
+        if !matches!(part, Part::Offline | Part::Hpack) && apt::privilege() != Privilege::Root {
             bail!("root is needed to attach to live traffic; without it: cargo xtask bench offline");
         }
         let section: Section = match part {
             Part::Offline => offline::run(project, &binary, &scale)?,
+            Part::Hpack => hpack::run(project, &scale)?,
             Part::Live => live::run(&binary, &scale)?,
             Part::Memory => memory::run(&binary, &scale)?,
             Part::Micro => micro::run(&binary, &scale)?,

@@ -300,7 +300,7 @@ impl Connection {
     fn acknowledged(&mut self, side: Side) {
         let Some(settings) = of(&mut self.rules, side.peer()).unacknowledged.pop_front() else { return };
         if let Some(size) = settings.header_table_size {
-            of(&mut self.sides, side).hpack.allow(size as usize);
+            of(&mut self.sides, side).blocks.hpack.allow(size as usize);
         }
         if let Some(size) = settings.initial_window_size {
             of(&mut self.rules, side).initial = i64::from(size);

@@ -21,6 +21,7 @@
 //! [`FlowControl`]: crate::model::Anomaly::FlowControl
 //! [`Flood`]: crate::model::Anomaly::Flood
 
+mod block;
 mod connection;
 mod frame;
 pub mod hpack;

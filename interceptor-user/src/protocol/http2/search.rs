@@ -162,10 +162,9 @@ fn weight(header: &Header) -> Option<u32> {
             Kind::Continuation if flags(frame::END_HEADERS) => 2,
             Kind::PushPromise if flags(frame::END_HEADERS | frame::PADDED) => 2,
             Kind::Priority if flags(0) => 3,
-            Kind::RstStream | Kind::WindowUpdate if flags(0) => 4,
+            Kind::RstStream | Kind::WindowUpdate | Kind::GoAway if flags(0) => 4,
             Kind::Settings if flags(frame::ACK) && header.len <= 6 * 16 => 4,
             Kind::Ping if flags(frame::ACK) => 5,
-            Kind::GoAway if flags(0) => 4,
             _ => return None,
         };
     likely.then_some(weight)

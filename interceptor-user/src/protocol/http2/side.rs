@@ -7,10 +7,11 @@
 //! ```
 
 use super::{
+    block::Blocks,
     frame::{self, HEADER, Header, Kind, Settings},
     hpack,
     search::Search,
-    section::{Builder, Section},
+    section::Section,
 };
 use crate::{
     model::{Anomaly, Chunk, Timestamp},
@@ -104,27 +105,13 @@ enum State {
     Over,
 }
 
-/// A field block that is not whole.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    stream: u32,
-    promised: Option<u32>,
-    end: bool,
-    /// It is lost, and is only followed to its end.
-    lost: Option<Anomaly>,
-}
-
 /// Reader of one side.
 #[derive(Debug)]
 pub(super) struct Side {
     state: State,
     /// A header, or a frame, that has not come whole.
     buffer: Vec<u8>,
-    /// What has come of `block_of`, which awaits CONTINUATION frames.
-    block: Vec<u8>,
-    block_of: Option<Block>,
-    pub(super) hpack: hpack::Decoder,
-    builder: Builder,
+    pub(super) blocks: Blocks,
     /// When the first byte of the current frame, or of the first one of the current block, was captured.
     started: Timestamp,
     pub(super) parsed: u64,
@@ -146,10 +133,7 @@ impl Side {
         Self {
             state,
             buffer: Vec::new(),
-            block: Vec::new(),
-            block_of: None,
-            hpack,
-            builder: Builder::default(),
+            blocks: Blocks::new(hpack),
             started: Timestamp::from_nanos(0),
             parsed: 0,
             reported: 0,
@@ -164,7 +148,7 @@ impl Side {
     #[inline]
     pub(super) fn memory(&self) -> usize {
         let search = if let State::Search(search) = &self.state { search.memory() } else { 0 };
-        self.buffer.capacity() + self.block.capacity() + self.builder.memory() + self.hpack.memory() + search
+        self.buffer.capacity() + self.blocks.memory() + search
     }
 
     /// Takes from the front of `chunk`; None when it is used up.
@@ -185,7 +169,8 @@ impl Side {
     /// Frees what is not whole.
     pub(super) fn give_up(&mut self) {
         self.lose(Frame::Lost);
-        (self.buffer, self.block, self.builder) = (Vec::new(), Vec::new(), Builder::default());
+        self.buffer = Vec::new();
+        self.blocks.free();
     }
 
     /// No more bytes will come.
@@ -245,9 +230,7 @@ impl Side {
     fn lose(&mut self, frame: Frame<'static>) -> Frame<'static> {
         self.report_held();
         self.buffer.clear();
-        self.block.clear();
-        self.block_of = None;
-        self.hpack.forget();
+        self.blocks.forget();
         self.state = State::Search(Box::default());
         frame
     }
@@ -309,18 +292,12 @@ impl Side {
 
     #[inline]
     fn header<'a>(&mut self, data: &mut &'a [u8], context: &Context) -> Option<Frame<'a>> {
-        if self.buffer.is_empty() && self.block_of.is_none() {
+        if self.buffer.is_empty() && !self.blocks.is_open() {
             self.started = context.time;
         }
         let header = Header::parse(gather(&mut self.buffer, data, HEADER)?.first_chunk()?);
         self.buffer.clear();
-        let continues =
-            matches!((header.kind, &self.block_of), (Kind::Continuation, Some(block)) if block.stream == header.stream);
-        // A block's frames follow each other without any other (RFC 9113 section 4.3).
-        if !header.is_allowed()
-            || continues != self.block_of.is_some()
-            || (header.kind == Kind::Continuation && !continues)
-        {
+        if !header.is_allowed() || !self.blocks.allows(&header) {
             self.reported += HEADER as u64;
             return Some(self.lose(Frame::Bad));
         }
@@ -332,10 +309,10 @@ impl Side {
             }
             Kind::Data => self.begin_content(header, header.len, 0),
             Kind::Headers | Kind::PushPromise | Kind::Continuation
-                if header.len as usize + self.block.len() > context.head_limit =>
+                if self.blocks.len() + header.len as usize > context.head_limit =>
             {
                 self.state = State::skip(header.len);
-                self.too_long(header)
+                Some(self.blocks.too_long(header))
             }
             Kind::Priority | Kind::Extension(_) => {
                 self.state = State::skip(header.len);
@@ -352,20 +329,6 @@ impl Side {
                 if needed == 0 { self.whole(header, needed, data, context) } else { None }
             }
         }
-    }
-
-    /// A block larger than what is kept of one: the table cannot be followed through it.
-    fn too_long(&mut self, header: Header) -> Option<Frame<'static>> {
-        let new = Block { stream: header.stream, promised: None, end: header.has(frame::END_STREAM), lost: None };
-        let mut block = self.block_of.take().unwrap_or(new);
-        block.lost = Some(Anomaly::HeadTooLarge);
-        self.block.clear();
-        self.hpack.forget();
-        if header.has(frame::END_HEADERS) {
-            return Some(block.no_section(Anomaly::HeadTooLarge));
-        }
-        self.block_of = Some(block);
-        Some(Frame::Other)
     }
 
     fn padded(&mut self, header: Header, padding: u32) -> Option<Frame<'static>> {
@@ -409,13 +372,12 @@ impl Side {
         self.state = State::skip(header.len - needed);
         let frame = match header.kind {
             Kind::Headers | Kind::PushPromise | Kind::Continuation => {
-                let fields = (&mut self.block, &mut self.block_of, &mut self.hpack, &mut self.builder);
-                fragment(header, payload, fields, context.head_limit)
+                self.blocks.fragment(header, payload, context.head_limit)
             }
-            kind => Some(control(kind, header, payload)),
+            kind => control(kind, header, payload),
         };
         self.buffer.clear();
-        frame
+        Some(frame)
     }
 }
 
@@ -426,12 +388,6 @@ impl State {
 
     const fn after_content(padding: u32) -> Self {
         Self::skip(padding)
-    }
-}
-
-impl Block {
-    const fn no_section(self, why: Anomaly) -> Frame<'static> {
-        Frame::NoSection { stream: self.stream, promised: self.promised, why, end: self.end }
     }
 }
 
@@ -448,63 +404,6 @@ fn gather<'s, 'd: 's>(buffer: &'s mut Vec<u8>, data: &mut &'d [u8], len: usize) 
     buffer.extend_from_slice(more);
     *data = rest;
     (buffer.len() >= len).then_some(&*buffer)
-}
-
-type Fields<'s> = (&'s mut Vec<u8>, &'s mut Option<Block>, &'s mut hpack::Decoder, &'s mut Builder);
-
-/// HEADERS, PUSH_PROMISE or CONTINUATION. Most often it is a whole block, which is decoded where it lies.
-fn fragment(header: Header, payload: &[u8], fields: Fields<'_>, limit: usize) -> Option<Frame<'static>> {
-    let (block, block_of, hpack, builder) = fields;
-    let first = block_of.is_none();
-    let (of, part) = match block_of.take() {
-        Some(of) => (of, payload),
-        None => begin_block(header, payload),
-    };
-    if !header.has(frame::END_HEADERS) {
-        block.extend_from_slice(part);
-        *block_of = Some(of);
-        return Some(Frame::Other);
-    }
-    if let Some(why) = of.lost {
-        hpack.forget();
-        block.clear();
-        return Some(of.no_section(why));
-    }
-    let section = if first {
-        builder.decode(part, hpack, limit)
-    } else {
-        block.extend_from_slice(part);
-        let section = builder.decode(block, hpack, limit);
-        block.clear();
-        section
-    };
-    Some(Frame::Section { stream: of.stream, promised: of.promised, section, end: of.end })
-}
-
-/// Takes padding and priority off (RFC 9113 section 6.2).
-fn begin_block(header: Header, payload: &[u8]) -> (Block, &[u8]) {
-    let end = header.kind == Kind::Headers && header.has(frame::END_STREAM);
-    let block = Block { stream: header.stream, promised: None, end, lost: None };
-    match strip(header, payload) {
-        Some((promised, part)) => (Block { promised, ..block }, part),
-        None => (Block { lost: Some(Anomaly::BadFrame), ..block }, &[]),
-    }
-}
-
-fn strip(header: Header, mut payload: &[u8]) -> Option<(Option<u32>, &[u8])> {
-    let mut padding = 0;
-    if header.has(frame::PADDED) {
-        let (length, rest) = payload.split_first()?;
-        (padding, payload) = (usize::from(*length), rest);
-    }
-    let mut promised = None;
-    if header.kind == Kind::PushPromise {
-        let (stream, rest) = frame::word(payload)?;
-        (promised, payload) = (Some(stream & !(1 << 31)), rest);
-    } else if header.has(frame::PRIORITY) {
-        payload = payload.get(5..)?;
-    }
-    Some((promised, payload.get(..payload.len().checked_sub(padding)?)?))
 }
 
 fn control(kind: Kind, header: Header, payload: &[u8]) -> Frame<'static> {

@@ -105,7 +105,7 @@ fn every_frame_type_padding_and_priority() {
                     frame(DATA, 0, 1, "hello"),
                     frame(HEADERS, WHOLE | END, 1, trailers),
                     frame(HEADERS, WHOLE | END, 2, b"\x8d"),
-                    frame(GOAWAY, 0, 0, [&[0, 0, 0, 1, 0, 0, 0, 0][..], &[b'x'; 30_000]].concat()),
+                    frame(GOAWAY, 0, 0, [&[0, 0, 0, 1, 0, 0, 0, 0][..], &vec![b'x'; 30_000]].concat()),
                 ]
                 .concat(),
             ),

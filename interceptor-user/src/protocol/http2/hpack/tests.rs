@@ -22,7 +22,7 @@ fn stories() -> Vec<(String, Vec<Case>)> {
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         let name = entry.path().unwrap().display().to_string();
-        if !name.ends_with(".json") || name.contains("raw-data") {
+        if !name.contains("story_") || name.contains("raw-data") {
             continue;
         }
         let mut text = String::new();
