@@ -111,7 +111,7 @@ fn wrong_usage_is_2() -> Result<()> {
     for (arguments, what) in [
         (&[][..], "Usage"),
         (&["tial"], "tail"),
-        (&["tail", "--prot", "80"], "--port"),
+        (&["tail", "--pot", "80"], "--port"),
         (&["tail", "--port", "http"], "http"),
         (&["replay"], "FILE"),
         (&["demo", "--duration", "0"], "0.1 to 3600"),

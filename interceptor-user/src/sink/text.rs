@@ -145,7 +145,7 @@ impl<W: Write> Sink for TextSink<W> {
 /// The target as it may be shown: without user and password, and with secrets of its query masked.
 fn write_target(out: &mut String, request: Option<&Part>, mask: &Mask) -> std::fmt::Result {
     let Some(request) = request else { return out.write_char('-') };
-    let raw = request.head.target().unwrap_or_default();
+    let Some(raw) = request.head.target() else { return out.write_char('?') };
     let target = request.target();
     let Some(path) = target.path else {
         // `host:port`, `*`, or nothing that is allowed: it may have a user, and still a query.

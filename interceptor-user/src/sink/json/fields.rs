@@ -45,7 +45,9 @@ impl Serialize for FieldAttributes<'_> {
         let mut map = serializer.serialize_map(None)?;
         for Group { prefix, fields, mask } in &self.groups {
             // By name, so that a repeated name is one key; the sort keeps the order of its values.
-            let mut lines: SmallVec<[(&str, &[u8]); 32]> = fields.iter().collect();
+            // What a pseudo-header field says has attributes of its own.
+            let mut lines: SmallVec<[(&str, &[u8]); 32]> =
+                fields.iter().filter(|(name, _)| !name.starts_with(':')).collect();
             lines.sort_by(|(a, _), (b, _)| lower(a).cmp(lower(b)));
             for same in lines.chunk_by(|(a, _), (b, _)| a.eq_ignore_ascii_case(b)) {
                 let name = same.first().map_or("", |(name, _)| name);
@@ -68,7 +70,8 @@ impl JsonSchema for FieldAttributes<'_> {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let values = json_schema!({
             "type": "array", "items": { "type": "string" }, "minItems": 1,
-            "description": "Values of a field, in order; a secret is '[masked]' unless asked for by name."
+            "description": "Values of a field, in order; a secret is '[masked]' unless asked for by name. A name '?N' and a value \
+                            '?' are not known: HTTP/2 referred to what was sent before the capture, the same N each time."
         });
         let patterns = PREFIXES.map(|prefix| (format!("^{}", prefix.replace('.', "\\.")), values.clone().to_value()));
         json_schema!({

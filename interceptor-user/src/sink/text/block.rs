@@ -22,12 +22,14 @@ pub(super) fn write(
     if options.headers {
         write!(out, "\n    {style}{mark}{style:#} ")?;
         match part.head.start_line() {
-            StartLine::Request { method, .. } => {
+            StartLine::Request { .. } => {
+                let method = part.head.method().unwrap_or("?");
                 let mut target = String::new();
                 let _ = super::write_target(&mut target, Some(part), &options.mask);
                 write!(out, "{} {target} ", Escaped(method.as_bytes()))?;
                 write!(out, "HTTP/{}", part.head.version.name())?;
             }
+            StartLine::Response { status: 0 } => write!(out, "HTTP/{} ?", part.head.version.name())?,
             StartLine::Response { status } => write!(out, "HTTP/{} {status:03}", part.head.version.name())?,
         }
         fields(out, &part.head.fields, mark, options, styles)?;
