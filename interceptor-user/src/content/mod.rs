@@ -14,6 +14,7 @@ mod coding;
 mod grpc;
 mod grpc_web;
 mod lines;
+mod maybe;
 mod media;
 mod multipart;
 pub mod sse;
@@ -25,6 +26,7 @@ use coding::Decoding;
 use grpc::Grpc;
 use grpc_web::Text;
 use lines::Lines;
+use maybe::{Is, Maybe};
 use multipart::Multipart;
 use sse::EventStream;
 pub use websocket::PermessageDeflate;
@@ -58,6 +60,8 @@ impl Default for Limits {
 /// What comes out of a content.
 #[derive(Debug)]
 pub enum Item<'a> {
+    /// The content has messages, of which its head did not tell; before the first of them.
+    Format(Format),
     /// Content without coding and frame headers. A message's bytes come before its [`Item::Message`].
     Bytes(&'a [u8]),
     /// A message is over; its bytes are those since the one before.
@@ -77,15 +81,17 @@ pub struct Reader(State);
 enum State {
     #[default]
     Plain,
+    Maybe(Maybe),
     Grpc(Grpc),
     Other(Box<Content>),
 }
 
 impl Reader {
     /// By what the head says: `Content-Type`, `Content-Encoding`, and for gRPC `grpc-encoding`. Plain where nothing is to
-    /// be done.
+    /// be done. Where the type may be a field that is not known, by the first bytes.
     pub fn of(head: &Head, limits: &Limits) -> Self {
-        let format = head.fields.get("content-type").and_then(media::format);
+        let content_type = head.fields.get("content-type");
+        let format = content_type.and_then(media::format);
         let framing = match format {
             Some(Format::Grpc) => Framing::Grpc(Grpc::new(media::message_coding(head), false)),
             Some(Format::GrpcWeb) => Framing::Grpc(Grpc::new(media::message_coding(head), true)),
@@ -98,6 +104,9 @@ impl Reader {
         let divided = !matches!(framing, Framing::Undivided);
         let decoding = (divided || limits.keep).then(|| Decoding::of(head)).flatten();
         Self(match (decoding, framing) {
+            (None, Framing::Undivided) if content_type.is_none() && maybe::may_have_type(head) => {
+                State::Maybe(Maybe::new(media::message_coding(head)))
+            }
             (None, Framing::Undivided) => State::Plain,
             (None, Framing::Grpc(grpc)) => State::Grpc(grpc),
             (decoding, framing) => State::Other(Box::new(Content { decoding, framing, last: Timestamp::default() })),
@@ -115,10 +124,10 @@ impl Reader {
         matches!(self.0, State::Plain)
     }
 
-    /// What divides the content into messages.
+    /// What divides the content into messages, as far as it is known.
     pub fn format(&self) -> Option<Format> {
         match &self.0 {
-            State::Plain => None,
+            State::Plain | State::Maybe(_) => None,
             State::Grpc(grpc) => Some(grpc.format()),
             State::Other(content) => content.framing.format(),
         }
@@ -127,7 +136,7 @@ impl Reader {
     /// The content coding that is removed, the last one that was applied.
     pub fn coding(&self) -> Option<Coding> {
         match &self.0 {
-            State::Plain | State::Grpc(_) => None,
+            State::Plain | State::Maybe(_) | State::Grpc(_) => None,
             State::Other(content) => content.decoding.as_ref()?.outermost(),
         }
     }
@@ -140,6 +149,11 @@ impl Reader {
         }
         match &mut self.0 {
             State::Plain => out(Item::Bytes(bytes)),
+            State::Maybe(maybe) => match maybe.data(bytes, time, limits, out) {
+                Is::Unclear => {}
+                Is::Plain => self.0 = State::Plain,
+                Is::Grpc(grpc) => self.0 = State::Grpc(grpc),
+            },
             State::Grpc(grpc) => grpc.data(bytes, time, limits, out),
             State::Other(content) => content.data(bytes, time, limits, out),
         }
@@ -151,6 +165,10 @@ impl Reader {
         match &mut self.0 {
             _ if len == 0 => {}
             State::Plain => {}
+            State::Maybe(maybe) => {
+                maybe.give_up(out);
+                self.0 = State::Plain;
+            }
             State::Grpc(grpc) => grpc.gap(len, out),
             State::Other(content) => content.gap(len, out),
         }
@@ -160,6 +178,10 @@ impl Reader {
     pub fn end(&mut self, _time: Timestamp, _limits: &Limits, out: &mut impl FnMut(Item<'_>)) {
         match &mut self.0 {
             State::Plain => {}
+            State::Maybe(maybe) => {
+                maybe.give_up(out);
+                self.0 = State::Plain;
+            }
             State::Grpc(grpc) => grpc.end(out),
             State::Other(content) => content.end(out),
         }
@@ -168,7 +190,7 @@ impl Reader {
     /// Bytes of memory that it holds beside itself.
     pub fn memory(&self) -> usize {
         match &self.0 {
-            State::Plain => 0,
+            State::Plain | State::Maybe(_) => 0,
             State::Grpc(grpc) => grpc.memory(),
             State::Other(content) => {
                 let decoding = content.decoding.as_ref().map_or(0, Decoding::memory);

@@ -145,6 +145,7 @@ impl Taker<'_> {
     fn item(&mut self, item: Item<'_>) {
         match item {
             Item::Bytes(bytes) => self.bytes(bytes),
+            Item::Format(format) => self.part.pieces = Some(Pieces::new(format)),
             Item::Message(piece) => {
                 let Some(pieces) = &mut self.part.pieces else { return };
                 pieces.count(&piece);

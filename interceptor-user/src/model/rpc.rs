@@ -1,4 +1,4 @@
-use super::{Anomaly, Exchange, Part};
+use super::{Anomaly, Exchange, Format, Part};
 
 /// What a gRPC call says of itself in its head and trailers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +17,14 @@ pub struct Rpc<'a> {
 
 impl Exchange {
     /// What it says as a gRPC call, if it is one: its content type begins with `application/grpc`. Where that field is not
-    /// known, because it was referred to a table that we do not have, the status in the trailers tells.
+    /// known, because it was referred to a table that we do not have, trailers and contents tell that look like gRPC's.
     pub fn rpc(&self) -> Option<Rpc<'_>> {
         let (request, response) = (self.request.as_ref(), self.response.as_ref());
         let of_trailers = |name: &'static str| response.and_then(|part| closing(part, name));
         let declared = request.is_some_and(is_grpc) || response.is_some_and(is_grpc);
-        let guessed = self.anomalies.contains(Anomaly::UnknownField) && of_trailers("grpc-status").is_some();
-        if !declared && !guessed {
+        let guessed =
+            || response.is_some_and(closes_like_grpc) || [request, response].into_iter().flatten().any(holds_grpc);
+        if !declared && !(self.anomalies.contains(Anomaly::UnknownField) && guessed()) {
             return None;
         }
         let status = of_trailers("grpc-status").and_then(|status| str::from_utf8(status).ok()?.parse().ok());
@@ -41,6 +42,18 @@ impl Exchange {
 fn is_grpc(part: &Part) -> bool {
     let is = |value: &[u8]| value.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"));
     part.head.fields.get("content-type").is_some_and(is)
+}
+
+/// `grpc-status`, `grpc-message` and the like, in the trailers or, where the response is trailers only, in the head. As often
+/// as not the status is in the table, and the message is not.
+fn closes_like_grpc(part: &Part) -> bool {
+    let of_grpc = |(name, _): (&str, _)| name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("grpc-"));
+    part.trailers.iter().any(of_grpc) || part.head.fields.iter().any(of_grpc)
+}
+
+/// Its content was read as gRPC.
+fn holds_grpc(part: &Part) -> bool {
+    part.pieces.as_ref().is_some_and(|pieces| pieces.format == Format::Grpc)
 }
 
 /// A field of the trailers; of the head, where the response is trailers only.
@@ -70,4 +83,43 @@ pub const fn status_name(code: u32) -> Option<&'static str> {
         16 => "UNAUTHENTICATED",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Head, Kind, Version},
+        sink::sample,
+    };
+
+    /// Joined late: of the heads' fields nothing is known.
+    fn late(trailers: &[(&str, &str)]) -> Exchange {
+        let mut exchange = sample::call();
+        let unknown = || sample::fields(&[("?1", "?")]);
+        exchange.request = Some(sample::part(Head::unknown_request(Version::Http2, unknown()), b"", 0, 1));
+        exchange.response = Some(sample::part(Head::response(200, Version::Http2, unknown()), b"", 0, 1));
+        exchange.response.as_mut().unwrap().trailers = sample::fields(trailers);
+        exchange.anomalies.insert(Anomaly::UnknownField);
+        exchange
+    }
+
+    #[test]
+    fn a_call_is_known_by_its_trailers_where_its_type_is_not() {
+        let status = |exchange: &Exchange| exchange.rpc().map(|rpc| (rpc.method.is_some(), rpc.status));
+        assert_eq!(status(&late(&[("grpc-status", "5")])), Some((false, Some(5))));
+        assert_eq!(status(&late(&[("?2", "?"), ("Grpc-Message", "x")])), Some((false, None)));
+        assert_eq!(status(&late(&[("?2", "?"), ("other", "x")])), None);
+        let known = Exchange { anomalies: crate::model::Anomalies::NONE, ..late(&[("grpc-status", "5")]) };
+        assert_eq!(status(&known), None, "it has another type");
+    }
+
+    #[test]
+    fn a_call_is_known_by_its_messages_where_nothing_else_is() {
+        let mut exchange = late(&[("?2", "?")]);
+        exchange.request = exchange.request.map(|part| sample::framed(part, Format::Grpc, &[(Kind::Data, b"a")]));
+        assert!(exchange.rpc().is_some());
+        exchange.request.as_mut().and_then(|part| part.pieces.as_mut()).unwrap().format = Format::JsonLines;
+        assert!(exchange.rpc().is_none());
+    }
 }

@@ -6,7 +6,7 @@
 use arbitrary::Arbitrary;
 use interceptor::{
     content::{Item, Limits, PermessageDeflate, Reader, sse::Event},
-    model::{Anomaly, Fields, Head, Piece, Timestamp, Version},
+    model::{Anomaly, Fields, Format, Head, Piece, Timestamp, Version},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -22,6 +22,8 @@ const TYPES: &[&str] = &[
     "application/x-ndjson",
     "multipart/mixed; boundary=b",
     "text/plain",
+    // In a field of which nothing is known.
+    "?",
 ];
 const CODINGS: &[&str] = &["identity", "gzip", "deflate", "br", "zstd", "snappy", "gzip, br", "zstd, deflate, gzip"];
 
@@ -72,6 +74,7 @@ struct Input {
 #[derive(Debug, PartialEq)]
 enum Got {
     Bytes(Vec<u8>),
+    Format(Format),
     Message(Piece),
     Trailers(Fields),
     Anomaly(Anomaly),
@@ -89,10 +92,11 @@ fn reader(input: &Input, limits: &Limits) -> Reader {
     }
     let pick = |list: &[&'static str], which: u8| list[usize::from(which) % list.len()];
     let mut fields = Fields::default();
-    fields.push(b"content-type", pick(TYPES, input.content_type).as_bytes());
+    let content_type = pick(TYPES, input.content_type);
+    fields.push(if content_type == "?" { &b"?1"[..] } else { b"content-type" }, content_type.as_bytes());
     fields.push(b"content-encoding", pick(CODINGS, input.coding).as_bytes());
     fields.push(b"grpc-encoding", pick(CODINGS, input.message_coding).as_bytes());
-    Reader::of(&Head::response(200, Version::Http11, fields), limits)
+    Reader::of(&Head::response(200, Version::Http2, fields), limits)
 }
 
 /// One content; its bytes cut into pieces of these lengths, less one.
@@ -103,6 +107,7 @@ fn run(input: &Input, splits: &[u8]) -> Vec<Got> {
     let mut take = |item: Item<'_>| match (item, got.last_mut()) {
         (Item::Bytes(bytes), Some(Got::Bytes(last))) => last.extend_from_slice(bytes),
         (Item::Bytes(bytes), _) => got.push(Got::Bytes(bytes.to_vec())),
+        (Item::Format(format), _) => got.push(Got::Format(format)),
         (Item::Message(piece), _) => got.push(Got::Message(piece)),
         (Item::Trailers(fields), _) => got.push(Got::Trailers(fields)),
         (Item::Anomaly(anomaly), _) => got.push(Got::Anomaly(anomaly)),

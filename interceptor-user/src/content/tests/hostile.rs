@@ -13,7 +13,7 @@ fn feed(head: &Head, limits: Limits, pieces: impl IntoIterator<Item = Vec<u8>>) 
     let mut take = |item: Item<'_>| match item {
         Item::Bytes(bytes) => size += bytes.len() as u64,
         Item::Anomaly(anomaly) => anomalies.push(anomaly),
-        Item::Message(_) | Item::Trailers(_) => {}
+        Item::Format(_) | Item::Message(_) | Item::Trailers(_) => {}
     };
     for piece in pieces {
         reader.data(&piece, Timestamp::from_nanos(1), &limits, &mut take);

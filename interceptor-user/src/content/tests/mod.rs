@@ -3,13 +3,14 @@
 mod coding;
 mod grpc;
 mod hostile;
+mod maybe;
 mod multipart;
 mod split;
 mod text;
 mod websocket;
 
 use super::{Item, Limits, Reader};
-use crate::model::{Anomaly, Fields, Head, Piece, Timestamp, Version};
+use crate::model::{Anomaly, Fields, Format, Head, Piece, Timestamp, Version};
 
 /// Bodies are wanted, limits as they are by default.
 const KEEP: Limits = Limits { keep: true, output: 256 << 20, ratio: 1000, message: 4 << 20 };
@@ -19,6 +20,7 @@ const SKIM: Limits = Limits { keep: false, ..KEEP };
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Got {
     Bytes(Vec<u8>),
+    Format(Format),
     Message(Piece),
     Trailers(Fields),
     Anomaly(Anomaly),
@@ -81,6 +83,7 @@ fn take(got: &mut Vec<Got>, item: Item<'_>) {
     match (item, got.last_mut()) {
         (Item::Bytes(bytes), Some(Got::Bytes(last))) => last.extend_from_slice(bytes),
         (Item::Bytes(bytes), _) => got.push(Got::Bytes(bytes.to_vec())),
+        (Item::Format(format), _) => got.push(Got::Format(format)),
         (Item::Message(piece), _) => got.push(Got::Message(piece)),
         (Item::Trailers(fields), _) => got.push(Got::Trailers(fields)),
         (Item::Anomaly(anomaly), _) => got.push(Got::Anomaly(anomaly)),
@@ -115,6 +118,7 @@ fn show(got: &[Got]) -> String {
 fn show_one(got: &Got) -> String {
     let piece = match got {
         Got::Bytes(bytes) => return format!("'{}'", bytes.escape_ascii()),
+        Got::Format(format) => return format!("={}", format.name()),
         Got::Trailers(fields) => return format!("{fields:?}"),
         Got::Anomaly(anomaly) => return anomaly.name().to_owned(),
         Got::Message(piece) => piece,

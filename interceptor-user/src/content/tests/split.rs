@@ -67,7 +67,9 @@ fn calls(text: &[u8]) -> Vec<Sample> {
     let plain = call(0, &<[u8]>::to_vec);
     let web = [&plain[..], &trailers].concat();
     let pieces = web.chunks(100).flat_map(|piece| BASE64_STANDARD.encode(piece).into_bytes()).collect();
+    let packed = call(1, &|chunk| encode_whole("gzip", chunk));
     let mut samples = vec![
+        Sample { head: Ok(maybe::head(&[("?1", "?"), ("grpc-encoding", "gzip")])), bytes: packed },
         Sample::new(&[("content-type", "application/grpc")], plain),
         Sample::new(&[("content-type", "application/grpc-web")], web),
         Sample::new(&[("content-type", "application/grpc-web-text")], pieces),
