@@ -24,7 +24,7 @@ impl Exchange {
         let declared = request.is_some_and(is_grpc) || response.is_some_and(is_grpc);
         let guessed =
             || response.is_some_and(closes_like_grpc) || [request, response].into_iter().flatten().any(holds_grpc);
-        if !declared && !(self.anomalies.contains(Anomaly::UnknownField) && guessed()) {
+        if !(declared || self.anomalies.contains(Anomaly::UnknownField) && guessed()) {
             return None;
         }
         let status = of_trailers("grpc-status").and_then(|status| str::from_utf8(status).ok()?.parse().ok());

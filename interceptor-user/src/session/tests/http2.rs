@@ -1,7 +1,10 @@
 //! HTTP/2, from the first byte on, from the middle, and with frames missing.
 
 use super::*;
-use crate::{model::Role, protocol::http2::PREFACE};
+use crate::{
+    model::{Kind, Role},
+    protocol::http2::PREFACE,
+};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -512,7 +515,6 @@ fn a_websocket_in_a_stream_has_messages() {
     let kinds = |part: &Option<crate::model::Part>| -> Vec<_> {
         part.as_ref().unwrap().pieces.as_ref().unwrap().kept.iter().map(|kept| kept.piece.kind).collect()
     };
-    use crate::model::Kind;
     assert_eq!(kinds(&exchange.request), [Kind::Text, Kind::Close(1005)]);
     assert_eq!(kinds(&exchange.response), [Kind::Text, Kind::Close(1000)]);
     assert_eq!(exchange.request.as_ref().unwrap().target().path, Some("/chat"));
@@ -539,7 +541,6 @@ fn events_in_a_compressed_answer_come_out_as_they_are_flushed() {
     let (exchanges, _) = run(&steps);
     let response = exchanges[0].response.as_ref().unwrap();
     assert_eq!(response.body, "data: a\n\ndata: b\n\n: ping\n\ndata: c\n\n");
-    let times: Vec<_> =
-        response.pieces.as_ref().unwrap().kept.iter().map(|kept| kept.piece.time.as_nanos()).collect();
+    let times: Vec<_> = response.pieces.as_ref().unwrap().kept.iter().map(|kept| kept.piece.time.as_nanos()).collect();
     assert_eq!(times, [3, 4, 5]);
 }
