@@ -102,6 +102,8 @@ fn cut(kept: &KeptPiece, bytes: &[u8]) -> bool {
 impl<'a> Content<'a> {
     fn of(kept: &KeptPiece, bytes: &'a [u8], protobuf: Option<(&'a Registry, &str, Role)>) -> Self {
         let cut = cut(kept, bytes);
+        // The status code is told by the kind; what follows it is a reason (RFC 6455 section 5.5.1).
+        let bytes = if let Kind::Close(_) = kept.piece.kind { bytes.get(2..).unwrap_or_default() } else { bytes };
         if kept.piece.compression == Some(Coding::Unknown) {
             return Self::Binary(bytes);
         }

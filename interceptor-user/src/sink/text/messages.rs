@@ -36,7 +36,7 @@ pub(super) fn write(
         };
         if let Some(control) = control {
             write!(out, "\n    {style}{mark}{style:#} {dim}[{control}]{dim:#}")?;
-            if size == 0 {
+            if let Content::Text("") = message.content {
                 continue;
             }
         }
