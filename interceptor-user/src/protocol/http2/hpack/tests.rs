@@ -76,33 +76,45 @@ fn every_story_of_every_encoder() {
 /// What is known after joining at each block is the truth, and one placeholder is one field throughout.
 #[test]
 fn every_story_joined_at_each_later_block() {
-    let (mut known, mut unknown) = (0_u64, 0_u64);
-    for (name, story) in &stories() {
-        for join in 1..story.len() {
-            let mut decoder = Decoder::joined();
-            // What a placeholder stands for. Of some entries only the name is unknown.
-            let mut placeholders: HashMap<Vec<u8>, &str> = HashMap::new();
-            for (number, case) in story.iter().enumerate().skip(join) {
-                let mut truths = case.fields.iter();
-                let decoded = decoder.decode(&case.wire, &mut |field| {
-                    let (true_name, true_value) = truths.next().expect("no more fields than were sent");
-                    let value_fits = field.value == true_value.as_bytes();
-                    if field.known {
-                        assert!(field.name == true_name.as_bytes() && value_fits, "{name}, {number} joined at {join}");
-                        known += 1;
-                        return;
-                    }
-                    unknown += 1;
-                    assert!(value_fits || field.value == b"?", "{name}, {number} joined at {join}");
-                    let stands_for = placeholders.entry(field.name.to_vec()).or_insert(true_name);
-                    assert_eq!(stands_for, true_name, "{name}, {number} joined at {join}");
-                });
-                assert_eq!(decoded, Ok(()), "{name}, {number} joined at {join}");
-                assert_eq!(truths.len(), 0, "{name}, {number} joined at {join}");
-            }
+    let stories = stories();
+    // It is the square of the blocks.
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let (known, unknown) = std::thread::scope(|scope| {
+        let work = |first| stories.iter().skip(first).step_by(workers).map(joined).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..workers).map(|first| scope.spawn(move || work(first))).collect();
+        let counts = threads.into_iter().flat_map(|thread| thread.join().expect("what is known is the truth"));
+        counts.fold((0, 0), |all, counts| (all.0 + counts.0, all.1 + counts.1))
+    });
+    assert!(known > 10 * unknown && unknown > 0, "{known} known, {unknown} not");
+}
+
+/// Joins one story at each of its blocks; counts the fields that are known then, and those that are not.
+fn joined((name, story): &(String, Vec<Case>)) -> (u64, u64) {
+    let (mut known, mut unknown) = (0, 0);
+    for join in 1..story.len() {
+        let mut decoder = Decoder::joined();
+        // What a placeholder stands for. Of some entries only the name is unknown.
+        let mut placeholders: HashMap<Vec<u8>, &str> = HashMap::new();
+        for (number, case) in story.iter().enumerate().skip(join) {
+            let mut truths = case.fields.iter();
+            let decoded = decoder.decode(&case.wire, &mut |field| {
+                let (true_name, true_value) = truths.next().expect("no more fields than were sent");
+                let value_fits = field.value == true_value.as_bytes();
+                if field.known {
+                    assert!(field.name == true_name.as_bytes() && value_fits, "{name}, {number} joined at {join}");
+                    known += 1;
+                    return;
+                }
+                unknown += 1;
+                assert!(value_fits || field.value == b"?", "{name}, {number} joined at {join}");
+                let stands_for = placeholders.entry(field.name.to_vec()).or_insert(true_name);
+                assert_eq!(stands_for, true_name, "{name}, {number} joined at {join}");
+            });
+            assert_eq!(decoded, Ok(()), "{name}, {number} joined at {join}");
+            assert_eq!(truths.len(), 0, "{name}, {number} joined at {join}");
         }
     }
-    assert!(known > 10 * unknown && unknown > 0, "{known} known, {unknown} not");
+    (known, unknown)
 }
 
 #[test]
