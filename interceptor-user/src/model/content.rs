@@ -20,6 +20,17 @@ pub enum Format {
 }
 
 impl Format {
+    /// All of them, in the order of their values.
+    pub const ALL: [Self; 7] = [
+        Self::Grpc,
+        Self::GrpcWeb,
+        Self::GrpcWebText,
+        Self::EventStream,
+        Self::JsonLines,
+        Self::WebSocket,
+        Self::Multipart,
+    ];
+
     /// Name in output.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,19 +1,21 @@
-//! The histograms of exchanges that are over.
+//! The histograms of exchanges that are over, of a protocol: of the duration, and of something of request and response.
+
+use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, Registry, local::LocalHistogram};
 
 use super::{
-    labels::{Labels, NAMES},
-    sets::Sets,
+    labels, rpc,
+    sets::{Fold, Sets},
 };
-use crate::model::{Exchange, Part, Side};
+use crate::model::Side;
 
-/// Boundaries that the OpenTelemetry conventions give for `http.*.request.duration`, in seconds.
-pub(super) const DURATION_BOUNDS: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Boundaries that the OpenTelemetry conventions give for `http.*.request.duration` and `rpc.*.call.duration`, in seconds.
+pub(super) const DURATION_BOUNDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// Boundaries of body sizes: 0, then powers of four from 64 B to 64 MiB. The conventions give none.
-pub(super) const SIZE_BOUNDS: [f64; 12] = [
+const SIZE_BOUNDS: &[f64] = &[
     0.0,
     64.0,
     256.0,
@@ -28,80 +30,115 @@ pub(super) const SIZE_BOUNDS: [f64; 12] = [
     67_108_864.0,
 ];
 
+/// Boundaries of numbers of messages: none, one as in unary calls, then about a stream's order of magnitude.
+const COUNT_BOUNDS: &[f64] = &[0.0, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 10_000.0];
+
+/// Which histograms a protocol has.
+pub(super) struct Family {
+    labels: &'static [&'static str],
+    /// Of duration, request and response, each with `{side}` and `{who}` in the place of what differs.
+    of: [(&'static str, &'static str, &'static [f64]); 3],
+}
+
+pub(super) const HTTP: Family = Family {
+    labels: &labels::NAMES,
+    of: [
+        (
+            "http_{side}_request_duration_seconds",
+            "Duration of HTTP requests {who}, from the request's first to the response's last byte.",
+            DURATION_BOUNDS,
+        ),
+        (
+            "http_{side}_request_body_size_bytes",
+            "Size of the bodies of HTTP requests {who}, as transferred.",
+            SIZE_BOUNDS,
+        ),
+        (
+            "http_{side}_response_body_size_bytes",
+            "Size of the bodies of responses to HTTP requests {who}, as transferred.",
+            SIZE_BOUNDS,
+        ),
+    ],
+};
+
+pub(super) const RPC: Family = Family {
+    labels: &rpc::NAMES,
+    of: [
+        (
+            "rpc_{side}_call_duration_seconds",
+            "Duration of gRPC calls {who}, from the request's first to the response's last byte.",
+            DURATION_BOUNDS,
+        ),
+        (
+            "interceptor_rpc_{side}_request_messages",
+            "Messages that the client sent in a gRPC call {who}.",
+            COUNT_BOUNDS,
+        ),
+        (
+            "interceptor_rpc_{side}_response_messages",
+            "Messages that the server sent in a gRPC call {who}.",
+            COUNT_BOUNDS,
+        ),
+    ],
+};
+
 /// The metrics of one label set.
 #[derive(Clone)]
-pub(super) struct Handles {
-    duration: Histogram,
-    request_size: Histogram,
-    response_size: Histogram,
-}
+pub(super) struct Handles([Histogram; 3]);
 
-/// The histograms of one side, and the names of OpenTelemetry that they stand for.
-struct Family {
-    duration: HistogramVec,
-    request_size: HistogramVec,
-    response_size: HistogramVec,
-}
+/// The histograms of one side.
+struct Vecs([HistogramVec; 3]);
 
-impl Family {
-    fn new(registry: &Registry, side: &str) -> prometheus::Result<Self> {
-        let histogram = |name: &str, help: &str, bounds: &[f64]| {
-            let opts = HistogramOpts::new(format!("http_{side}_{name}"), help).buckets(bounds.to_vec());
-            let histogram = HistogramVec::new(opts, &NAMES)?;
+impl Vecs {
+    fn new(registry: &Registry, family: &Family, side: &str, who: &str) -> prometheus::Result<Self> {
+        let [duration, request, response] = family.of.map(|(name, help, bounds)| {
+            let (name, help) = (name.replace("{side}", side), help.replace("{who}", who));
+            let histogram = HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds.to_vec()), family.labels)?;
             registry.register(Box::new(histogram.clone()))?;
             Ok::<_, prometheus::Error>(histogram)
-        };
-        let who = if side == "server" { "served by local sockets" } else { "made by local sockets" };
-        Ok(Self {
-            duration: histogram(
-                "request_duration_seconds",
-                &format!("Duration of HTTP requests {who}, from the request's first to the response's last byte."),
-                &DURATION_BOUNDS,
-            )?,
-            request_size: histogram(
-                "request_body_size_bytes",
-                &format!("Size of the bodies of HTTP requests {who}, as transferred."),
-                &SIZE_BOUNDS,
-            )?,
-            response_size: histogram(
-                "response_body_size_bytes",
-                &format!("Size of the bodies of responses to HTTP requests {who}, as transferred."),
-                &SIZE_BOUNDS,
-            )?,
-        })
+        });
+        Ok(Self([duration?, request?, response?]))
     }
 
     fn handles(&self, values: &[String]) -> prometheus::Result<Handles> {
-        Ok(Handles {
-            duration: self.duration.get_metric_with_label_values(values)?,
-            request_size: self.request_size.get_metric_with_label_values(values)?,
-            response_size: self.response_size.get_metric_with_label_values(values)?,
-        })
+        let [duration, request, response] = self.0.each_ref().map(|vec| vec.get_metric_with_label_values(values));
+        Ok(Handles([duration?, request?, response?]))
     }
 }
 
 /// The histograms of both sides.
 pub(super) struct Histograms {
-    server: Family,
-    client: Family,
+    server: Vecs,
+    client: Vecs,
     sets: Sets<Handles>,
     folded: IntCounter,
 }
 
 impl Histograms {
-    pub(super) fn new(registry: &Registry, cap: usize, folded: IntCounter) -> prometheus::Result<Self> {
+    pub(super) fn new(
+        registry: &Registry,
+        family: &Family,
+        cap: usize,
+        folded: IntCounter,
+    ) -> prometheus::Result<Self> {
         Ok(Self {
-            server: Family::new(registry, "server")?,
-            client: Family::new(registry, "client")?,
+            server: Vecs::new(registry, family, "server", "served by local sockets")?,
+            client: Vecs::new(registry, family, "client", "made by local sockets")?,
             sets: Sets::new(cap),
             folded,
         })
     }
 
     /// The metrics of a label set, if there is room for it.
-    pub(super) fn admit(&self, key: &[u8], labels: &Labels<'_>) -> prometheus::Result<Option<Handles>> {
-        let family = if labels.side() == Side::Server { &self.server } else { &self.client };
-        self.sets.admit(key, labels.fold(), || family.handles(&labels.values()))
+    pub(super) fn admit(
+        &self,
+        key: &[u8],
+        side: Side,
+        fold: Fold,
+        values: impl FnOnce() -> Vec<String>,
+    ) -> prometheus::Result<Option<Local>> {
+        let vecs = if side == Side::Server { &self.server } else { &self.client };
+        Ok(self.sets.admit(key, fold, || vecs.handles(&values()))?.map(Local::from))
     }
 
     pub(super) fn count_folded(&self) {
@@ -114,44 +151,38 @@ impl Histograms {
     }
 }
 
+/// What one exchange adds, as far as it is known.
+pub(super) struct Observed {
+    pub(super) duration: Option<Duration>,
+    pub(super) request: Option<u64>,
+    pub(super) response: Option<u64>,
+}
+
 /// The metrics of one label set, as one worker counts into them: apart from the other workers', which no atomic
 /// operation is needed for, until it is time to [`flush`](Self::flush).
-pub(super) struct Local {
-    duration: LocalHistogram,
-    request_size: LocalHistogram,
-    response_size: LocalHistogram,
-}
+pub(super) struct Local([LocalHistogram; 3]);
 
 impl From<Handles> for Local {
     fn from(handles: Handles) -> Self {
-        Self {
-            duration: handles.duration.local(),
-            request_size: handles.request_size.local(),
-            response_size: handles.response_size.local(),
-        }
+        Self(handles.0.map(|histogram| histogram.local()))
     }
 }
 
 impl Local {
-    pub(super) fn observe(&self, exchange: &Exchange) {
-        if let Some(duration) = exchange.duration() {
-            self.duration.observe(duration.as_secs_f64());
-        }
-        // The size of a body that was not seen to end is not known.
+    pub(super) fn observe(&self, observed: &Observed) {
         #[expect(clippy::cast_precision_loss, reason = "exact up to 8 PiB")]
-        let size = |part: &Part| part.ended.then(|| (part.body_size + part.body_missing) as f64);
-        if let Some(size) = exchange.request.as_ref().and_then(size) {
-            self.request_size.observe(size);
-        }
-        if let Some(size) = exchange.response.as_ref().and_then(size) {
-            self.response_size.observe(size);
+        let number = |number: Option<u64>| number.map(|number| number as f64);
+        let duration = observed.duration.map(|duration| duration.as_secs_f64());
+        let values = [duration, number(observed.request), number(observed.response)];
+        for (histogram, value) in self.0.iter().zip(values) {
+            if let Some(value) = value {
+                histogram.observe(value);
+            }
         }
     }
 
     /// Adds what was observed to what is scraped.
     pub(super) fn flush(&self) {
-        self.duration.flush();
-        self.request_size.flush();
-        self.response_size.flush();
+        self.0.iter().for_each(LocalHistogram::flush);
     }
 }

@@ -1,9 +1,8 @@
 //! Label sets of the HTTP metrics: what a request's is, and an exchange's.
 
-use std::{net::IpAddr, str};
-
 use super::{
     route::push_route,
+    server::Server,
     sets::{Fold, Key},
 };
 use crate::{
@@ -26,14 +25,16 @@ pub(super) const NAMES: [&str; 7] = [
 pub(super) const ACTIVE_NAMES: [&str; 6] =
     ["http_request_method", "http_route", "network_protocol_version", "server_address", "server_port", "url_scheme"];
 
-/// `url.scheme`: what is decoded was not encrypted.
-const SCHEME: &str = "http";
+/// `url.scheme`. What is decoded was not encrypted, but HTTP/2 says what it was or will be: anything, for all we know.
+const SCHEMES: [&str; 3] = ["http", "https", "_OTHER"];
 
-/// Methods that the conventions know (RFC 9110, and PATCH of RFC 5789); any other is `_OTHER`.
-const METHODS: [&str; 10] = ["_OTHER", "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE"];
+/// Methods that the conventions know (RFC 9110, and PATCH of RFC 5789); any other is `_OTHER`, and one that is not known
+/// has no label.
+const METHODS: [&str; 11] =
+    ["_OTHER", "GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", ""];
 
 /// What all labels become where even the route's folding is too much.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 /// A label set, seen from one side.
 #[derive(Clone, Copy)]
@@ -49,7 +50,7 @@ pub(super) struct Labels<'a> {
 
 /// How an exchange ended.
 #[derive(Clone, Copy)]
-struct Outcome {
+pub(super) struct Outcome {
     status: Option<u16>,
     error: ErrorType,
 }
@@ -86,22 +87,13 @@ impl<'a> Labels<'a> {
             return;
         }
         key.extend_from_slice(&[self.method() as u8, self.request.version as u8]);
-        if let Some(Outcome { status, error }) = self.outcome {
-            key.push(error as u8);
-            key.extend_from_slice(&status.unwrap_or(0).to_be_bytes());
+        match self.outcome {
+            Some(outcome) => outcome.write_key(key),
+            None => key.push(self.scheme() as u8),
         }
+        self.server().write_key(key);
         if self.fold == Fold::Nothing {
             push_route(self.request.target().unwrap_or_default(), self.paths, key);
-            // No route holds a NUL: the request line would not have parsed.
-            key.push(0);
-        }
-        let (host, port) = self.server();
-        key.extend_from_slice(&port.to_be_bytes());
-        match host {
-            Host::Named(name) => key.extend(name.bytes().map(|byte| byte.to_ascii_lowercase())),
-            Host::Address(IpAddr::V4(ip)) => key.extend_from_slice(&ip.octets()),
-            Host::Address(IpAddr::V6(ip)) => key.extend_from_slice(&ip.octets()),
-            Host::Folded => {}
         }
     }
 
@@ -116,22 +108,17 @@ impl<'a> Labels<'a> {
             Fold::Nothing => push_route(self.request.target().unwrap_or_default(), self.paths, &mut route),
             Fold::Route | Fold::All => route.extend_from_slice(OTHER.as_bytes()),
         }
-        let (host, port) = self.server();
-        let address = match host {
-            Host::Named(name) => name.to_ascii_lowercase(),
-            Host::Address(ip) => ip.to_string(),
-            Host::Folded => OTHER.to_owned(),
-        };
+        let [address, port] = self.server().values();
         let mut values = vec![
             METHODS.get(self.method()).copied().unwrap_or_default().to_owned(),
             String::from_utf8_lossy(&route).into_owned(),
             self.request.version.name().to_owned(),
             address,
-            port.to_string(),
+            port,
         ];
         match self.outcome {
             Some(outcome) => values.extend(outcome.values()),
-            None => values.push(SCHEME.to_owned()),
+            None => values.push(SCHEMES.get(self.scheme()).copied().unwrap_or_default().to_owned()),
         }
         values
     }
@@ -142,29 +129,27 @@ impl<'a> Labels<'a> {
         METHODS.iter().position(|known| *known == method).unwrap_or(0)
     }
 
-    /// A server knows its own address; what a stranger writes into `Host` shall not make label sets. A client's requests
-    /// are named as the client names them.
-    fn server(&self) -> (Host<'a>, u16) {
-        let endpoint = self.flow.server.endpoint;
-        let host = match (self.side, self.fold) {
-            (Side::Server, _) => None,
-            (Side::Client, Fold::Route) => Some(Host::Folded),
-            (Side::Client, _) => {
-                let host = self.request.fields.get("host");
-                host.and_then(|host| str::from_utf8(host).ok()).and_then(name_of).map(Host::Named)
-            }
-        };
-        (host.unwrap_or_else(|| Host::Address(endpoint.ip())), endpoint.port())
+    /// Index into [`SCHEMES`].
+    fn scheme(&self) -> usize {
+        let Some(scheme) = self.request.fields.get(":scheme") else { return 0 };
+        let is = |known: &&str| scheme.eq_ignore_ascii_case(known.as_bytes());
+        SCHEMES.iter().position(is).unwrap_or(SCHEMES.len() - 1)
+    }
+
+    fn server(&self) -> Server<'a> {
+        Server::of(self.flow, self.request, self.side, self.fold)
     }
 }
 
 impl Outcome {
-    fn of(exchange: &Exchange, side: Side) -> Self {
+    pub(super) fn of(exchange: &Exchange, side: Side) -> Self {
         let status = exchange.response.as_ref().and_then(|response| response.head.status());
         let failed_from = if side == Side::Server { 500 } else { 400 };
         let error = match status {
             Some(status) if status >= failed_from => ErrorType::Status,
             _ if exchange.anomalies.contains(Anomaly::Reset) => ErrorType::Reset,
+            _ if exchange.anomalies.contains(Anomaly::Refused) => ErrorType::Refused,
+            _ if exchange.anomalies.contains(Anomaly::StreamReset) => ErrorType::StreamReset,
             None => ErrorType::NoResponse,
             Some(_) if exchange.anomalies.contains(Anomaly::Truncated) => ErrorType::Truncated,
             Some(_) => ErrorType::None,
@@ -172,8 +157,14 @@ impl Outcome {
         Self { status, error }
     }
 
+    /// Writes its part of a key.
+    pub(super) fn write_key(self, key: &mut Key) {
+        key.push(self.error as u8);
+        key.extend_from_slice(&self.status.unwrap_or(0).to_be_bytes());
+    }
+
     /// The status code and the type of the error.
-    fn values(self) -> [String; 2] {
+    pub(super) fn values(self) -> [String; 2] {
         let status = self.status.map(|status| status.to_string()).unwrap_or_default();
         let error = match self.error {
             ErrorType::Status => status.clone(),
@@ -183,20 +174,6 @@ impl Outcome {
     }
 }
 
-enum Host<'a> {
-    Named(&'a str),
-    Address(IpAddr),
-    Folded,
-}
-
-/// The name in a `Host` field (RFC 9110 section 7.2), if it is one; addresses are taken from the flow.
-fn name_of(host: &str) -> Option<&str> {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let named = name.bytes().any(|byte| byte.is_ascii_alphabetic()) && name.bytes().all(valid);
-    (named && name.len() <= 253).then_some(name)
-}
-
 /// `error.type`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ErrorType {
@@ -204,6 +181,10 @@ enum ErrorType {
     /// The status code says it.
     Status,
     Reset,
+    /// Of the stream, by either end.
+    StreamReset,
+    /// By GOAWAY.
+    Refused,
     NoResponse,
     Truncated,
 }
@@ -213,6 +194,8 @@ impl ErrorType {
         match self {
             Self::None | Self::Status => "",
             Self::Reset => "reset",
+            Self::StreamReset => "stream_reset",
+            Self::Refused => "refused",
             Self::NoResponse => "no_response",
             Self::Truncated => "truncated",
         }

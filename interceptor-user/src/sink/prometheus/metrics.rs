@@ -1,5 +1,5 @@
-//! Every metric but those of HTTP, which [`super::histograms`] and [`super::active`] have, those of sockets and those
-//! that are sampled. `docs/metrics.md` describes them all.
+//! Every metric but those of HTTP and RPC, which [`super::histograms`] and [`super::active`] have, those of exchanges, of
+//! sockets and those that are sampled. `docs/metrics.md` describes them all.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,20 +10,22 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, 
 
 use super::{
     active::Gauges,
+    exchanges::Exchanges,
     flows::Flows,
-    histograms::Histograms,
+    histograms::{self, Histograms},
     sampled::{Sampled, Worker},
     tcp::Sockets,
 };
-use crate::model::{Anomalies, Anomaly, Exchange, FlowRecord, LossReason, Side};
+use crate::model::{Anomalies, Anomaly, Exchange, FlowRecord, LossReason, Rpc, Side};
 
 /// Every metric of this process. Workers count into it, scrapes read it.
 pub struct Metrics {
     registry: Registry,
-    histograms: Histograms,
+    http: Histograms,
+    rpc: Histograms,
     gauges: Gauges,
     sockets: Sockets,
-    exchanges: [IntCounter; 4],
+    exchanges: Exchanges,
     anomalies: Vec<IntCounter>,
     flows: Flows,
     bytes: [IntCounter; 5],
@@ -32,8 +34,6 @@ pub struct Metrics {
     workers: Mutex<Vec<Arc<Worker>>>,
 }
 
-/// How whole an exchange is; the values of the label `completeness`.
-const COMPLETENESS: [&str; 4] = ["complete", "partial", "no_request", "no_response"];
 const STATES: [&str; 5] = ["carried", "captured", "parsed", "reported", "duplicate"];
 
 pub(super) fn register<C: Collector + Clone + 'static>(
@@ -57,12 +57,13 @@ pub(super) fn by_label<'a>(
     values.into_iter().map(|value| counters.get_metric_with_label_values(&[value])).collect()
 }
 
-fn array<const N: usize>(counters: Vec<IntCounter>) -> prometheus::Result<[IntCounter; N]> {
+pub(super) fn array<const N: usize>(counters: Vec<IntCounter>) -> prometheus::Result<[IntCounter; N]> {
     counters.try_into().map_err(|_| prometheus::Error::Msg("a label has another number of values".to_owned()))
 }
 
 impl Metrics {
-    /// All at zero. `label_sets` bounds the label sets of the HTTP histograms, of the gauges and of the sockets' metrics.
+    /// All at zero. `label_sets` bounds the label sets of HTTP's histograms, and as well of RPC's, of the gauges and of
+    /// the sockets' metrics.
     pub fn new(label_sets: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let r = &registry;
@@ -72,7 +73,8 @@ impl Metrics {
         );
         let folded = register(r, folded)?;
         let sockets = Sockets::new(r, label_sets, folded.clone())?;
-        let histograms = Histograms::new(r, label_sets, folded)?;
+        let rpc = Histograms::new(r, &histograms::RPC, label_sets, folded.clone())?;
+        let http = Histograms::new(r, &histograms::HTTP, label_sets, folded)?;
         let gauges = Gauges::new(r, label_sets)?;
         let build = IntGaugeVec::new(
             Opts::new("interceptor_build_info", "Always 1; the label says which build this is."),
@@ -84,16 +86,11 @@ impl Metrics {
             Gauge::new("process_start_time_seconds", "When this process started, in seconds since the Unix epoch.");
         register(r, start)?.set(started.as_secs_f64());
         Ok(Self {
-            histograms,
+            http,
+            rpc,
             gauges,
             sockets,
-            exchanges: array(by_label(
-                r,
-                "interceptor_exchanges_total",
-                "Exchanges that are over, by how whole they were seen.",
-                "completeness",
-                COMPLETENESS,
-            )?)?,
+            exchanges: Exchanges::new(r)?,
             anomalies: by_label(
                 r,
                 "interceptor_anomalies_total",
@@ -131,7 +128,7 @@ impl Metrics {
     pub fn text(&self) -> prometheus::Result<String> {
         // One scrape at a time: `sample` reads counters and then sets them.
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-        self.sampled.sample(&workers, self.histograms.len());
+        self.sampled.sample(&workers, self.http.len() + self.rpc.len());
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
@@ -146,23 +143,20 @@ impl Metrics {
         ledger.into()
     }
 
-    pub(super) const fn histograms(&self) -> &Histograms {
-        &self.histograms
+    pub(super) const fn http(&self) -> &Histograms {
+        &self.http
+    }
+
+    pub(super) const fn rpc(&self) -> &Histograms {
+        &self.rpc
     }
 
     pub(super) const fn gauges(&self) -> &Gauges {
         &self.gauges
     }
 
-    pub(super) fn count_exchange(&self, exchange: &Exchange) {
-        let [complete, partial, no_request, no_response] = &self.exchanges;
-        let counter = match (&exchange.request, &exchange.response) {
-            (None, _) => no_request,
-            (Some(_), None) => no_response,
-            _ if exchange.complete() => complete,
-            _ => partial,
-        };
-        counter.inc();
+    pub(super) fn count_exchange(&self, exchange: &Exchange, rpc: Option<&Rpc<'_>>) {
+        self.exchanges.count(exchange, rpc);
         self.count_anomalies(exchange.anomalies);
     }
 

@@ -1,27 +1,31 @@
 //! Exchanges and flows to Prometheus metrics, named by the OpenTelemetry conventions; see `docs/metrics.md`.
 
 mod active;
+mod exchanges;
 mod flows;
 mod histograms;
 mod labels;
 mod metrics;
+mod own;
 mod process;
 mod route;
+mod rpc;
 mod sampled;
+mod server;
 mod sets;
 mod tcp;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
-
-use foldhash::fast::RandomState;
+use std::sync::Arc;
 
 use self::{
     active::Active,
-    histograms::Local,
+    histograms::{Local, Observed},
     labels::Labels,
-    sets::{Fold, Key},
+    own::Own,
+    rpc::Call,
+    sets::Fold,
 };
 pub use self::{
     metrics::Metrics,
@@ -30,82 +34,76 @@ pub use self::{
 use super::Sink;
 use crate::{
     config::Paths,
-    model::{Exchange, FlowInfo, Head, Record, Side},
+    model::{Exchange, FlowInfo, Head, Part, Record, Rpc, Side},
 };
 
 /// The sink of one worker. It shares the [`Metrics`] with others and keeps what it needs to find its own fast.
 pub struct Prometheus {
     metrics: Arc<Metrics>,
     paths: Paths,
-    own: Vec<Local>,
-    /// Where in `own` those of a label set are.
-    seen: HashMap<Key, usize, RandomState>,
-    /// The last label set of each side, and where it is.
-    last: [Option<(Key, usize)>; 2],
+    http: Own<Local>,
+    rpc: Own<Local>,
     active: Active,
-    /// Kept to be reused.
-    key: Key,
 }
 
 impl Prometheus {
     /// Counts into `metrics`.
     pub fn new(metrics: Arc<Metrics>, paths: Paths) -> Self {
-        Self {
-            metrics,
-            paths,
-            own: Vec::new(),
-            seen: HashMap::default(),
-            last: [None, None],
-            active: Active::default(),
-            key: Key::new(),
-        }
+        Self { metrics, paths, http: Own::default(), rpc: Own::default(), active: Active::default() }
     }
 
     fn exchange(&mut self, exchange: &Exchange) -> anyhow::Result<()> {
-        self.metrics.count_exchange(exchange);
+        let rpc = exchange.rpc();
+        self.metrics.count_exchange(exchange, rpc.as_ref());
         // Without its request an exchange has no method, no route and no duration.
         let Some(request) = &exchange.request else { return Ok(()) };
         for side in sides(&exchange.flow) {
-            self.observe(exchange, &request.head, side)?;
+            self.request(exchange, &request.head, side)?;
+            if let Some(rpc) = &rpc {
+                self.call(exchange, &request.head, rpc, side)?;
+            }
         }
         Ok(())
     }
 
-    fn observe(&mut self, exchange: &Exchange, request: &Head, side: Side) -> anyhow::Result<()> {
+    fn request(&mut self, exchange: &Exchange, request: &Head, side: Side) -> anyhow::Result<()> {
         let labels = Labels::over(exchange, request, side, self.paths);
-        for fold in Fold::ALL {
-            let labels = labels.folded(fold);
-            labels.write_key(&mut self.key);
-            if let Some(own) = self.place(&labels, side)?.and_then(|place| self.own.get(place)) {
-                own.observe(exchange);
-                return Ok(());
-            }
-            if fold == Fold::Nothing {
-                self.metrics.histograms().count_folded();
-            }
+        let http = self.metrics.http();
+        let own = self.http.find(
+            side,
+            |fold, key| labels.folded(fold).write_key(key),
+            |fold, key| http.admit(key, side, fold, || labels.folded(fold).values()),
+        )?;
+        let Some((own, fold)) = own else { return Ok(()) };
+        // The size of a body that was not seen to end is not known.
+        own.observe(&observed(exchange, |part| Some(part.content_size())));
+        if fold != Fold::Nothing {
+            http.count_folded();
         }
         Ok(())
     }
 
-    /// Where the metrics of the label set are whose key was written, if there is room for it.
-    fn place(&mut self, labels: &Labels<'_>, side: Side) -> anyhow::Result<Option<usize>> {
-        // Requests come in runs of the same kind: comparing with the last one is cheaper than hashing.
-        let last = &mut self.last[side as usize];
-        if let Some((_, place)) = last.as_ref().filter(|(key, _)| *key == self.key) {
-            return Ok(Some(*place));
+    fn call(&mut self, exchange: &Exchange, request: &Head, rpc: &Rpc<'_>, side: Side) -> anyhow::Result<()> {
+        let call = Call::new(exchange, request, rpc, side);
+        let rpc = self.metrics.rpc();
+        let own = self.rpc.find(
+            side,
+            |fold, key| call.write_key(fold, key),
+            |fold, key| rpc.admit(key, side, fold, || call.values(fold)),
+        )?;
+        let Some((own, fold)) = own else { return Ok(()) };
+        own.observe(&observed(exchange, |part| part.pieces.as_ref().map(|pieces| pieces.count)));
+        if fold != Fold::Nothing {
+            rpc.count_folded();
         }
-        if let Some(place) = self.seen.get(&self.key) {
-            let (key, kept) = last.get_or_insert_with(|| (Key::new(), *place));
-            key.clone_from(&self.key);
-            *kept = *place;
-            return Ok(Some(*place));
-        }
-        let Some(handles) = self.metrics.histograms().admit(&self.key, labels)? else { return Ok(None) };
-        self.own.push(handles.into());
-        let place = self.own.len() - 1;
-        self.seen.insert(self.key.clone(), place);
-        Ok(Some(place))
+        Ok(())
     }
+}
+
+/// How long it took, and something of those of its messages that were seen to end.
+fn observed(exchange: &Exchange, of: impl Fn(&Part) -> Option<u64>) -> Observed {
+    let ended = |part: &Option<Part>| part.as_ref().filter(|part| part.ended).and_then(&of);
+    Observed { duration: exchange.duration(), request: ended(&exchange.request), response: ended(&exchange.response) }
 }
 
 impl Sink for Prometheus {
@@ -117,7 +115,7 @@ impl Sink for Prometheus {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        self.own.iter().for_each(Local::flush);
+        self.http.iter().chain(self.rpc.iter()).for_each(Local::flush);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 #![expect(clippy::float_cmp, reason = "counts and sums of few small numbers are exact")]
 
 mod active;
+mod rpc;
 mod tcp;
 
 use std::{
@@ -142,13 +143,15 @@ fn a_client_names_the_server_as_it_asked_for_it() {
 #[test]
 fn unknown_methods_are_other_and_failures_have_a_type() {
     type Case = (&'static str, u16, &'static [Anomaly], bool, &'static str, &'static str);
-    let cases: [Case; 6] = [
+    let cases: [Case; 8] = [
         ("get", 200, &[], true, "_OTHER", ""),
         ("PROPFIND", 207, &[], true, "_OTHER", ""),
         ("GET", 404, &[], true, "GET", ""),
         ("GET", 503, &[], true, "GET", "503"),
         ("GET", 200, &[Anomaly::Reset, Anomaly::Truncated], true, "GET", "reset"),
         ("GET", 200, &[Anomaly::NoResponse], false, "GET", "no_response"),
+        ("GET", 200, &[Anomaly::StreamReset], false, "GET", "stream_reset"),
+        ("GET", 200, &[Anomaly::Refused, Anomaly::NoResponse], false, "GET", "refused"),
     ];
     for (method, status, anomalies, answered, label, error) in cases {
         let mut sink = sink(100);
@@ -339,7 +342,7 @@ fn scrapes_read_the_workers() {
 /// Name, type and labels of every metric, as a scrape shows them.
 fn exported() -> BTreeSet<(String, String, String)> {
     let mut sink = sink(10);
-    let both = Exchange { flow: flow(&Side::BOTH), ..exchange("GET", "/", 200) };
+    let both = Exchange { flow: flow(&Side::BOTH), ..rpc::call("/p.S/M", Some("0")) };
     sink.open(&mut [&both].into_iter()).expect("shown");
     record(&mut sink, both);
     let mut ended = ended_flow();
@@ -372,20 +375,24 @@ fn the_documentation_lists_every_metric_and_no_other() {
             let cells: Vec<String> = row.split('|').map(cell).collect();
             // The table of labels has two columns.
             let [name, kind, _unit, labels, _meaning, ..] = &cells[..] else { return None };
-            let labels = if labels == "HTTP" { http_labels() } else { labels.clone() };
+            let labels = match labels.as_str() {
+                "HTTP" => sorted(&super::labels::NAMES),
+                "RPC" => sorted(&super::rpc::NAMES),
+                _ => labels.clone(),
+            };
             Some((name.clone(), kind.clone(), labels))
         })
         .collect();
     let exported = exported();
     assert_eq!(exported.difference(&documented).collect::<Vec<_>>(), Vec::<&_>::new(), "missing in docs/metrics.md");
     assert_eq!(documented.difference(&exported).collect::<Vec<_>>(), Vec::<&_>::new(), "not exported");
-    for label in http_labels().split(", ") {
+    for label in super::labels::NAMES.iter().chain(&super::rpc::NAMES) {
         assert!(page.contains(&format!("`{label}`")), "docs/metrics.md does not explain {label}");
     }
 }
 
-fn http_labels() -> String {
-    let mut labels = super::labels::NAMES.to_vec();
+fn sorted(labels: &[&str]) -> String {
+    let mut labels = labels.to_vec();
     labels.sort_unstable();
     labels.join(", ")
 }
