@@ -214,6 +214,8 @@ impl Session {
                 if let Some(rest) = talk.take_http2() {
                     let mut multiplex = Box::new(Multiplex::upgraded(talk));
                     multiplex.chunk(side, time, Chunk::Data(&rest), flow, limits, emit);
+                    // Requests that were made before the client knew are not answered any more.
+                    talk.pairing.close(FlowEnd::CaptureEnded, flow, emit);
                     self.state = State::Multiplexed(multiplex);
                 }
             }
@@ -237,7 +239,9 @@ impl Session {
     fn settle(&mut self) {
         self.state = match std::mem::take(&mut self.state) {
             State::Contested(both) if both.1.is_recognised() => State::Multiplexed(Box::new(both.1)),
-            State::Contested(both) if both.0.is_recognised() => State::Talking(Box::new(both.0)),
+            State::Contested(both) if both.0.is_recognised() || both.1.is_hopeless() => {
+                State::Talking(Box::new(both.0))
+            }
             state => state,
         };
     }

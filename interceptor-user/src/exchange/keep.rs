@@ -15,6 +15,11 @@ pub(super) struct Keep {
 }
 
 impl Keep {
+    /// Nothing kept, and so many parts given up before.
+    pub(super) fn with_given_up(given_up: u64) -> Self {
+        Self { given_up, ..Self::default() }
+    }
+
     /// About the memory that `open` exchanges hold, without a look at each.
     #[inline]
     pub(super) const fn held(&self, open: usize) -> usize {

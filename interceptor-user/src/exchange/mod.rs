@@ -193,9 +193,10 @@ impl Pairing {
         open.inspect(|open| self.keep.over(open))
     }
 
-    /// What the last exchange's connection carries from now on is a WebSocket, both ways.
+    /// What the exchange's connection carries from now on is a WebSocket, both ways. A client that asked for more before it
+    /// knew that has nothing to say there.
     pub fn websocket(&mut self) {
-        if let Some(open) = self.queue.last_mut() {
+        if let [open] = self.queue.as_mut_slice() {
             self.keep.websocket(open);
             open.request = Progress::Receiving;
             self.request_open = true;

@@ -66,6 +66,7 @@ impl Streams {
     pub fn upgraded(&mut self, pairing: &mut Pairing) {
         self.count = pairing.count();
         self.unattached = pairing.unattached();
+        self.keep = Keep::with_given_up(pairing.take_given_up());
         if let Some(mut open) = pairing.take_first() {
             open.exchange.stream = Some(1);
             self.keep.begun(&open);

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Bytes of a joined flow that are searched for frames. Looking costs more than skipping content does.
+const SEARCH_MAX: u64 = 16 << 20;
+
 /// A flow that is decoded as HTTP/2: the connection, and its streams.
 #[derive(Debug)]
 pub(super) struct Multiplex {
@@ -53,6 +56,12 @@ impl Multiplex {
     /// Is it HTTP/2? Where it was joined, frames have to be found first.
     pub(super) fn is_recognised(&self) -> bool {
         self.connection.is_found()
+    }
+
+    /// Has it looked for frames in so much that there are none?
+    pub(super) fn is_hopeless(&self) -> bool {
+        let skipped = |side| self.connection.counted(side).1;
+        Side::BOTH.into_iter().map(skipped).sum::<u64>() > SEARCH_MAX
     }
 
     /// Bytes kept, beside this itself.

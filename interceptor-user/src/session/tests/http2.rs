@@ -544,3 +544,17 @@ fn events_in_a_compressed_answer_come_out_as_they_are_flushed() {
     let times: Vec<_> = response.pieces.as_ref().unwrap().kept.iter().map(|kept| kept.piece.time.as_nanos()).collect();
     assert_eq!(times, [3, 4, 5]);
 }
+
+#[test]
+fn what_was_asked_before_an_upgrade_is_told() {
+    let upgrade = "GET /up HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+    let (exchanges, _) = run(&[
+        client([upgrade, GET].concat()),
+        server([switch.as_bytes(), &frame(SETTINGS, 0, 0, []), &response(1, b"upgraded")].concat()),
+    ]);
+    assert_eq!(
+        exchanges.iter().map(line).collect::<Vec<_>>(),
+        ["GET /up 0 > 200 8 []", "GET / 0 > - [truncated no_response]",]
+    );
+}
