@@ -9,7 +9,7 @@ pub struct Rpc<'a> {
     pub status: Option<u32>,
     /// `grpc-message`, percent-encoded as sent.
     pub message: Option<&'a [u8]>,
-    /// `grpc-status-details-bin`: base64 of a `google.rpc.Status`.
+    /// `grpc-status-details-bin`: base64 of a `google.rpc.Status`, or a zero byte and the message itself.
     pub details: Option<&'a [u8]>,
     /// `grpc-timeout` as sent: at most 8 digits and a unit of `H M S m u n`.
     pub timeout: Option<&'a [u8]>,

@@ -15,6 +15,7 @@ mod wellknown;
 mod wire;
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -97,7 +98,12 @@ impl Registry {
     /// The details of an error, from the value of a field `grpc-status-details-bin`: base64, with or without padding, of a
     /// `google.rpc.Status`. None where it is not.
     pub fn status_details(&self, field: &[u8]) -> Option<serde_json::Value> {
-        let bytes = LENIENT.decode(field).ok()?;
+        // Peers that both said so in their settings (gRPC's C core, SETTINGS_GRPC_ALLOW_TRUE_BINARY_METADATA) leave out
+        // base64; a zero byte in front tells.
+        let bytes = match field.split_first() {
+            Some((0, bytes)) => Cow::Borrowed(bytes),
+            _ => Cow::Owned(LENIENT.decode(field).ok()?),
+        };
         let decoded = Decoded::new(self, self.message("google.rpc.Status"), &bytes, false);
         if decoded.how() != How::Descriptor {
             return None;
