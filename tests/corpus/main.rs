@@ -1,7 +1,10 @@
 //! Replays what real clients and servers said to each other, and compares with what we expect to make of it.
 //!
 //! `CASE.pcap` (from `record.py`) and `CASE.jsonl` lie side by side. `UPDATE_EXPECT=1` writes the latter anew; then it is
-//! for a person to look at the difference.
+//! for a person to look at the difference. `CASE.log.json` is what the endpoints logged: that is no expectation of ours,
+//! and no variable changes it.
+
+mod log;
 
 use std::{
     env, fs,
@@ -12,11 +15,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use interceptor_tests::{Case, Process, check, interceptor};
+use serde_json::Value;
 
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let mut cases = Vec::new();
-    for protocol in ["http1"] {
+    for protocol in ["http1", "http2", "grpc", "sse", "websocket", "opaque"] {
         let mut captures = captures(&root.join(protocol)).expect("the corpus is part of the repository");
         captures.sort();
         for capture in captures {
@@ -32,18 +36,31 @@ fn captures(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "pcap")).collect())
 }
 
-fn replay(capture: &Path) -> Result<()> {
+/// Our JSON lines.
+fn lines(capture: &Path, body: &str) -> Result<Vec<String>> {
     let mut command = interceptor()?;
-    command.args(["replay", "-o", "json", "--headers", "--body=2KiB"]).arg(capture);
-    let ended = Process::start(&mut command)?.end(Duration::from_secs(20))?.success()?;
-    check(&ended.stdout)?;
-    ensure!(!ended.stdout.is_empty(), "no exchange in {}", capture.display());
-    let found = ended.stdout.join("\n") + "\n";
-    let expectation = capture.with_extension("jsonl");
-    if env::var_os("UPDATE_EXPECT").is_some() {
-        return fs::write(&expectation, found).with_context(|| format!("cannot write {}", expectation.display()));
+    command.args(["replay", "-o", "json", "--headers", body]).arg(capture);
+    Ok(Process::start(&mut command)?.end(Duration::from_secs(20))?.success()?.stdout)
+}
+
+fn replay(capture: &Path) -> Result<()> {
+    let found = lines(capture, "--body=2KiB")?;
+    check(&found)?;
+    ensure!(!found.is_empty(), "nothing in {}", capture.display());
+    let log = capture.with_extension("log.json");
+    if log.exists() {
+        let log: Vec<Value> = serde_json::from_slice(&fs::read(log)?)?;
+        log::compare(&log, &check(&lines(capture, "--body=1MiB")?)?)?;
     }
-    let expected = fs::read_to_string(&expectation)
+    expect(&capture.with_extension("jsonl"), &(found.join("\n") + "\n"))
+}
+
+/// What lies in the file is what was found.
+fn expect(expectation: &Path, found: &str) -> Result<()> {
+    if env::var_os("UPDATE_EXPECT").is_some() {
+        return fs::write(expectation, found).with_context(|| format!("cannot write {}", expectation.display()));
+    }
+    let expected = fs::read_to_string(expectation)
         .with_context(|| format!("cannot read {} (UPDATE_EXPECT=1 writes it)", expectation.display()))?;
     if expected != found {
         let (at, (old, new)) = expected

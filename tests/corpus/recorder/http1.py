@@ -1,27 +1,17 @@
-#!/usr/bin/env python3
-"""Records tests/corpus/http1: real clients and servers, listened to by tcpdump on `lo` of a network namespace.
-
-    sudo tests/corpus/record.py [CASE…]
-
-needs ip, tcpdump, nginx, curl and node (apt-get install iproute2 tcpdump nginx-light curl nodejs). Afterwards look at
-what the interceptor makes of it, and keep it: UPDATE_EXPECT=1 cargo xtask test corpus
-"""
+"""HTTP/1: nginx, Node, Python and hand-made answers, asked by curl, Node and Python."""
 
 import http.client
 import os
-import pathlib
-import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
 
-HERE = pathlib.Path(__file__).resolve().parent
-OUT = HERE / "http1"
+from .bed import PEERS, Case, listen, start, wait_for
+
 NGINX, NODE, PYTHON, RAW, PROXY = 8001, 8002, 8003, 8004, 8005
 
 NGINX_CONF = """
@@ -48,7 +38,7 @@ def curl(*arguments):
 
 
 def node(case):
-    subprocess.run(["node", HERE / "server.js", str(NODE), case], check=True, timeout=10)
+    subprocess.run(["node", PEERS / "http1.js", str(NODE), case], check=True, timeout=10)
 
 
 def at(port, path, host="127.0.0.1"):
@@ -94,7 +84,7 @@ def header_spread_over_segments():
 
 
 # name: (port, client, what tcpdump is told besides)
-CASES = {
+CONVERSATIONS = {
     "get": (NGINX, lambda: curl(at(NGINX, "/index.html")), []),
     "keep_alive": (NGINX, lambda: curl(*[at(NGINX, f"/{path}") for path in ["index.html", "missing", "nothing"]]), []),
     "head": (NGINX, lambda: curl("--head", at(NGINX, "/index.html"), "--next", "-s", at(NGINX, "/index.html")), []),
@@ -114,7 +104,7 @@ CASES = {
     "chunked_download": (NODE, lambda: curl(at(NODE, "/chunked")), []),
     "chunked_upload": (
         NODE,
-        lambda: curl("-H", "Transfer-Encoding: chunked", "-H", "Expect:", "-T", str(HERE / "server.js"), at(NODE, "/echo")),
+        lambda: curl("-H", "Transfer-Encoding: chunked", "-H", "Expect:", "-T", str(PEERS / "http1.js"), at(NODE, "/echo")),
         [],
     ),
     "expect_continue": (NODE, lambda: curl("-H", "Expect: 100-continue", "-d", "x" * 1500, at(NODE, "/echo")), []),
@@ -133,6 +123,9 @@ CASES = {
     "connect": (PROXY, lambda: curl("-p", "-x", f"127.0.0.1:{PROXY}", at(NGINX, "/index.html")), []),
 }
 
+# These endpoints keep no log.
+CASES = {name: Case(port, client, tuple(more)) for name, (port, client, more) in CONVERSATIONS.items()}
+
 # Answers that no well-behaved server gives.
 ANSWERS = {
     "/reset": b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b"r" * 300,
@@ -143,16 +136,6 @@ ANSWERS = {
     "/both-lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
     b"3\r\nabc\r\n0\r\n\r\n",
 }
-
-
-def listen(port, handle):
-    listener = socket.create_server(("127.0.0.1", port))
-
-    def accept():
-        while True:
-            threading.Thread(target=handle, args=[listener.accept()[0]], daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
 
 
 def read_head(connection):
@@ -200,65 +183,10 @@ def start_servers(root):
     conf = root / "nginx.conf"
     conf.write_text(NGINX_CONF.format(root=root, port=NGINX))
     python = [sys.executable, "-m", "http.server", str(PYTHON), "--bind", "127.0.0.1", "--directory", str(www)]
-    commands = [["nginx", "-c", conf, "-e", root / "error.log"], ["node", HERE / "server.js", str(NODE)], python]
-    servers = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for command in commands]
+    commands = [["nginx", "-c", conf, "-e", root / "error.log"], ["node", PEERS / "http1.js", str(NODE)], python]
+    servers = start(*commands)
     listen(RAW, raw_answer)
     listen(PROXY, proxy)
     for port in [NGINX, NODE, PYTHON]:
         wait_for(port)
     return servers
-
-
-def wait_for(port):
-    for _ in range(200):
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-    sys.exit(f"nothing listens on port {port}")
-
-
-def record(name):
-    port, client, extra = CASES[name]
-    path = OUT / f"{name}.pcap"
-    filters = [word for word in extra if word.startswith("and ")]
-    options = [word for word in extra if word not in filters]
-    interface = [] if "-i" in options else ["-i", "lo"]
-    command = ["tcpdump", *interface, *options, "-Z", "root", "-U", "--immediate-mode", "-w", path, f"tcp port {port} {' '.join(filters)}"]
-    dump = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while "listening on" not in (line := dump.stderr.readline()):
-        if not line:
-            sys.exit(f"tcpdump failed for {name}")
-    client()
-    # The connection's last packets.
-    time.sleep(0.3)
-    dump.send_signal(signal.SIGINT)
-    dump.communicate()
-    print(f"{name:20} {path.stat().st_size:6} bytes")
-
-
-def main():
-    if "INSIDE" not in os.environ:
-        name = f"interceptor-corpus-{os.getpid()}"
-        subprocess.run(["ip", "netns", "add", name], check=True)
-        try:
-            inside = ["ip", "netns", "exec", name]
-            subprocess.run([*inside, "ip", "link", "set", "lo", "up"], check=True)
-            return subprocess.run([*inside, sys.executable, *sys.argv], env={**os.environ, "INSIDE": "1"}).returncode
-        finally:
-            subprocess.run(["ip", "netns", "delete", name], check=True)
-    OUT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as root:
-        servers = start_servers(pathlib.Path(root))
-        try:
-            for name in sys.argv[1:] or CASES:
-                record(name)
-        finally:
-            for server in servers:
-                server.terminate()
-                server.wait()
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The recorded conversations, a module for each protocol."""
