@@ -116,6 +116,12 @@ fn content(which: &str, name: &str, logged: &Value, ours: &Value, encoding: &Val
         // Where there is no content, it is not shown.
         "text" if logged == "" && ours.is_null() => {}
         "text" => equal(which, logged, ours, found),
+        "ends" => {
+            let (end, all) = (logged.as_str().unwrap_or_default(), ours.as_str().unwrap_or_default());
+            if !all.ends_with(&format!("\r\n\r\n{end}")) {
+                found.push(format!("{which}: logged the end {end:?}, ours is {all:?}"));
+            }
+        }
         "crc32" => match bytes(ours, encoding) {
             Ok(bytes) => equal(which, logged, &crc32(&bytes).into(), found),
             Err(error) => found.push(format!("{which}: {error:#}")),

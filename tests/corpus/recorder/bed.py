@@ -2,7 +2,7 @@
 
 A log is a list of exchanges, each with what its endpoint knows: `method`, `path`, `status`, `grpc_status`,
 `grpc_message`, `grpc_details`, `stream`, `abort` (`by`, `code`), and of `request` and `response` the `size` and `crc32` of
-the content, or its `messages` (`size`, `wire_size`, `kind`, `compression`, and `json`, `text` or `crc32`). What an endpoint
+the content, or its `messages` (`size`, `wire_size`, `kind`, `compression`, and `json`, `text`, `crc32` or, of a part with its head, `ends`). What an endpoint
 does not know it leaves out.
 """
 
