@@ -1,31 +1,21 @@
 //! Both sides of a connection: what one says about how the other is to be read, and whether they keep to it.
 
-use std::collections::{HashMap, VecDeque};
-
-use foldhash::fast::RandomState;
+use std::collections::VecDeque;
 
 use super::{
+    flood::Flood,
     frame::Settings,
     section::Section,
     side::{Frame, Side as Reader},
+    windows::Windows,
 };
 use crate::{
     model::{Anomaly, Chunk, Side, Timestamp},
     protocol::{Context, Finish},
 };
 
-/// Flow-control window before anyone says otherwise (RFC 9113 section 6.9.2).
-const WINDOW: i64 = 65_535;
-/// Largest window (section 6.9.1).
-const WINDOW_MAX: i64 = (1 << 31) - 1;
 /// SETTINGS frames that wait for their acknowledgement; more are not remembered.
 const SETTINGS_MAX: usize = 32;
-/// Streams whose windows are followed.
-const STREAMS_MAX: usize = 1 << 16;
-/// Frames without use, or requests taken back, in a row and within this time, that no peer sends in earnest.
-const FLOOD: u32 = 1000;
-const FLOOD_TIME: u64 = 10;
-
 /// What a side's bytes mean for the streams of the connection.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -101,43 +91,14 @@ pub enum Event<'a> {
     },
 }
 
-/// What a side may send, and what it said.
-#[derive(Debug)]
-struct Rules {
-    /// What it may send on the connection as a whole.
-    window: i64,
-    /// What it may send on a new stream.
-    initial: i64,
-    /// Settings that it sent and that are not acknowledged, the oldest first.
-    unacknowledged: VecDeque<Settings>,
-    /// The highest stream that it opened.
-    highest: u32,
-}
-
-/// What each side may send on a stream beyond its initial window, and whether it has ended it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stream {
-    granted: [i64; 2],
-    ended: [bool; 2],
-    answered: bool,
-}
-
-/// What the peers do that leads nowhere.
-#[derive(Debug, Default)]
-struct Useless {
-    since: Timestamp,
-    frames: u32,
-    resets: u32,
-    told: bool,
-}
-
 /// The readers of both sides.
 #[derive(Debug)]
 pub struct Connection {
     sides: [Reader; 2],
-    rules: [Rules; 2],
-    streams: HashMap<u32, Stream, RandomState>,
-    useless: Useless,
+    /// Settings that each side sent and that are not acknowledged, the oldest first.
+    settings: [VecDeque<Settings>; 2],
+    windows: Windows,
+    flood: Flood,
     /// Every frame of both sides was seen, so windows and settings are known.
     exact: bool,
     found: bool,
@@ -156,12 +117,11 @@ impl Connection {
     }
 
     fn with_sides(sides: [Reader; 2], exact: bool) -> Self {
-        let rules = || Rules { window: WINDOW, initial: WINDOW, unacknowledged: VecDeque::new(), highest: 0 };
         Self {
             sides,
-            rules: [rules(), rules()],
-            streams: HashMap::default(),
-            useless: Useless::default(),
+            settings: Default::default(),
+            windows: Windows::new(),
+            flood: Flood::default(),
             exact,
             found: exact,
             odd: VecDeque::new(),
@@ -170,10 +130,8 @@ impl Connection {
 
     /// The stream of a request that came before the connection was HTTP/2 (RFC 7540 section 3.2).
     pub fn upgraded(&mut self, client: Side) {
-        let mut stream = Stream::default();
-        *of(&mut stream.ended, client) = true;
-        self.streams.insert(1, stream);
-        of(&mut self.rules, client).highest = 1;
+        self.windows.begun(client, 1, true);
+        self.windows.ended(client, 1);
     }
 
     /// Is it known to be HTTP/2? Of one that was joined, frames have to be found first.
@@ -195,8 +153,7 @@ impl Connection {
     /// Bytes of memory held beside the connection itself.
     #[inline]
     pub fn memory(&self) -> usize {
-        let streams = self.streams.capacity() * (size_of::<(u32, Stream)>() + 1);
-        self.sides.iter().map(Reader::memory).sum::<usize>() + streams
+        self.sides.iter().map(Reader::memory).sum::<usize>() + self.windows.memory()
     }
 
     /// Takes from the front of `chunk`; None when it is used up.
@@ -230,11 +187,11 @@ impl Connection {
             Frame::Data { stream, bytes, charged, end } => {
                 if charged > 0 {
                     self.charge(side, stream, charged);
-                } else if bytes.is_empty() && !end {
-                    self.note_useless(time);
                 }
                 if !bytes.is_empty() {
-                    self.useless.frames = 0;
+                    self.flood.useful();
+                } else if !end && charged == 0 {
+                    self.useless(time);
                 }
                 self.ended(side, stream, end);
                 Some(Event::Data { stream, bytes, end })
@@ -244,42 +201,28 @@ impl Connection {
                 Some(Event::DataGap { stream, len, end })
             }
             Frame::Section { stream, promised, section, end } => {
-                self.begun(side, promised.unwrap_or(stream));
+                self.windows.begun(side, promised.unwrap_or(stream), self.exact);
                 self.ended(side, stream, end);
-                self.useless.frames = 0;
+                self.flood.useful();
                 Some(Event::Section { stream, promised, section, end })
             }
             Frame::NoSection { stream, promised, why, end } => {
-                self.begun(side, promised.unwrap_or(stream));
+                self.windows.begun(side, promised.unwrap_or(stream), self.exact);
                 self.ended(side, stream, end);
                 Some(Event::Lost { stream, why, end })
             }
             Frame::Reset { stream, code } => {
-                let answered = self.streams.remove(&stream).is_some_and(|stream| stream.answered);
-                if !answered {
-                    self.useless.resets += 1;
+                if !self.windows.aborted(stream) {
+                    self.flood.taken_back();
                 }
-                self.note_useless(time);
+                self.useless(time);
                 Some(Event::Reset { stream, code })
             }
-            Frame::Settings(settings) => {
-                let unacknowledged = &mut of(&mut self.rules, side).unacknowledged;
-                if unacknowledged.len() < SETTINGS_MAX {
-                    unacknowledged.push_back(settings);
-                }
-                self.note_useless(time);
-                None
-            }
-            Frame::SettingsAck => {
-                self.acknowledged(side);
-                None
-            }
-            Frame::Ping | Frame::Other => {
-                self.note_useless(time);
-                None
-            }
             Frame::GoAway { last, code } => Some(Event::GoAway { last, code }),
-            Frame::Window { stream, increment } => self.grant(side.peer(), stream, increment, time),
+            Frame::Found { bytes, time } => {
+                self.found = true;
+                Some(Event::Found { bytes, time })
+            }
             Frame::Bad => {
                 self.exact = false;
                 self.odd.push_back(Event::Missing);
@@ -289,108 +232,72 @@ impl Connection {
                 self.exact = false;
                 Some(Event::Missing)
             }
-            Frame::Found { bytes, time } => {
-                self.found = true;
-                Some(Event::Found { bytes, time })
+            Frame::Settings(settings) => self.settings(side, settings, time),
+            Frame::SettingsAck => self.acknowledged(side),
+            Frame::Window { stream, increment } => self.grant(side.peer(), stream, increment, time),
+            Frame::Ping | Frame::Other => {
+                self.useless(time);
+                None
             }
         }
     }
 
+    fn settings<'a>(&mut self, side: Side, settings: Settings, time: Timestamp) -> Option<Event<'a>> {
+        let unacknowledged = of(&mut self.settings, side);
+        if unacknowledged.len() < SETTINGS_MAX {
+            unacknowledged.push_back(settings);
+        }
+        self.useless(time);
+        None
+    }
+
     /// `side` has seen the settings of its peer, and what it sends from now on follows them.
-    fn acknowledged(&mut self, side: Side) {
-        let Some(settings) = of(&mut self.rules, side.peer()).unacknowledged.pop_front() else { return };
+    fn acknowledged<'a>(&mut self, side: Side) -> Option<Event<'a>> {
+        let settings = of(&mut self.settings, side.peer()).pop_front()?;
         if let Some(size) = settings.header_table_size {
             of(&mut self.sides, side).blocks.hpack.allow(size as usize);
         }
         if let Some(size) = settings.initial_window_size {
-            of(&mut self.rules, side).initial = i64::from(size);
+            self.windows.initial(side, size);
         }
-    }
-
-    fn begun(&mut self, side: Side, stream: u32) {
-        if let Some(known) = self.streams.get_mut(&stream) {
-            known.answered = true;
-            return;
-        }
-        let highest = &mut of(&mut self.rules, side).highest;
-        // What was over before is not begun again: trailers of a stream that was reset.
-        if stream <= *highest && self.exact {
-            return;
-        }
-        *highest = stream.max(*highest);
-        if self.streams.len() < STREAMS_MAX {
-            self.streams.insert(stream, Stream::default());
-        }
+        None
     }
 
     fn ended(&mut self, side: Side, stream: u32, end: bool) {
-        if !end {
-            return;
-        }
-        let over = self.streams.get_mut(&stream).is_some_and(|known| {
-            *of(&mut known.ended, side) = true;
-            known.ended == [true, true]
-        });
-        if over {
-            self.streams.remove(&stream);
+        if end {
+            self.windows.ended(side, stream);
         }
     }
 
     /// `side` sent content that flow control counts.
     fn charge(&mut self, side: Side, stream: u32, bytes: u32) {
-        let bytes = i64::from(bytes);
-        // Some use a window as soon as it is offered, and acknowledge it after that.
-        let offered = &get(&self.rules, side.peer()).unacknowledged;
-        let offered = offered.iter().filter_map(|settings| settings.initial_window_size).max().map_or(0, i64::from);
-        let rules = of(&mut self.rules, side);
-        let mut exceeded = rules.window < bytes;
-        rules.window -= bytes;
-        if let Some(known) = self.streams.get_mut(&stream) {
-            let granted = of(&mut known.granted, side);
-            exceeded |= rules.initial.max(offered) + *granted < bytes;
-            *granted -= bytes;
-        }
-        if exceeded && self.exact {
+        let offered = get(&self.settings, side.peer()).iter().filter_map(|settings| settings.initial_window_size).max();
+        let allowed = self.windows.sent(side, stream, bytes, offered.map_or(0, i64::from));
+        if !allowed && self.exact {
             self.odd.push_back(Event::Odd { stream, anomaly: Anomaly::FlowControl });
         }
     }
 
     /// `side` may send more.
-    fn grant(&mut self, side: Side, stream: u32, increment: u32, time: Timestamp) -> Option<Event<'static>> {
-        let rules = of(&mut self.rules, side);
-        let (window, initial) = match self.streams.get_mut(&stream) {
-            _ if stream == 0 => (&mut rules.window, 0),
-            Some(known) => (of(&mut known.granted, side), rules.initial),
-            None => return None,
-        };
-        *window += i64::from(increment);
-        let too_large = *window + initial > WINDOW_MAX;
-        if too_large {
-            *window = WINDOW_MAX - initial;
+    fn grant<'a>(&mut self, side: Side, stream: u32, increment: u32, time: Timestamp) -> Option<Event<'a>> {
+        let allowed = self.windows.granted(side, stream, increment);
+        self.useless(time);
+        match (allowed || !self.exact, stream) {
+            (true, _) => None,
+            (false, 0) => Some(Event::OddConnection(Anomaly::FlowControl)),
+            (false, _) => Some(Event::Odd { stream, anomaly: Anomaly::FlowControl }),
         }
-        if (increment == 0 || too_large) && self.exact {
-            let anomaly = Anomaly::FlowControl;
-            return Some(if stream == 0 { Event::OddConnection(anomaly) } else { Event::Odd { stream, anomaly } });
-        }
-        self.note_useless(time);
-        None
     }
 
-    /// A frame that brings nothing on by itself. There are such, but not without end.
-    fn note_useless(&mut self, time: Timestamp) {
-        let useless = &mut self.useless;
-        if time.since(useless.since).as_secs() >= FLOOD_TIME {
-            *useless = Useless { since: time, told: useless.told, ..Useless::default() };
-        }
-        useless.frames += 1;
-        if (useless.frames > FLOOD || useless.resets > FLOOD) && !useless.told {
-            useless.told = true;
+    /// A frame that brings nothing on by itself.
+    fn useless(&mut self, time: Timestamp) {
+        if self.flood.useless(time) {
             self.odd.push_back(Event::OddConnection(Anomaly::Flood));
         }
     }
 }
 
-const fn of<T>(both: &mut [T; 2], side: Side) -> &mut T {
+pub(super) const fn of<T>(both: &mut [T; 2], side: Side) -> &mut T {
     let [client, server] = both;
     match side {
         Side::Client => client,
@@ -398,7 +305,7 @@ const fn of<T>(both: &mut [T; 2], side: Side) -> &mut T {
     }
 }
 
-const fn get<T>(both: &[T; 2], side: Side) -> &T {
+pub(super) const fn get<T>(both: &[T; 2], side: Side) -> &T {
     let [client, server] = both;
     match side {
         Side::Client => client,

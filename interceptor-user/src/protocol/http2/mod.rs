@@ -23,11 +23,13 @@
 
 mod block;
 mod connection;
+mod flood;
 mod frame;
 pub mod hpack;
 mod search;
 mod section;
 mod side;
+mod windows;
 
 pub use connection::{Connection, Event};
 pub use section::{Content, Section};
