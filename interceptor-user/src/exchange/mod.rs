@@ -185,6 +185,11 @@ impl Pairing {
         }
     }
 
+    /// The one whose response comes or is next.
+    pub fn first(&self) -> Option<&Exchange> {
+        self.queue.first().map(|open| &*open.exchange)
+    }
+
     /// The first exchange, whose connection goes on with another protocol; it is not here any longer.
     fn take_first(&mut self) -> Option<Open> {
         self.response_open = false;

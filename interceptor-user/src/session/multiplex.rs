@@ -47,7 +47,9 @@ impl Multiplex {
     /// Goes on where an HTTP/1 exchange has led to it.
     pub(super) fn upgraded(talk: &mut Talk) -> Self {
         let mut new = Self::new(talk.requester());
-        new.connection.upgraded(talk.requester());
+        let request = talk.pairing.first().and_then(|exchange| exchange.request.as_ref());
+        let settings = request.and_then(|request| request.head.fields.get("http2-settings"));
+        new.connection.upgraded(talk.requester(), settings);
         new.streams.upgraded(&mut talk.pairing);
         new.before = Side::BOTH.map(|side| talk.counted(side));
         new

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
+
 use super::{
     flood::Flood,
     frame::Settings,
@@ -128,8 +130,14 @@ impl Connection {
         }
     }
 
-    /// The stream of a request that came before the connection was HTTP/2 (RFC 7540 section 3.2).
-    pub fn upgraded(&mut self, client: Side) {
+    /// The stream of a request that came before the connection was HTTP/2 (RFC 7540 section 3.2). Its field
+    /// `HTTP2-Settings` is the payload of a SETTINGS frame in base64, which the server's 101 acknowledges.
+    pub fn upgraded(&mut self, client: Side, settings: Option<&[u8]>) {
+        let settings = settings.and_then(|settings| URL_SAFE_NO_PAD.decode(settings).ok());
+        if let Some(settings) = settings.as_deref().map(Settings::parse) {
+            of(&mut self.settings, client).push_front(settings);
+            self.acknowledged(client.peer());
+        }
         self.windows.begun(client, 1, true);
         self.windows.ended(client, 1);
     }

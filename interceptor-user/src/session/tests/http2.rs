@@ -558,3 +558,16 @@ fn what_was_asked_before_an_upgrade_is_told() {
         ["GET /up 0 > 200 8 []", "GET / 0 > - [truncated no_response]",]
     );
 }
+
+#[test]
+fn settings_that_come_with_an_upgrade_are_in_force() {
+    // SETTINGS_HEADER_TABLE_SIZE of 8192, which the server uses in its first head.
+    let upgrade = "GET /up HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAACAA\r\n\r\n";
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n";
+    let grown = frame(HEADERS, WHOLE | END, 1, b"\x3f\xe1\x3f\x88");
+    check(
+        "a larger table",
+        &[client(upgrade), server([switch.as_bytes(), &frame(SETTINGS, 0, 0, []), &grown].concat())],
+        &["GET /up 0 > 200 0 []"],
+    );
+}
