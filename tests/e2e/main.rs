@@ -5,6 +5,7 @@ mod containers;
 mod daemon;
 mod demo;
 mod errors;
+mod grpc;
 mod ledger;
 mod lifecycle;
 mod node;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         daemon::cases(),
         node::cases(),
         packets::cases(),
+        grpc::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

@@ -1,0 +1,108 @@
+//! gRPC across pods: what the client says it called is what was seen.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use interceptor::demo::pod::{INTERFACE, Pair};
+use interceptor_tests::{Case, Daemon, Need, PODS, Process, Tail, until};
+use serde_json::Value;
+
+const NEEDS: &[Need] = &[Need::Root, Need::Program("python3", "python3")];
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/peers/calls.py");
+const SOON: Duration = Duration::from_secs(60);
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("grpc::a_thousand_streams_are_seen_as_the_client_saw_them", NEEDS, a_thousand_streams),
+        Case::new("grpc::the_ledger_balances_and_nothing_is_lost", NEEDS, the_ledger_balances),
+    ]
+}
+
+/// A server in a pod, and how its client in the other is called.
+struct Bed {
+    _server: Process,
+    address: String,
+    pods: Pair,
+}
+
+impl Bed {
+    fn new() -> Result<Self> {
+        // The distribution's, which has the distribution's packages.
+        let installed = Command::new("/usr/bin/python3").args(["-c", "import grpc"]).output()?;
+        ensure!(installed.status.success(), "no grpcio: apt-get install --no-install-recommends python3-grpcio");
+        let pods = Pair::create(PODS)?;
+        let address = format!("{}:50051", pods.server.ipv4);
+        let server = Process::start(pods.server.command("/usr/bin/python3")?.args([SCRIPT, "serve", &address]))?;
+        server.wait_stdout(SOON, |lines| lines.iter().any(|line| line == "listening").then_some(()))?;
+        Ok(Self { _server: server, address, pods })
+    }
+
+    /// Calls, and gives what the client says of each.
+    fn ask(&self, unary: usize, bidi: usize) -> Result<Vec<Value>> {
+        let mut client = self.pods.client.command("/usr/bin/python3")?;
+        client.args([SCRIPT, "ask", &self.address, &unary.to_string(), &bidi.to_string()]);
+        let told = Process::start(&mut client)?.end(SOON)?.success()?.stdout;
+        told.iter().filter(|line| line.starts_with('{')).map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+}
+
+/// Path, status and sizes of messages each way, as both can tell them.
+fn calls(told: &[Value]) -> Vec<String> {
+    let mut calls: Vec<_> = told
+        .iter()
+        .map(|call| format!("{} {} {} {}", call["path"], call["status"], call["request"], call["response"]))
+        .collect();
+    calls.sort_unstable();
+    calls
+}
+
+fn seen(exchanges: &[Value]) -> Vec<String> {
+    let sizes = |exchange: &Value, side: &str| {
+        let messages = exchange[format!("interceptor.{side}.body.messages")].as_array();
+        Value::from(messages.into_iter().flatten().map(|message| message["size"].clone()).collect::<Vec<_>>())
+    };
+    let mut calls: Vec<_> = exchanges
+        .iter()
+        .map(|exchange| {
+            let (request, response) = (sizes(exchange, "request"), sizes(exchange, "response"));
+            format!("{} {} {request} {response}", exchange["url.path"], exchange["rpc.response.status_code"])
+        })
+        .collect();
+    calls.sort_unstable();
+    calls
+}
+
+fn a_thousand_streams() -> Result<()> {
+    let bed = Bed::new()?;
+    let place = ["--netns", bed.pods.server.name(), "--iface", INTERFACE, "--body=64KiB", "--ring-size", "64MiB"];
+    let tail = Tail::start(place)?;
+    let told = bed.ask(900, 100)?;
+    ensure!(told.len() == 1000, "the client made {} calls", told.len());
+    tail.wait(told.len())?;
+    let (exchanges, _) = tail.stop()?;
+    let whole = exchanges.iter().all(|exchange| exchange["complete"] == true);
+    ensure!(whole, "{:?}", exchanges.iter().find(|exchange| exchange["complete"] != true));
+    ensure!(exchanges.iter().all(|exchange| exchange["interceptor.flow.id"] == 1), "more than one connection");
+    let (expected, found) = (calls(&told), seen(&exchanges));
+    let other = expected.iter().zip(&found).find(|(expected, found)| expected != found);
+    ensure!(expected == found, "the client told of {} calls, {} were seen: {other:?}", expected.len(), found.len());
+    Ok(())
+}
+
+fn the_ledger_balances() -> Result<()> {
+    let bed = Bed::new()?;
+    let cgroup = bed.pods.cgroup().display().to_string();
+    let (netns, interface) = (bed.pods.server.name(), INTERFACE);
+    let daemon =
+        Daemon::start(["--capture-netns", netns, "--capture-interfaces", interface, "--capture-sock-ops", &cgroup])?;
+    let told = bed.ask(900, 100)?;
+    until(SOON, "the end of the connection", || {
+        Ok((daemon.metrics()?.sum("interceptor_flows_ended_total") >= 1).then_some(()))
+    })?;
+    let metrics = daemon.metrics()?;
+    let [_, _, _, reported, lost] = metrics.check_ledger().context("the ledger")?;
+    ensure!(lost == 0 && reported == 0, "{metrics:?}");
+    let complete = metrics.get("interceptor_exchanges_total{completeness=\"complete\"}")?;
+    ensure!(complete == told.len() as u64, "{complete} of {}", told.len());
+    Ok(())
+}
