@@ -4,6 +4,7 @@
 //! for a person to look at the difference. `CASE.log.json` is what the endpoints logged: that is no expectation of ours,
 //! and no variable changes it.
 
+mod join;
 mod log;
 
 use std::{
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
             cases.push(Case::new(format!("corpus::{protocol}::{name}"), &[], move || replay(&capture)));
         }
     }
+    cases.push(Case::new("corpus::join_late", &[], move || join_late(&root)));
     interceptor_tests::run(cases)
 }
 
@@ -54,6 +56,30 @@ fn replay(capture: &Path) -> Result<()> {
     }
     expect(&capture.with_extension("jsonl"), &(found.join("\n") + "\n"))
 }
+
+/// Writes, or compares, what joining late costs.
+fn join_late(root: &Path) -> Result<()> {
+    let mut captures = captures(&root.join("grpc"))?;
+    captures.sort();
+    let mut page = LATE_JOIN.to_owned();
+    for capture in captures {
+        page.push_str(&join::measure(&capture).with_context(|| capture.display().to_string())?);
+        page.push('\n');
+    }
+    expect(&root.join("../../docs/late-join.md"), &page)
+}
+
+const LATE_JOIN: &str = "\
+# Joining a gRPC connection late
+
+Fields of HTTP/2 heads refer to what was sent before (HPACK, RFC 7541), so of a connection that is older than the capture the
+first calls may lack a method and a path; streams and sizes are known at once, messages and statuses as soon as the fields that tell them are. How long
+that lasts depends on the client. Here each capture of `tests/corpus/grpc` was joined at each of its packets, and counted
+is how many later calls pass until one has both. `UPDATE_EXPECT=1 cargo xtask test join_late` writes this page.
+
+| capture | client | calls | joins | calls until named, median | at the most | never, to the end of the capture | later calls not found, or in part |
+|---|---|---|---|---|---|---|---|
+";
 
 /// What lies in the file is what was found.
 fn expect(expectation: &Path, found: &str) -> Result<()> {

@@ -1,13 +1,17 @@
 //! gRPC across pods: what the client says it called is what was seen.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use interceptor::demo::pod::{INTERFACE, Pair};
 use interceptor_tests::{Case, Daemon, Need, PODS, Process, Tail, until};
 use serde_json::Value;
 
-const NEEDS: &[Need] = &[Need::Root, Need::Program("python3", "python3")];
+const NEEDS: &[Need] = &[
+    Need::Root,
+    Need::Program("/usr/bin/python3", "python3"),
+    Need::Program("/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"),
+];
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/peers/calls.py");
 const SOON: Duration = Duration::from_secs(60);
 
@@ -27,9 +31,6 @@ struct Bed {
 
 impl Bed {
     fn new() -> Result<Self> {
-        // The distribution's, which has the distribution's packages.
-        let installed = Command::new("/usr/bin/python3").args(["-c", "import grpc"]).output()?;
-        ensure!(installed.status.success(), "no grpcio: apt-get install --no-install-recommends python3-grpcio");
         let pods = Pair::create(PODS)?;
         let address = format!("{}:50051", pods.server.ipv4);
         let server = Process::start(pods.server.command("/usr/bin/python3")?.args([SCRIPT, "serve", &address]))?;

@@ -26,6 +26,8 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     tool("tshark", "tshark"),
     tool("bpftool", "bpftool"),
     tool("python3", "python3"),
+    // No program, but a file of it.
+    tool("/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"),
     tool("node", "nodejs"),
     tool("runc", "runc"),
 ];
