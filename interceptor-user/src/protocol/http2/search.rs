@@ -184,8 +184,11 @@ fn is_field_block(header: &Header, payload: &[u8]) -> bool {
     let Some(block) = rest.len().checked_sub(padding).and_then(|len| rest.get(..len)) else { return false };
     let mut plausible = !block.is_empty();
     let decoded = hpack::Decoder::joined().decode(block, &mut |field| {
+        // gRPC peers may send binary metadata as it is ("True Binary Metadata").
+        let binary = !field.known || field.name.ends_with(b"-bin");
         let printable = |bytes: &[u8]| bytes.iter().all(|byte| *byte >= b' ' && *byte != 0x7f);
-        plausible &= !field.name.is_empty() && field.name.iter().all(u8::is_ascii_graphic) && printable(field.value);
+        plausible &= !field.name.is_empty() && field.name.iter().all(u8::is_ascii_graphic);
+        plausible &= binary || printable(field.value);
     });
     plausible && decoded.is_ok()
 }
