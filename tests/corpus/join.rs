@@ -36,7 +36,7 @@ pub(crate) fn measure(capture: &Path) -> Result<String> {
     let starts = starts(&bytes)?;
     let mut whole = replay(&bytes, FILE)?;
     whole.sort_by_key(begin);
-    let (mut waits, mut never, mut checked, mut lacking) = (Vec::new(), 0, 0, 0);
+    let (mut waits, mut never, mut checked) = (Vec::new(), 0, 0);
     for (number, start) in starts.iter().enumerate().skip(1) {
         let joined = replay(&bytes, *start).with_context(|| format!("joined at packet {number}"))?;
         let time = time(&bytes, *start)?;
@@ -51,10 +51,8 @@ pub(crate) fn measure(capture: &Path) -> Result<String> {
             };
             let ours = joined.iter().find(same);
             checked += 1;
-            let Some(ours) = ours.filter(|ours| agrees(ours, call)) else {
-                lacking += 1;
-                continue;
-            };
+            let ours = ours.with_context(|| format!("joined at packet {number}: {call:?} is not found"))?;
+            ensure!(agrees(ours, call), "joined at packet {number}:\n{ours:?}\n is not\n{call:?}");
             if is_named(ours) {
                 named = named.or(Some(position));
             }
@@ -75,7 +73,7 @@ pub(crate) fn measure(capture: &Path) -> Result<String> {
     let mut line = String::new();
     write!(
         line,
-        "| {name} | {agent} | {} | {} | {} | {} | {never} | {lacking} of {checked} |",
+        "| {name} | {agent} | {} | {} | {} | {} | {never} | {checked} |",
         whole.len(),
         waits.len() + never,
         at(50),
@@ -126,19 +124,18 @@ fn is_named(exchange: &Exchange) -> bool {
     exchange.request.as_ref().is_some_and(|part| part.head.method().is_some() && part.target().path.is_some())
 }
 
-/// Is all that is known of a call what the whole capture tells of it? A content whose type refers to what we do not have
-/// is not divided into messages; so may a status refer.
+/// Is all that is known of a call what the whole capture tells of it? Only the status may refer to what we do not have.
 fn agrees(ours: &Exchange, whole: &Exchange) -> bool {
     let known = !ours.anomalies.contains(Anomaly::UnknownField);
     let status = |exchange: &Exchange| exchange.rpc().and_then(|rpc| rpc.status);
-    shape(ours, known) == shape(whole, known) && (status(ours) == status(whole) || (status(ours).is_none() && !known))
+    shape(ours) == shape(whole) && (status(ours) == status(whole) || (status(ours).is_none() && !known))
 }
 
 /// Size, and number and size of messages, of both contents.
-fn shape(exchange: &Exchange, divided: bool) -> [Option<(u64, u64, u64)>; 2] {
+fn shape(exchange: &Exchange) -> [Option<(u64, u64, u64)>; 2] {
     [&exchange.request, &exchange.response].map(|part| {
         let part = part.as_ref()?;
-        let pieces = part.pieces.as_ref().filter(|_| divided);
+        let pieces = part.pieces.as_ref();
         Some((part.content_size(), pieces.map_or(0, |pieces| pieces.count), pieces.map_or(0, |pieces| pieces.size)))
     })
 }

@@ -73,11 +73,11 @@ const LATE_JOIN: &str = "\
 # Joining a gRPC connection late
 
 Fields of HTTP/2 heads refer to what was sent before (HPACK, RFC 7541), so of a connection that is older than the capture the
-first calls may lack a method and a path; streams and sizes are known at once, messages and statuses as soon as the fields that tell them are. How long
-that lasts depends on the client. Here each capture of `tests/corpus/grpc` was joined at each of its packets, and counted
+first calls may lack a method and a path; streams, sizes and messages are known at once, and a status as soon as the field
+that tells it is. How long that lasts depends on the client. Here each capture of `tests/corpus/grpc` was joined at each of its packets, and counted
 is how many later calls pass until one has both. `UPDATE_EXPECT=1 cargo xtask test join_late` writes this page.
 
-| capture | client | calls | joins | calls until named, median | at the most | never, to the end of the capture | later calls not found, or in part |
+| capture | client | calls | joins | calls until named, median | at the most | never, to the end of the capture | later calls, each found whole |
 |---|---|---|---|---|---|---|---|
 ";
 
