@@ -48,6 +48,8 @@ pub struct Limits {
     pub streams: usize,
     /// Bytes of heads and content that all open exchanges of a flow keep.
     pub memory: usize,
+    /// Messages of contents are told as they come, too. What is kept of each is as much as `body` says.
+    pub messages: bool,
     /// Bytes that may be kept beside what this flow keeps already, until the next event. What finds no room is given
     /// up, the least important first: requests are not followed, content is not kept, responses and trailers lose their
     /// fields, heads that are not whole are lost.
@@ -56,7 +58,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: 64 * 1024, body: 0, pipeline: 128, streams: 8192, memory: 1024 * 1024, room: usize::MAX }
+        Self {
+            head: 64 * 1024,
+            body: 0,
+            pipeline: 128,
+            streams: 8192,
+            memory: 1024 * 1024,
+            messages: false,
+            room: usize::MAX,
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use clap::Args;
 
 use crate::{
     config::Ports,
-    policy::{Filter, HostPattern, MethodName, PathPattern, StatusRange},
+    policy::{CallStatus, Filter, HostPattern, MethodName, PathPattern, StatusRange},
 };
 
 /// Conditions on exchanges: an exchange is shown if it meets each that is given.
@@ -24,6 +24,9 @@ pub(super) struct FilterArgs {
     /// Status code, class or range: 200, 4xx, 500-599
     #[arg(long, value_delimiter = ',')]
     pub(super) status: Vec<StatusRange>,
+    /// Status of the gRPC call, by name or number; with ! any but that: NOT_FOUND, 14, '!OK'
+    #[arg(long, value_name = "STATUS", value_delimiter = ',')]
+    pub(super) grpc_status: Vec<CallStatus>,
 }
 
 impl FilterArgs {
@@ -34,6 +37,7 @@ impl FilterArgs {
             methods: self.method.clone(),
             paths: self.path.clone(),
             statuses: self.status.clone(),
+            calls: self.grpc_status.clone(),
             processes: Vec::new(),
         }
     }

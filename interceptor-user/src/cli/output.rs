@@ -39,6 +39,10 @@ pub(super) struct OutputArgs {
     /// Show bodies too, up to LIMIT bytes each (4KiB if not given, 64MiB at the most)
     #[arg(long, value_name = "LIMIT", num_args = 0..=1, require_equals = true, default_missing_value = "4KiB", value_parser = body_limit)]
     body: Option<usize>,
+    /// Show each message of a streamed content as it is captured, before its exchange is over: of gRPC, WebSockets, events,
+    /// lines of JSON; conditions on what comes later (the status) let none pass
+    #[arg(long)]
+    messages: bool,
     /// Definitions of the messages in bodies: a .proto file, or a descriptor set of protoc or buf; may be repeated. Those of
     /// the Open Inference Protocol, TensorFlow Serving, TorchServe and gRPC's own services are known
     #[arg(long, value_name = "FILE")]
@@ -94,6 +98,7 @@ impl OutputArgs {
     pub(super) fn pipeline(&self) -> pipeline::Options {
         let mut options = pipeline::Options::default();
         options.session.body = self.body_limit();
+        options.session.messages = self.messages;
         // A request and its response must fit, or the limit would not be what the user said.
         options.session.memory += 2 * self.body_limit();
         options
@@ -106,13 +111,18 @@ impl OutputArgs {
 
     /// Says what does not go together, before anything is begun.
     pub(super) fn check(&self, filter: &Filter) -> Result<(), clap::Error> {
+        if self.messages && !matches!(self.output, Format::Text | Format::Json) {
+            let problem = "'--messages' goes with '-o text' and '-o json': the others show what is over\n";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
+        }
         if self.output != Format::Pcapng {
             return Ok(());
         }
         let of_exchanges = !(filter.hosts.is_empty()
             && filter.methods.is_empty()
             && filter.paths.is_empty()
-            && filter.statuses.is_empty());
+            && filter.statuses.is_empty()
+            && filter.calls.is_empty());
         if of_exchanges {
             let problem = "packets are not filtered by exchange: '-o pcapng' goes with no filter but '--port'\n";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
@@ -128,10 +138,13 @@ impl OutputArgs {
     pub(super) fn view(&self, filter: Filter, registry: Registry) -> View {
         // What servers tell is learnt from bodies, and for bodies.
         let learns = self.body.is_some().then(|| registry.clone());
+        let messages = self.messages;
         let (headers, bodies, mask) = (self.headers, self.body.is_some(), Mask::showing(self.show_secrets.clone()));
         let stdout = io::stdout();
         let to = match self.output {
-            Format::Json => To::Json(JsonSink::new(stdout, json::Options { headers, bodies, mask, registry })),
+            Format::Json => {
+                To::Json(JsonSink::new(stdout, json::Options { headers, bodies, messages, mask, registry }))
+            }
             Format::Summary => To::Summary(Box::default()),
             Format::Har => To::Har(Box::new(HarSink::new(stdout, har::Options { bodies, mask }))),
             Format::Pcapng => To::Pcapng(Box::new(PcapngSink::new(stdout, about_this_machine()))),
@@ -140,6 +153,7 @@ impl OutputArgs {
                 let options = text::Options {
                     headers,
                     bodies,
+                    messages,
                     registry,
                     mask,
                     colour: self.color.applies(&stdout),

@@ -29,6 +29,7 @@ Examples:
   interceptor replay capture.pcap
   interceptor replay --status 5xx --headers --body capture.pcapng.gz
   interceptor replay -o json capture.pcap | jq -r '.\"url.path\"' | sort | uniq -c
+  interceptor replay --grpc-status '!OK' --path '/inference.GRPCInferenceService/*' --body capture.pcap
   interceptor replay -o summary part1.pcap part2.pcap
   interceptor replay -o har --body=1MiB capture.pcap > capture.har
   interceptor replay -o pcapng --port 8080 all.pcap > some.pcapng

@@ -29,6 +29,8 @@ Examples:
   interceptor tail --cgroup kubepods.slice/kubepods-pod42.slice --headers --body
   interceptor tail --netns pod1 --path '/v2/models/*/infer' --status 4xx,5xx
   interceptor tail --pid $(pidof nginx) -o json | jq '.[\"url.path\"]'
+  interceptor tail --messages --body --path '/inference.GRPCInferenceService/*'
+  interceptor tail --grpc-status '!OK'
   interceptor tail --headers --show-secrets authorization
   interceptor tail --path /v1/chat -o har --body=1MiB > chat.har
   interceptor tail --port 8080 -o pcapng | wireshark -k -i -

@@ -90,6 +90,11 @@ impl Sink for View {
                     *left = left.saturating_sub(1);
                 }
             }
+            Record::Message(message) => {
+                if !self.filter.is_empty() && !self.filter.matches(&message.exchange) {
+                    return Ok(());
+                }
+            }
             Record::Flow(flow) => {
                 if self.shows_flows() && !self.filter.is_empty() && !self.filter.matches_flow(flow) {
                     return Ok(());

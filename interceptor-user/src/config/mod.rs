@@ -262,6 +262,7 @@ impl From<&Session> for session::Limits {
             pipeline: session.pipeline_depth.0 as usize,
             streams: session.streams.0 as usize,
             memory: session.memory_per_flow.to_usize(),
+            messages: false,
             room: usize::MAX,
         }
     }

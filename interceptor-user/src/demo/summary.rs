@@ -48,6 +48,7 @@ impl Summary {
     pub(super) fn record(&mut self, record: &Record) {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
+            Record::Message(_) => {}
             Record::Flow(flow) => self.flow(flow),
         }
     }

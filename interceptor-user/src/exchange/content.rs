@@ -1,8 +1,9 @@
 use bytes::Bytes;
 
+use super::live::{About, Live};
 use crate::{
     content::{self, Item, Reader},
-    model::{Anomalies, Anomaly, Exchange, Fields, KeptPiece, Part, Pieces, Role, Timestamp},
+    model::{Anomalies, Anomaly, Exchange, Fields, KeptPiece, Part, Piece, Pieces, Record, Role, Timestamp},
 };
 
 /// Messages of one content that are kept; of those after them only the number is.
@@ -16,8 +17,18 @@ pub(super) struct Content {
     body: Vec<u8>,
     /// Where in `body` the current message begins.
     message: usize,
+    /// Its messages are told as they come.
+    live: Option<Box<Live>>,
     /// There was no room for what reading takes: the rest is only counted.
     given_up: bool,
+}
+
+/// The next bytes of a content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Data<'a> {
+    pub(super) role: Role,
+    pub(super) bytes: &'a [u8],
+    pub(super) time: Timestamp,
 }
 
 /// How much may be kept.
@@ -32,7 +43,7 @@ pub(super) struct Room {
 }
 
 /// Takes what a reader gives.
-struct Taker<'a> {
+struct Taker<'a, 'e> {
     body: &'a mut Vec<u8>,
     message: &'a mut usize,
     part: &'a mut Part,
@@ -42,19 +53,26 @@ struct Taker<'a> {
     room: usize,
     whole: bool,
     decodes: bool,
+    /// The message that is told as it comes, and where it goes.
+    live: Option<&'a mut Live>,
+    about: About<'a>,
+    emit: &'a mut (dyn FnMut(Record) + 'e),
+    /// Most bytes of it.
+    most: usize,
 }
 
 impl Content {
-    /// Of a message that `reader` reads.
-    pub(super) fn new(reader: Reader, part: &mut Part) -> Self {
+    /// Of a message that `reader` reads. `live`: its messages are told as they come.
+    pub(super) fn new(reader: Reader, part: &mut Part, live: bool) -> Self {
         part.decoded = reader.coding();
         part.pieces = reader.format().map(Pieces::new);
-        Self { reader, ..Self::default() }
+        let live = (live && !reader.is_plain()).then(Box::default);
+        Self { reader, live, ..Self::default() }
     }
 
     /// Bytes of memory that reading takes, beside what is kept.
     pub(super) fn memory(&self) -> usize {
-        self.reader.memory()
+        self.reader.memory() + self.live.as_ref().map_or(0, |live| live.memory())
     }
 
     /// Bytes of content kept.
@@ -64,7 +82,7 @@ impl Content {
 
     /// Bytes of memory held.
     pub(super) fn held(&self) -> usize {
-        self.reader.memory() + self.body.capacity()
+        self.memory() + self.body.capacity()
     }
 
     /// Takes the next bytes. Says whether all was kept that was wanted.
@@ -72,10 +90,9 @@ impl Content {
     pub(super) fn data(
         &mut self,
         exchange: &mut Exchange,
-        role: Role,
-        bytes: &[u8],
-        time: Timestamp,
+        data: Data<'_>,
         room: Room,
+        emit: &mut dyn FnMut(Record),
     ) -> bool {
         // Most often nothing is to be kept, and nothing to be found.
         if self.given_up || (room.body == 0 && self.reader.is_plain()) {
@@ -83,11 +100,11 @@ impl Content {
         }
         let limits = content::Limits { keep: room.body > 0, ..content::Limits::default() };
         let mut whole = true;
-        self.read(exchange, role, room, |reader, taker| {
-            reader.data(bytes, time, &limits, &mut |item| taker.item(item));
+        self.read(exchange, data.role, room, emit, |reader, taker| {
+            reader.data(data.bytes, data.time, &limits, &mut |item| taker.item(item));
             whole = taker.whole;
         });
-        if self.reader.memory() > room.total {
+        if self.memory() > room.total {
             self.give_up(exchange);
             return false;
         }
@@ -95,20 +112,22 @@ impl Content {
     }
 
     /// Bytes are missing.
-    pub(super) fn gap(&mut self, exchange: &mut Exchange, role: Role, len: u64) {
+    pub(super) fn gap(&mut self, exchange: &mut Exchange, role: Role, len: u64, emit: &mut dyn FnMut(Record)) {
         let none = Room { body: 0, content: 0, total: 0 };
-        self.read(exchange, role, none, |reader, taker| reader.gap(len, &mut |item| taker.item(item)));
+        self.read(exchange, role, none, emit, |reader, taker| reader.gap(len, &mut |item| taker.item(item)));
     }
 
     /// It is over: what is not whole is told, and what reading took is freed.
-    pub(super) fn end(&mut self, exchange: &mut Exchange, role: Role, time: Timestamp) {
-        if self.reader.is_plain() {
-            return;
+    pub(super) fn end(&mut self, exchange: &mut Exchange, role: Role, time: Timestamp, emit: &mut dyn FnMut(Record)) {
+        if !self.reader.is_plain() {
+            let limits = content::Limits::default();
+            let none = Room { body: 0, content: 0, total: 0 };
+            self.read(exchange, role, none, emit, |reader, taker| {
+                reader.end(time, &limits, &mut |item| taker.item(item));
+            });
         }
-        let limits = content::Limits::default();
-        let none = Room { body: 0, content: 0, total: 0 };
-        self.read(exchange, role, none, |reader, taker| reader.end(time, &limits, &mut |item| taker.item(item)));
         self.reader = Reader::default();
+        self.live = None;
     }
 
     /// What is kept.
@@ -116,10 +135,19 @@ impl Content {
         Bytes::from(self.body)
     }
 
-    fn read(&mut self, exchange: &mut Exchange, role: Role, room: Room, ask: impl FnOnce(&mut Reader, &mut Taker<'_>)) {
-        let Exchange { request, response, anomalies, .. } = exchange;
-        let part = if role == Role::Request { request } else { response };
+    fn read(
+        &mut self,
+        exchange: &mut Exchange,
+        role: Role,
+        room: Room,
+        emit: &mut dyn FnMut(Record),
+        ask: impl FnOnce(&mut Reader, &mut Taker<'_, '_>),
+    ) {
+        let &mut Exchange { ref flow, number, protocol, stream, ref mut request, ref mut response, .. } = exchange;
+        let anomalies = &mut exchange.anomalies;
+        let (part, other) = if role == Role::Request { (request, &*response) } else { (response, &*request) };
         let Some(part) = part else { return };
+        let about = About { flow, number, protocol, stream, role, other: other.as_ref() };
         let mut taker = Taker {
             left: room.body.saturating_sub(self.body.len()),
             room: room.content,
@@ -129,6 +157,10 @@ impl Content {
             part,
             anomalies,
             whole: true,
+            live: self.live.as_deref_mut(),
+            about,
+            emit,
+            most: room.body,
         };
         ask(&mut self.reader, &mut taker);
     }
@@ -136,31 +168,41 @@ impl Content {
     fn give_up(&mut self, exchange: &mut Exchange) {
         exchange.anomalies.insert(Anomaly::MemoryLimit);
         self.reader = Reader::default();
+        self.live = None;
         self.given_up = true;
     }
 }
 
-impl Taker<'_> {
+impl Taker<'_, '_> {
     #[inline]
     fn item(&mut self, item: Item<'_>) {
         match item {
             Item::Bytes(bytes) => self.bytes(bytes),
             Item::Format(format) => self.part.pieces = Some(Pieces::new(format)),
-            Item::Message(piece) => {
-                let Some(pieces) = &mut self.part.pieces else { return };
-                pieces.count(&piece);
-                let start = std::mem::replace(self.message, self.body.len());
-                if (self.left > 0 || self.body.len() > start) && pieces.kept.len() < MESSAGES {
-                    let len = (self.body.len() - start) as u32;
-                    pieces.kept.push(KeptPiece { piece, start: start as u32, len });
-                }
-            }
+            Item::Message(piece) => self.message(piece),
             Item::Trailers(fields) => self.trailers(fields),
             Item::Anomaly(anomaly) => self.anomalies.insert(anomaly),
         }
     }
 
+    fn message(&mut self, piece: Piece) {
+        let Some(pieces) = &mut self.part.pieces else { return };
+        pieces.count(&piece);
+        let start = std::mem::replace(self.message, self.body.len());
+        if (self.left > 0 || self.body.len() > start) && pieces.kept.len() < MESSAGES {
+            let len = (self.body.len() - start) as u32;
+            pieces.kept.push(KeptPiece { piece, start: start as u32, len });
+        }
+        let counted = (pieces.format, pieces.count);
+        if let Some(live) = &mut self.live {
+            (self.emit)(live.tell(piece, self.part, counted, *self.anomalies, self.about));
+        }
+    }
+
     fn bytes(&mut self, bytes: &[u8]) {
+        if let Some(live) = &mut self.live {
+            live.take(bytes, self.most);
+        }
         if self.decodes {
             self.part.decoded_size += bytes.len() as u64;
         }

@@ -1,7 +1,10 @@
 //! What of the open exchanges is kept, and what is given up where there is no room for it.
 
-use super::{Limits, Open, Seen, content::Room};
-use crate::model::{Anomaly, Exchange, Fields, Head, Role};
+use super::{
+    Limits, Open, Seen,
+    content::{Data, Room},
+};
+use crate::model::{Anomaly, Exchange, Fields, Head, Record, Role};
 
 /// What the open exchanges of a flow keep.
 #[derive(Debug, Default)]
@@ -70,17 +73,24 @@ impl Keep {
     }
 
     /// Content. `held` is what all that is open holds.
-    pub(super) fn body(&mut self, open: &mut Open, role: Role, piece: &[u8], seen: Seen, limits: &Limits, held: usize) {
+    pub(super) fn body(
+        &mut self,
+        open: &mut Open,
+        data: Data<'_>,
+        limits: &Limits,
+        held: usize,
+        emit: &mut dyn FnMut(Record),
+    ) {
         let total = limits.total.saturating_sub(held);
         let content = limits.memory.saturating_sub(self.bytes).min(total);
         let room = Room { body: open.body_limit(limits), content, total: total.saturating_add(open.reading()) };
-        let whole = self.change(open, |open| open.body(role, piece, seen.last, room));
+        let whole = self.change(open, |open| open.body(data, room, emit));
         self.given_up += u64::from(!whole && content == total);
     }
 
     /// What ends a message frees what reading it took.
-    pub(super) fn end(&mut self, open: &mut Open, role: Role, ended: bool, seen: Seen) {
-        self.change(open, |open| open.end(role, ended, seen.last));
+    pub(super) fn end(&mut self, open: &mut Open, role: Role, ended: bool, seen: Seen, emit: &mut dyn FnMut(Record)) {
+        self.change(open, |open| open.end(role, ended, seen.last, emit));
     }
 
     /// A WebSocket begins.

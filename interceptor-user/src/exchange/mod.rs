@@ -7,11 +7,13 @@
 
 mod content;
 mod keep;
+mod live;
 mod open;
 mod streams;
 
 use std::sync::Arc;
 
+use content::Data;
 use keep::Keep;
 use open::{Open, Progress};
 use smallvec::SmallVec;
@@ -32,6 +34,8 @@ pub struct Limits {
     pub streams: usize,
     /// Bytes of heads and content of all open exchanges together.
     pub memory: usize,
+    /// Messages of contents are told as they come, too.
+    pub messages: bool,
     /// What [`Pairing::held`] may come to: there is no room for more in the whole program.
     pub total: usize,
 }
@@ -155,8 +159,8 @@ impl Pairing {
         match message {
             Message::Head(head) if role == Role::Request => self.request(head, seen, flow, limits),
             Message::Head(head) => self.response(head, seen, flow, limits, emit),
-            Message::Body(piece) => self.body(role, piece, seen, limits),
-            Message::BodyGap(missing) => self.body_gap(role, missing),
+            Message::Body(bytes) => self.body(Data { role, bytes, time: seen.last }, flow, limits, emit),
+            Message::BodyGap(missing) => self.body_gap(role, missing, emit),
             Message::Trailers(fields) => self.trailers(role, fields, seen, limits),
             Message::End => self.end(role, true, seen, flow, emit),
             Message::Aborted => self.aborted(role, seen, flow, limits, emit),
@@ -302,10 +306,13 @@ impl Pairing {
         open
     }
 
-    fn body(&mut self, role: Role, piece: &[u8], seen: Seen, limits: &Limits) {
+    fn body(&mut self, data: Data<'_>, flow: &Arc<FlowInfo>, limits: &Limits, emit: &mut dyn FnMut(Record)) {
         let held = self.held();
-        let (Some(open), keep) = self.current(role) else { return };
-        keep.body(open, role, piece, seen, limits, held);
+        let (Some(open), keep) = self.current(data.role) else { return };
+        if limits.messages {
+            open.know(flow);
+        }
+        keep.body(open, data, limits, held, emit);
     }
 
     fn trailers(&mut self, role: Role, fields: Fields, seen: Seen, limits: &Limits) {
@@ -314,9 +321,9 @@ impl Pairing {
         keep.trailers(open, role, fields, seen, full);
     }
 
-    fn body_gap(&mut self, role: Role, missing: u64) {
+    fn body_gap(&mut self, role: Role, missing: u64, emit: &mut dyn FnMut(Record)) {
         if let (Some(open), _) = self.current(role) {
-            open.body_gap(role, missing);
+            open.body_gap(role, missing, emit);
         }
     }
 
@@ -329,7 +336,7 @@ impl Pairing {
             self.passing_over = false;
         }
         let (Some(open), keep) = self.current(role) else { return };
-        keep.end(open, role, ended, seen);
+        keep.end(open, role, ended, seen, emit);
         let over = open.is_over();
         *self.is_open(role) = false;
         if over {
@@ -414,7 +421,8 @@ impl Pairing {
         }
         let open = self.queue.remove(index);
         self.keep.over(&open);
-        emit(Record::Exchange(open.close(flow)));
+        let exchange = open.close(flow, emit);
+        emit(Record::Exchange(exchange));
     }
 }
 

@@ -2,11 +2,11 @@ use std::sync::Arc;
 
 use super::{
     Limits, Seen,
-    content::{Content, Room},
+    content::{Content, Data, Room},
 };
 use crate::{
     content::{self, PermessageDeflate, Reader},
-    model::{Anomaly, Exchange, Expects, Fields, FlowInfo, Head, KeptPiece, Part, Protocol, Role, Timestamp},
+    model::{Anomaly, Exchange, Expects, Fields, FlowInfo, Head, KeptPiece, Part, Protocol, Record, Role, Timestamp},
 };
 
 /// How far one message of an exchange is.
@@ -30,6 +30,8 @@ pub(super) struct Open {
     pub(super) expects: Expects,
     /// Bytes of heads and content that it keeps.
     pub(super) kept: usize,
+    /// Messages are told as they come.
+    live: bool,
     request_content: Content,
     response_content: Content,
     /// A server tells its descriptors: of no use in part, so a body may be this large where bodies are kept.
@@ -48,6 +50,7 @@ impl Open {
             response_lost: false,
             expects: Expects::Content,
             kept: 0,
+            live: false,
             request_content: Content::default(),
             response_content: Content::default(),
             reflection: false,
@@ -78,7 +81,8 @@ impl Open {
         let reader = reader(&head, limits);
         self.kept += head.fields.memory();
         let part = self.exchange.request.insert(Part::new(head, seen.first, seen.last));
-        self.request_content = Content::new(reader, part);
+        self.live = limits.messages;
+        self.request_content = Content::new(reader, part, self.live);
         self.request = Progress::Receiving;
     }
 
@@ -88,7 +92,8 @@ impl Open {
         let reader = reader(&head, limits);
         self.kept += head.fields.memory();
         let part = self.exchange.response.insert(Part::new(head, seen.first, seen.last));
-        self.response_content = Content::new(reader, part);
+        self.live = limits.messages;
+        self.response_content = Content::new(reader, part, self.live);
         self.response = Progress::Receiving;
         if self.expects == Expects::Tunnel && accepted {
             self.begin_websocket_in_stream();
@@ -104,8 +109,8 @@ impl Open {
         let reader = |role| Reader::websocket(PermessageDeflate::agreed(&response.head.fields, role));
         let readers = [Role::Request, Role::Response].map(reader);
         let [of_request, of_response] = readers;
-        self.request_content = Content::new(of_request, request);
-        self.response_content = Content::new(of_response, response);
+        self.request_content = Content::new(of_request, request, self.live);
+        self.response_content = Content::new(of_response, response, self.live);
     }
 
     /// If that is what CONNECT asked for (RFC 8441 section 5).
@@ -139,25 +144,25 @@ impl Open {
     }
 
     /// Content comes, of which there is room for so much. Says whether that is all that was wanted.
-    pub(super) fn body(&mut self, role: Role, piece: &[u8], time: Timestamp, room: Room) -> bool {
-        let Some(part) = self.part(role) else { return true };
-        part.body_size += piece.len() as u64;
-        part.last_byte = time;
-        let (exchange, content) = self.content(role);
+    pub(super) fn body(&mut self, data: Data<'_>, room: Room, emit: &mut dyn FnMut(Record)) -> bool {
+        let Some(part) = self.part(data.role) else { return true };
+        part.body_size += data.bytes.len() as u64;
+        part.last_byte = data.time;
+        let (exchange, content) = self.content(data.role);
         let had = content.held_body();
-        let whole = content.data(exchange, role, piece, time, room);
+        let whole = content.data(exchange, data, room, emit);
         let more = content.held_body() - had;
         self.kept += more;
         whole
     }
 
-    pub(super) fn body_gap(&mut self, role: Role, missing: u64) {
+    pub(super) fn body_gap(&mut self, role: Role, missing: u64, emit: &mut dyn FnMut(Record)) {
         self.exchange.anomalies.insert(Anomaly::Gap);
         if let Some(part) = self.part(role) {
             part.body_missing = part.body_missing.saturating_add(missing);
         }
         let (exchange, content) = self.content(role);
-        content.gap(exchange, role, missing);
+        content.gap(exchange, role, missing, emit);
     }
 
     pub(super) fn trailers(&mut self, role: Role, trailers: Fields, time: Timestamp) {
@@ -168,13 +173,13 @@ impl Open {
         }
     }
 
-    pub(super) fn end(&mut self, role: Role, ended: bool, time: Timestamp) {
+    pub(super) fn end(&mut self, role: Role, ended: bool, time: Timestamp, emit: &mut dyn FnMut(Record)) {
         if let Some(part) = self.part(role) {
             part.ended = ended;
             part.last_byte = part.last_byte.max(time);
         }
         let (exchange, content) = self.content(role);
-        content.end(exchange, role, time);
+        content.end(exchange, role, time, emit);
         match role {
             Role::Request => self.request = Progress::Done,
             Role::Response => self.response = Progress::Done,
@@ -203,7 +208,7 @@ impl Open {
     }
 
     /// What is known by now is all.
-    pub(super) fn close(mut self, flow: &Arc<FlowInfo>) -> Box<Exchange> {
+    pub(super) fn close(mut self, flow: &Arc<FlowInfo>, emit: &mut dyn FnMut(Record)) -> Box<Exchange> {
         if self.response == Progress::Absent {
             self.exchange.anomalies.insert(Anomaly::NoResponse);
         }
@@ -211,7 +216,7 @@ impl Open {
         for role in [Role::Request, Role::Response] {
             let (exchange, content) = self.content(role);
             let last = exchange.part(role).map(|part| part.last_byte).unwrap_or_default();
-            content.end(exchange, role, last);
+            content.end(exchange, role, last, emit);
             let body = std::mem::take(content).into_body();
             if let Some(part) = self.part(role)
                 && !body.is_empty()

@@ -5,7 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use foldhash::fast::RandomState;
 
 use super::{
-    Limits, Pairing, Seen, cut_short,
+    Limits, Pairing, Seen,
+    content::Data,
+    cut_short,
     keep::Keep,
     open::{Open, Progress},
 };
@@ -155,11 +157,14 @@ impl Streams {
 
     /// Content.
     #[inline]
-    pub fn body(&mut self, at: At<'_>, piece: &[u8]) {
+    pub fn body(&mut self, at: At<'_>, bytes: &[u8], emit: &mut impl FnMut(Record)) {
         self.headless(at);
         let held = self.held();
         if let Some(open) = self.open.get_mut(&at.stream) {
-            self.keep.body(open, at.role, piece, at.seen, at.limits, held);
+            if at.limits.messages {
+                open.know(at.flow);
+            }
+            self.keep.body(open, Data { role: at.role, bytes, time: at.seen.last }, at.limits, held, emit);
         }
     }
 
@@ -174,10 +179,10 @@ impl Streams {
     }
 
     /// Content that is missing.
-    pub fn body_gap(&mut self, at: At<'_>, missing: u64) {
+    pub fn body_gap(&mut self, at: At<'_>, missing: u64, emit: &mut impl FnMut(Record)) {
         self.headless(at);
         if let Some(open) = self.open.get_mut(&at.stream) {
-            open.body_gap(at.role, missing);
+            open.body_gap(at.role, missing, emit);
         }
     }
 
@@ -185,7 +190,7 @@ impl Streams {
     #[inline]
     pub fn end(&mut self, at: At<'_>, emit: &mut impl FnMut(Record)) {
         let Some(open) = self.open.get_mut(&at.stream) else { return };
-        self.keep.end(open, at.role, true, at.seen);
+        self.keep.end(open, at.role, true, at.seen, emit);
         // Of a request whose end may have been missed, none is waited for.
         if open.is_over() || (self.lossy.requests && open.response == Progress::Done) {
             self.emit(at.stream, at.flow, emit);
@@ -298,7 +303,8 @@ impl Streams {
     fn emit(&mut self, stream: u32, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
         if let Some(open) = self.open.remove(&stream) {
             self.keep.over(&open);
-            emit(Record::Exchange(open.close(flow)));
+            let exchange = open.close(flow, emit);
+            emit(Record::Exchange(exchange));
         }
     }
 }

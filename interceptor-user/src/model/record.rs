@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use super::{Anomalies, Anomaly, Exchange, FlowEnd, FlowInfo, Ledger, LossReason, Side, Timestamp, TlsHello};
+use super::{
+    Anomalies, Anomaly, Exchange, FlowEnd, FlowInfo, Format, Ledger, LossReason, Piece, Role, Side, Timestamp, TlsHello,
+};
 
 /// What a flow speaks, as far as it was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,11 +142,29 @@ impl FlowRecord {
     }
 }
 
+/// A message of a content, told as soon as it is over, while its exchange is not.
+#[derive(Clone, Debug)]
+pub struct MessageRecord {
+    /// What was known of the exchange by then: the heads. It holds no message but this one, with its bytes as far as they
+    /// are kept.
+    pub exchange: Exchange,
+    /// Who sent it.
+    pub role: Role,
+    /// Ordinal in its content; the first is 1.
+    pub index: u64,
+    /// What divides the content.
+    pub format: Format,
+    /// What it is.
+    pub piece: Piece,
+}
+
 /// What a sink receives.
 #[derive(Clone, Debug)]
 pub enum Record {
     /// An exchange that is over, one way or another.
     Exchange(Box<Exchange>),
+    /// A message of an exchange that goes on; only where that was asked for.
+    Message(Box<MessageRecord>),
     /// A flow that is over.
     Flow(Box<FlowRecord>),
 }

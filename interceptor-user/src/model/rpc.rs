@@ -24,7 +24,8 @@ impl Exchange {
         let declared = request.is_some_and(is_grpc) || response.is_some_and(is_grpc);
         let guessed =
             || response.is_some_and(closes_like_grpc) || [request, response].into_iter().flatten().any(holds_grpc);
-        if !(declared || self.anomalies.contains(Anomaly::UnknownField) && guessed()) {
+        let is_call = declared || (self.anomalies.contains(Anomaly::UnknownField) && guessed());
+        if !is_call {
             return None;
         }
         let status = of_trailers("grpc-status").and_then(|status| str::from_utf8(status).ok()?.parse().ok());
@@ -60,6 +61,9 @@ fn holds_grpc(part: &Part) -> bool {
 fn closing<'a>(part: &'a Part, name: &str) -> Option<&'a [u8]> {
     part.trailers.get(name).or_else(|| part.head.fields.get(name))
 }
+
+/// Status codes that have a name: from 0 to below this.
+pub const STATUS_CODES: u32 = 17;
 
 /// Name of a status code ("Status codes and their use in gRPC"), as in `rpc.response.status_code`.
 pub const fn status_name(code: u32) -> Option<&'static str> {

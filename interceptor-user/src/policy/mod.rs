@@ -4,6 +4,7 @@
 //! allowed. A [`Filter`] is the conjunction of its conditions; a condition that was given several values takes any of them.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod call;
 mod host;
 mod method;
 mod path;
@@ -13,7 +14,7 @@ use std::ops::RangeInclusive;
 
 use crate::model::{Exchange, FlowInfo, FlowRecord, Peer};
 
-pub use self::{host::HostPattern, method::MethodName, path::PathPattern, status::StatusRange};
+pub use self::{call::CallStatus, host::HostPattern, method::MethodName, path::PathPattern, status::StatusRange};
 
 /// A condition that cannot be understood; the text says what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +34,8 @@ pub struct Filter {
     pub paths: Vec<PathPattern>,
     /// Status of the final response.
     pub statuses: Vec<StatusRange>,
+    /// Status of the gRPC call.
+    pub calls: Vec<CallStatus>,
     /// Process at either end.
     pub processes: Vec<ProcessPattern>,
 }
@@ -63,6 +66,7 @@ impl Filter {
             && self.methods.is_empty()
             && self.paths.is_empty()
             && self.statuses.is_empty()
+            && self.calls.is_empty()
             && self.processes.is_empty()
     }
 
@@ -73,6 +77,9 @@ impl Filter {
 
         self.matches_ends(&exchange.flow)
             && any(&self.statuses, |range| status().is_some_and(|status| range.contains(status)))
+            && any(&self.calls, |call| {
+                exchange.rpc().and_then(|rpc| rpc.status).is_some_and(|status| call.fits(status))
+            })
             && any(&self.methods, |method| head.and_then(|head| head.method()).is_some_and(|sent| method.matches(sent)))
             && self.matches_target(exchange)
     }
@@ -85,6 +92,7 @@ impl Filter {
         self.methods.is_empty()
             && self.paths.is_empty()
             && self.statuses.is_empty()
+            && self.calls.is_empty()
             && self.matches_ends(flow)
             && any(&self.hosts, |host| host.matches(named, addresses))
     }

@@ -23,6 +23,7 @@ fn filter(condition: &str, values: &[&str]) -> Filter {
         "method" => filter.methods = parsed(values),
         "path" => filter.paths = parsed(values),
         "status" => filter.statuses = parsed(values),
+        "grpc-status" => filter.calls = parsed(values),
         other => panic!("no condition {other}"),
     }
     filter
@@ -67,6 +68,36 @@ fn each_condition_against_one_exchange() {
     ];
     for (condition, values, expected) in cases {
         assert_eq!(filter(condition, values).matches(&exchange), expected, "--{condition} {values:?}");
+    }
+}
+
+/// The sample is a call answered with 200 and NOT_FOUND.
+#[test]
+fn calls_by_their_status() {
+    let mut call = sample::call();
+    let cases: [(&[&str], bool); 9] = [
+        (&["NOT_FOUND"], true),
+        (&["not_found"], true),
+        (&["5"], true),
+        (&["OK", "5"], true),
+        (&["OK"], false),
+        (&["!OK"], true),
+        (&["!NOT_FOUND"], false),
+        (&["!5", "13"], false),
+        (&["55"], false),
+    ];
+    for (values, expected) in cases {
+        assert_eq!(filter("grpc-status", values).matches(&call), expected, "{values:?}");
+    }
+    assert!(filter("path", &["/inference.GRPCInferenceService/*"]).matches(&call));
+    assert!(filter("status", &["200"]).matches(&call), "that of HTTP");
+    assert!(!filter("grpc-status", &["!OK"]).matches(&sample::exchange()), "no call");
+    assert!(!filter("grpc-status", &["!OK"]).matches_flow(&sample::tls_flow()));
+    call.response.as_mut().expect("a response").trailers = sample::fields(&[]);
+    assert!(!filter("grpc-status", &["!OK"]).matches(&call), "not known");
+    for text in ["", "!", "NOTFOUND", "-1", "+5", "!!OK", "99999999999"] {
+        let error = text.parse::<CallStatus>().expect_err(text);
+        assert!(error.to_string().contains("NOT_FOUND"), "{text}: {error}");
     }
 }
 

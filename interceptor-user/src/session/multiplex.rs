@@ -200,6 +200,7 @@ impl Multiplex {
             pipeline: limits.pipeline,
             streams: limits.streams,
             memory: limits.memory,
+            messages: limits.messages,
             total: self.streams.held().saturating_add(limits.room),
         };
         let seen = Seen { first: self.connection.started(side), last: time };
@@ -221,14 +222,14 @@ impl Multiplex {
             }
             Event::Data { stream, bytes, end } => {
                 if !bytes.is_empty() {
-                    self.streams.body(at(stream), bytes);
+                    self.streams.body(at(stream), bytes, emit);
                 }
                 if end {
                     self.streams.end(at(stream), emit);
                 }
             }
             Event::DataGap { stream, len, end } => {
-                self.streams.body_gap(at(stream), len);
+                self.streams.body_gap(at(stream), len, emit);
                 if end {
                     self.streams.end(at(stream), emit);
                 }

@@ -241,6 +241,7 @@ impl Talk {
             pipeline: limits.pipeline,
             streams: limits.streams,
             memory: limits.memory,
+            messages: limits.messages,
             total: self.pairing.held().saturating_add(limits.room),
         }
     }

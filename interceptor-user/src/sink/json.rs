@@ -1,9 +1,10 @@
-//! Exchanges, and flows that no exchange shows, as JSON: one flat object a line, with OpenTelemetry's attribute names. The schema is in [`schema`].
+//! Exchanges, flows that no exchange shows, and messages as they come, as JSON: one flat object a line, with OpenTelemetry's attribute names. The schema is in [`schema`].
 
 mod body;
 mod fields;
 mod flow;
 mod line;
+mod message;
 pub mod schema;
 
 use std::io::Write;
@@ -12,8 +13,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize as _;
 
 use self::line::Detail;
-pub use self::{flow::FlowLine, line::ExchangeLine};
-use super::{Sink, clock::Clock, mask::Mask, output::Output, printable::Printable};
+pub use self::{flow::FlowLine, line::ExchangeLine, message::MessageLine};
+use super::{Sink, clock::Clock, mask::Mask, messages, output::Output, printable::Printable};
 use crate::{model::Record, protobuf::Registry};
 
 /// What the lines hold beside the attributes that are always there.
@@ -23,6 +24,8 @@ pub struct Options {
     pub headers: bool,
     /// Bodies, as far as they were kept.
     pub bodies: bool,
+    /// Messages have lines of their own as they come: the bodies of exchanges are without.
+    pub messages: bool,
     /// Which secrets may be shown.
     pub mask: Mask,
     /// What is known of the messages in bodies.
@@ -51,12 +54,16 @@ impl<W: Write> JsonSink<W> {
 
 impl<W: Write> Sink for JsonSink<W> {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
-        let Options { headers, bodies, ref mask, ref registry } = self.options;
+        let Options { headers, bodies, messages, ref mask, ref registry } = self.options;
+        let detail = Detail { headers, bodies, messages, mask, registry };
         let json = &mut serde_json::Serializer::with_formatter(self.out.buffer(), Printable);
         match record {
             Record::Exchange(exchange) => {
-                ExchangeLine::new(exchange, &mut self.clock, Detail { headers, bodies, mask, registry })
-                    .serialize(json)?;
+                ExchangeLine::new(exchange, &mut self.clock, detail).serialize(json)?;
+            }
+            Record::Message(record) => {
+                let Some(message) = messages::of(&record.exchange, record.role, registry).next() else { return Ok(()) };
+                MessageLine::new(record, &message, &mut self.clock, detail).serialize(json)?;
             }
             Record::Flow(flow) if flow.unseen() => FlowLine::new(flow, &mut self.clock).serialize(json)?,
             Record::Flow(_) => return Ok(()),

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::model::{
     Anomalies, Coding, Container, Exchange, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Format, Head, KeptPiece,
-    Kind, Ledger, Part, Peer, Piece, Pieces, Pod, Process, Protocol, Qos, SideLedger, Timestamp, TlsHello, TlsVersion,
-    Version,
+    Kind, Ledger, MessageRecord, Part, Peer, Piece, Pieces, Pod, Process, Protocol, Qos, Role, SideLedger, Timestamp,
+    TlsHello, TlsVersion, Version,
 };
 
 const START: u64 = 1_763_777_999_123_456_789;
@@ -144,4 +144,26 @@ pub(crate) fn call() -> Exchange {
     exchange.request = Some(request);
     exchange.response = Some(response);
     exchange
+}
+
+/// The messages of that call, as they came.
+pub(crate) fn messages() -> Vec<MessageRecord> {
+    let call = call();
+    let of = |role, part: Option<&Part>| {
+        let Some(Part { pieces: Some(pieces), .. }) = part.cloned() else { return Vec::new() };
+        let one = |(index, kept): (usize, &KeptPiece)| {
+            let mut exchange = call.clone();
+            let part = if role == Role::Request { exchange.request.as_mut() } else { exchange.response.as_mut() };
+            if let Some(part) = part {
+                let mut alone = Pieces::new(pieces.format);
+                alone.count(&kept.piece);
+                alone.kept.push(*kept);
+                part.pieces = Some(alone);
+            }
+            MessageRecord { exchange, role, index: index as u64 + 1, format: pieces.format, piece: kept.piece }
+        };
+        pieces.kept.iter().enumerate().map(one).collect()
+    };
+    let asked = of(Role::Request, call.request.as_ref());
+    asked.into_iter().chain(of(Role::Response, call.response.as_ref())).collect()
 }

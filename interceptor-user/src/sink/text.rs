@@ -3,6 +3,7 @@
 mod block;
 mod columns;
 mod flow;
+mod live;
 mod marks;
 mod messages;
 mod style;
@@ -26,6 +27,8 @@ pub struct Options {
     pub headers: bool,
     /// Bodies, as far as they were kept and can be read.
     pub bodies: bool,
+    /// Messages have lines of their own as they come: bodies are shown without.
+    pub messages: bool,
     /// What is known of the messages in bodies.
     pub registry: Registry,
     /// Which secrets may be shown.
@@ -46,6 +49,7 @@ impl Default for Options {
         Self {
             headers: false,
             bodies: false,
+            messages: false,
             registry: Registry::default(),
             mask: Mask::default(),
             colour: false,
@@ -103,13 +107,17 @@ impl<W: Write> TextSink<W> {
         columns.write(before, exchange, &time, styles)?;
         write_target(target, exchange.request.as_ref(), &self.options.mask)?;
         marks::write(after, exchange, styles)?;
+        self.put(columns::method(exchange))
+    }
 
-        let cut =
-            self.width.and_then(|width| columns::cut(target, columns.room(width, columns::method(exchange), after)));
+    /// Writes the pieces of a line with the method between them; of the target what there is room for.
+    fn put(&mut self, method: &str) -> anyhow::Result<()> {
+        let Self { styles, columns, pieces: [before, target, after], .. } = self;
+        let cut = self.width.and_then(|width| columns::cut(target, columns.room(width, method, after)));
         let out = self.out.buffer();
         out.extend_from_slice(before.as_bytes());
         let bold = styles.method;
-        write!(out, "{bold}{}{bold:#} ", Escaped(columns::method(exchange).as_bytes()))?;
+        write!(out, "{bold}{}{bold:#} ", Escaped(method.as_bytes()))?;
         out.extend_from_slice(cut.map_or(target.as_str(), |end| &target[..end]).as_bytes());
         if cut.is_some() {
             out.extend_from_slice("…".as_bytes());
@@ -123,6 +131,7 @@ impl<W: Write> Sink for TextSink<W> {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         let exchange = match record {
             Record::Exchange(exchange) => exchange,
+            Record::Message(message) => return self.message(message),
             Record::Flow(flow) if flow.unseen() => return self.flow(flow),
             Record::Flow(_) => return Ok(()),
         };

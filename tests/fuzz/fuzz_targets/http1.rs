@@ -15,7 +15,7 @@ use interceptor::{
 };
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { head: 512, body: 32, pipeline: 4, streams: 4, memory: 2048, room: usize::MAX };
+const LIMITS: Limits = Limits { head: 512, body: 32, pipeline: 4, streams: 4, memory: 2048, messages: false, room: usize::MAX };
 /// Open exchanges, the head of one more with all its places, two buffers, and the first bytes of two sides.
 const MEMORY_MAX: usize = LIMITS.memory + 64 * LIMITS.head;
 
@@ -157,6 +157,7 @@ impl Flow {
         let Self { info, session, exchanges, records, .. } = self;
         session.event(info, event, &LIMITS, &mut |record| match record {
             Record::Exchange(exchange) => exchanges.push(*exchange),
+            Record::Message(_) => {}
             Record::Flow(record) => records.push(*record),
         });
         assert!(session.memory() <= MEMORY_MAX, "{} bytes", session.memory());

@@ -2,8 +2,15 @@
 
 use super::*;
 
-const HOSTILE: Limits =
-    Limits { head: 16 * 1024, body: 1024, pipeline: 32, streams: 32, memory: 256 * 1024, room: usize::MAX };
+const HOSTILE: Limits = Limits {
+    head: 16 * 1024,
+    body: 1024,
+    pipeline: 32,
+    streams: 32,
+    memory: 256 * 1024,
+    messages: false,
+    room: usize::MAX,
+};
 /// What one flow may hold: the open exchanges, the heads of one more (text, and at worst as many places), two buffers.
 const MEMORY_MAX: usize = HOSTILE.memory + 24 * HOSTILE.head;
 const MEGABYTE: usize = 1 << 20;
@@ -22,6 +29,7 @@ fn feed<'s>(joined: bool, pieces: impl IntoIterator<Item = (Side, &'s [u8])>) ->
                 .map(|part| format!("{:?}", part.head.start_line()))
                 .collect();
         }
+        Record::Message(_) => panic!("nobody asked for it"),
         Record::Flow(record) => over = Some(*record),
     };
     let time = Timestamp::from_nanos(1);

@@ -3,6 +3,7 @@
 mod framing;
 mod hostile;
 mod http2;
+mod live;
 mod loss;
 mod odd;
 mod roles;
@@ -47,7 +48,8 @@ fn flow(joined: bool) -> Arc<FlowInfo> {
     })
 }
 
-const LIMITS: Limits = Limits { head: 4096, body: 64, pipeline: 4, streams: 64, memory: 1 << 20, room: usize::MAX };
+const LIMITS: Limits =
+    Limits { head: 4096, body: 64, pipeline: 4, streams: 64, memory: 1 << 20, messages: false, room: usize::MAX };
 
 /// Runs a flow. Time is the number of the step, from 1.
 fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {
@@ -56,6 +58,7 @@ fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec
     let (mut exchanges, mut over) = (Vec::new(), None);
     let mut emit = |record: Record| match record {
         Record::Exchange(exchange) => exchanges.push(*exchange),
+        Record::Message(_) => panic!("nobody asked for it"),
         Record::Flow(record) => assert!(over.replace(*record).is_none(), "one record for the flow"),
     };
     session.event(&flow, FlowEvent::Opened { late: joined }, limits, &mut emit);

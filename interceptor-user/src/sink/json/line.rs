@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-pub(super) use self::identity::Identity;
+pub(super) use self::{build::method, identity::Identity};
 use self::{contents::Contents, rpc::RpcLine};
 use super::fields::FieldAttributes;
 use crate::{
@@ -196,6 +196,8 @@ pub struct ExchangeLine<'a> {
 pub(super) struct Detail<'a> {
     pub(super) headers: bool,
     pub(super) bodies: bool,
+    /// Messages have lines of their own.
+    pub(super) messages: bool,
     pub(super) mask: &'a Mask,
     pub(super) registry: &'a Registry,
 }

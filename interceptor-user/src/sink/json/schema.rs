@@ -7,7 +7,7 @@ use schemars::{
     transform::{Transform, transform_subschemas},
 };
 
-use super::{ExchangeLine, FlowLine};
+use super::{ExchangeLine, FlowLine, MessageLine};
 use crate::model::Anomaly;
 
 /// The schema (draft 2020-12) as indented JSON that ends with a newline; `docs/exchange.schema.json` is this.
@@ -24,6 +24,7 @@ pub fn exchange() -> anyhow::Result<String> {
 enum Line {
     Exchange(Box<ExchangeLine<'static>>),
     Flow(Box<FlowLine<'static>>),
+    Message(Box<MessageLine<'static>>),
 }
 
 pub(super) fn anomalies(_: &mut SchemaGenerator) -> Schema {

@@ -101,6 +101,30 @@ fn every_line_obeys_the_schema_and_the_schema_refuses_others() {
 }
 
 #[test]
+fn messages_have_lines_of_their_own_that_the_schema_allows() {
+    let schema = serde_json::from_str(&schema::exchange().expect("a schema")).expect("JSON");
+    let schema = jsonschema::validator_for(&schema).expect("a JSON schema");
+    let told = |options: Options| {
+        let mut out = Vec::new();
+        let mut sink = JsonSink::new(&mut out, options);
+        for message in sample::messages() {
+            sink.record(&Record::Message(Box::new(message))).expect("written");
+        }
+        sink.record(&Record::Exchange(Box::new(sample::call()))).expect("written");
+        sink.flush().expect("written");
+        let text = String::from_utf8(out).expect("UTF-8");
+        text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect::<Vec<_>>()
+    };
+    let registry = crate::protobuf::Registry::builtin();
+    let lines = told(Options { messages: true, registry, ..everything() });
+    for line in lines.iter().chain(&told(Options::default())) {
+        assert!(schema.is_valid(line), "{line}");
+    }
+    assert!(lines[3].get("interceptor.request.body.messages").is_none(), "they are not told again");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&lines[..2]).expect("JSON"));
+}
+
+#[test]
 fn the_committed_schema_is_the_generated_one() {
     let committed = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/exchange.schema.json"));
     assert_eq!(

@@ -9,8 +9,8 @@ use crate::model::Side;
 
 /// One worker's part of some metrics. What it has counted into once it finds without a lock and without allocating.
 pub(super) struct Own<L> {
-    own: Vec<L>,
-    /// Where in `own` that of a label set is.
+    all: Vec<L>,
+    /// Where in `all` that of a label set is.
     seen: HashMap<Key, usize, RandomState>,
     /// The last label set of each side, and where it is.
     last: [Option<(Key, usize)>; 2],
@@ -20,7 +20,7 @@ pub(super) struct Own<L> {
 
 impl<L> Default for Own<L> {
     fn default() -> Self {
-        Self { own: Vec::new(), seen: HashMap::default(), last: [None, None], key: Key::new() }
+        Self { all: Vec::new(), seen: HashMap::default(), last: [None, None], key: Key::new() }
     }
 }
 
@@ -36,14 +36,14 @@ impl<L> Own<L> {
         for fold in Fold::ALL {
             write_key(fold, &mut self.key);
             if let Some(place) = self.place(side, |key| admit(fold, key))? {
-                return Ok(self.own.get(place).map(|own| (own, fold)));
+                return Ok(self.all.get(place).map(|own| (own, fold)));
             }
         }
         Ok(None)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &L> {
-        self.own.iter()
+        self.all.iter()
     }
 
     /// Where that of the label set is whose key was written, if there is room for it.
@@ -64,8 +64,8 @@ impl<L> Own<L> {
             return Ok(Some(*place));
         }
         let Some(own) = admit(&self.key)? else { return Ok(None) };
-        self.own.push(own);
-        let place = self.own.len() - 1;
+        self.all.push(own);
+        let place = self.all.len() - 1;
         self.seen.insert(self.key.clone(), place);
         Ok(Some(place))
     }

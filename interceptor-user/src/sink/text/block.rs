@@ -34,7 +34,8 @@ pub(super) fn write(
         }
         fields(out, &part.head.fields, mark, options, styles)?;
     }
-    if options.bodies && part.content_size() > 0 {
+    let told = options.messages && part.pieces.is_some();
+    if options.bodies && !told && part.content_size() > 0 {
         if options.headers {
             write!(out, "\n    {style}{mark}{style:#}")?;
         }

@@ -148,7 +148,7 @@ impl<'a> Side<'a> {
             decoded: part.decoded.map(Coding::name),
             ..Self::default()
         };
-        if !detail.bodies {
+        if !detail.bodies || (detail.messages && counted.is_some()) {
             return content;
         }
         if let Some(pieces) = counted.filter(|pieces| !pieces.kept.is_empty()) {

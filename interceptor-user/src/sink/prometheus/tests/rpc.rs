@@ -8,7 +8,9 @@ const CLIENT: &str = "rpc_client_call_duration_seconds_count";
 
 fn fields(lines: &[(&str, &str)]) -> Fields {
     let mut fields = Fields::default();
-    lines.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+    for (name, value) in lines {
+        fields.push(name.as_bytes(), value.as_bytes());
+    }
     fields
 }
 
@@ -42,7 +44,9 @@ fn of_client(exchange: Exchange) -> Exchange {
 
 fn after(exchanges: Vec<Exchange>) -> BTreeMap<String, f64> {
     let mut sink = sink(20);
-    exchanges.into_iter().for_each(|exchange| record(&mut sink, exchange));
+    for exchange in exchanges {
+        record(&mut sink, exchange);
+    }
     samples(&sink)
 }
 
