@@ -13,7 +13,7 @@ const NEEDS: &[Need] = &[
     Need::Program("/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"),
 ];
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/peers/calls.py");
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
