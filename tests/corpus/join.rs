@@ -24,6 +24,7 @@ impl Sink for Found {
     fn record(&mut self, record: &Record) -> Result<()> {
         match record {
             Record::Exchange(exchange) => self.exchanges.push(Exchange::clone(exchange)),
+            Record::Message(_) => {}
             Record::Flow(flow) => self.unbalanced += usize::from(!flow.ledger.balances()),
         }
         Ok(())
@@ -64,10 +65,12 @@ pub(crate) fn measure(capture: &Path) -> Result<String> {
     }
     waits.sort_unstable();
     let agent = whole.first().and_then(|call| call.request.as_ref()?.head.fields.get("user-agent"));
-    let agent = agent.map(String::from_utf8_lossy).unwrap_or("by hand".into());
+    let agent = agent.map_or("by hand".into(), String::from_utf8_lossy);
     let agent = agent.split(" (").next().unwrap_or_default();
     let at = |share: usize| {
-        waits.get((waits.len() * share / 100).min(waits.len().saturating_sub(1))).map_or("".into(), ToString::to_string)
+        waits
+            .get((waits.len() * share / 100).min(waits.len().saturating_sub(1)))
+            .map_or_else(String::new, ToString::to_string)
     };
     let name = capture.file_stem().unwrap_or_default().to_string_lossy();
     let mut line = String::new();

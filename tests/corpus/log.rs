@@ -107,7 +107,6 @@ fn message(which: &str, logged: &Value, ours: &Value, found: &mut Vec<String>) {
 
 fn content(which: &str, name: &str, logged: &Value, ours: &Value, encoding: &Value, found: &mut Vec<String>) {
     match name {
-        "json" => equal(which, logged, ours, found),
         // JSON that was sent is shown without its spaces.
         "text" if encoding == "json" => {
             let sent: Value = logged.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -115,7 +114,7 @@ fn content(which: &str, name: &str, logged: &Value, ours: &Value, encoding: &Val
         }
         // Where there is no content, it is not shown.
         "text" if logged == "" && ours.is_null() => {}
-        "text" => equal(which, logged, ours, found),
+        "json" | "text" => equal(which, logged, ours, found),
         "ends" => {
             let (end, all) = (logged.as_str().unwrap_or_default(), ours.as_str().unwrap_or_default());
             if !all.ends_with(&format!("\r\n\r\n{end}")) {

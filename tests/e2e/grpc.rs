@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use interceptor::demo::pod::{INTERFACE, Pair};
 use interceptor_tests::{Case, Daemon, Need, PODS, Process, Tail, until};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 const NEEDS: &[Need] = &[
@@ -19,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("grpc::a_thousand_streams_are_seen_as_the_client_saw_them", NEEDS, a_thousand_streams),
         Case::new("grpc::the_ledger_balances_and_nothing_is_lost", NEEDS, the_ledger_balances),
+        Case::new("grpc::a_connection_joined_in_the_middle_shows_its_calls", NEEDS, joined_in_the_middle),
     ]
 }
 
@@ -87,6 +89,38 @@ fn a_thousand_streams() -> Result<()> {
     let (expected, found) = (calls(&told), seen(&exchanges));
     let other = expected.iter().zip(&found).find(|(expected, found)| expected != found);
     ensure!(expected == found, "the client told of {} calls, {} were seen: {other:?}", expected.len(), found.len());
+    Ok(())
+}
+
+/// Settings, windows and header tables were agreed on before; what was said only then is not known, all else is.
+fn joined_in_the_middle() -> Result<()> {
+    let bed = Bed::new()?;
+    let mut client = bed.pods.client.command("/usr/bin/python3")?;
+    client.args([SCRIPT, "late", &bed.address, "20", "200", "20"]);
+    let client = Process::start(&mut client)?;
+    client.wait_stdout(SOON, |lines| lines.iter().any(|line| line == "early calls are over").then_some(()))?;
+    let tail = Tail::start(["--netns", bed.pods.server.name(), "--iface", INTERFACE, "--body=64KiB"])?;
+    client.signal(Signal::SIGUSR1)?;
+    let told = client.end(SOON)?.success()?.stdout;
+    let told: Vec<Value> = told.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    ensure!(told.len() == 220, "the client made {} calls", told.len());
+    tail.wait(told.len())?;
+    let (exchanges, _) = tail.stop()?;
+    let whole = exchanges.iter().all(|exchange| exchange["complete"] == true);
+    ensure!(whole, "{:?}", exchanges.iter().find(|exchange| exchange["complete"] != true));
+    ensure!(exchanges.iter().all(|exchange| exchange["interceptor.flow.mid_stream"] == true));
+    // The path of the unary calls was said before; that of the others is new. Of a status that is OK the field was said
+    // too, and of one that is not it is new at first.
+    let named = |path: &str| exchanges.iter().filter(|exchange| exchange["url.path"] == path).count();
+    ensure!((named("/test.Echo/Once"), named("/test.Echo/Each")) == (0, 20), "{:?}", exchanges.first());
+    let sizes = |calls: &[String]| -> Vec<String> {
+        let mut sizes: Vec<_> = calls.iter().filter_map(|call| Some(call.split_once('[')?.1.to_owned())).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    let (expected, found) = (sizes(&calls(&told)), sizes(&seen(&exchanges)));
+    let other = expected.iter().zip(&found).find(|(expected, found)| expected != found);
+    ensure!(expected == found, "{other:?}");
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod lifecycle;
 mod node;
 mod packets;
 mod pods;
+mod stream;
 mod volume;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         node::cases(),
         packets::cases(),
         grpc::cases(),
+        stream::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

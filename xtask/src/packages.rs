@@ -28,6 +28,8 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     tool("python3", "python3"),
     // No program, but a file of it.
     tool("/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"),
+    tool("nghttpd", "nghttp2-server"),
+    tool("h2load", "nghttp2-client"),
     tool("node", "nodejs"),
     tool("runc", "runc"),
 ];

@@ -16,6 +16,10 @@ const LINES: [&str; 8] = [
 
 /// What divides a content of this type into messages.
 pub(super) fn format(content_type: &[u8]) -> Option<Format> {
+    // What most contents are.
+    if content_type == b"application/json" {
+        return None;
+    }
     let media = essence(content_type)?;
     let is = |name: &str| media.eq_ignore_ascii_case(name);
     let begins = |name: &str| media.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));

@@ -120,6 +120,7 @@ impl Reader {
     }
 
     /// Nothing is to be done: what comes in comes out.
+    #[inline]
     pub const fn is_plain(&self) -> bool {
         matches!(self.0, State::Plain)
     }

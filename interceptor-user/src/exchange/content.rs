@@ -71,8 +71,19 @@ impl Content {
     }
 
     /// Bytes of memory that reading takes, beside what is kept.
+    #[inline]
     pub(super) fn memory(&self) -> usize {
+        // Most often nothing is read, and this is asked often.
+        if self.reader.is_plain() {
+            return 0;
+        }
         self.reader.memory() + self.live.as_ref().map_or(0, |live| live.memory())
+    }
+
+    /// Is nothing kept, and nothing read?
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.reader.is_plain() && self.body.is_empty()
     }
 
     /// Bytes of content kept.
@@ -118,14 +129,16 @@ impl Content {
     }
 
     /// It is over: what is not whole is told, and what reading took is freed.
+    #[inline]
     pub(super) fn end(&mut self, exchange: &mut Exchange, role: Role, time: Timestamp, emit: &mut dyn FnMut(Record)) {
-        if !self.reader.is_plain() {
-            let limits = content::Limits::default();
-            let none = Room { body: 0, content: 0, total: 0 };
-            self.read(exchange, role, none, emit, |reader, taker| {
-                reader.end(time, &limits, &mut |item| taker.item(item));
-            });
+        if self.reader.is_plain() {
+            return;
         }
+        let limits = content::Limits::default();
+        let none = Room { body: 0, content: 0, total: 0 };
+        self.read(exchange, role, none, emit, |reader, taker| {
+            reader.end(time, &limits, &mut |item| taker.item(item));
+        });
         self.reader = Reader::default();
         self.live = None;
     }

@@ -59,7 +59,7 @@ impl Open {
 
     /// Bytes of a content that are to be kept.
     pub(super) fn body_limit(&self, limits: &Limits) -> usize {
-        if self.reflection && limits.body > 0 { limits.body.max(REFLECTION) } else { limits.body }
+        if self.reflection { limits.body.max(REFLECTION) } else { limits.body }
     }
 
     /// How far the message of this role is.
@@ -76,8 +76,8 @@ impl Open {
             Some("CONNECT") => Expects::Tunnel,
             _ => Expects::Content,
         };
-        self.reflection =
-            head.target().is_some_and(|target| target.ends_with(".ServerReflection/ServerReflectionInfo"));
+        let reflects = |target: &str| target.ends_with(".ServerReflection/ServerReflectionInfo");
+        self.reflection = limits.body > 0 && head.target().is_some_and(reflects);
         let reader = reader(&head, limits);
         self.kept += head.fields.memory();
         let part = self.exchange.request.insert(Part::new(head, seen.first, seen.last));
@@ -139,6 +139,7 @@ impl Open {
     }
 
     /// Bytes of memory that reading its contents takes, beside what is kept.
+    #[inline]
     pub(super) fn reading(&self) -> usize {
         self.request_content.memory() + self.response_content.memory()
     }
@@ -215,6 +216,9 @@ impl Open {
         self.know(flow);
         for role in [Role::Request, Role::Response] {
             let (exchange, content) = self.content(role);
+            if content.is_empty() {
+                continue;
+            }
             let last = exchange.part(role).map(|part| part.last_byte).unwrap_or_default();
             content.end(exchange, role, last, emit);
             let body = std::mem::take(content).into_body();

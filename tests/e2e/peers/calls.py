@@ -1,9 +1,11 @@
-"""gRPC of Debian's grpcio: `calls.py serve ADDRESS` until it is killed; `calls.py ask ADDRESS UNARY BIDI` calls and says what it saw.
+"""gRPC of Debian's grpcio: `calls.py serve ADDRESS` until it is killed; `calls.py ask ADDRESS UNARY BIDI` calls and says what it saw;
+`calls.py late ADDRESS EARLY UNARY BIDI` makes EARLY calls first, of which it says nothing, and waits for SIGUSR1 before the others.
 
 The client writes a line of JSON a call: path, status, and the sizes of the messages each way.
 """
 
 import json
+import signal
 import sys
 import threading
 from concurrent import futures
@@ -77,4 +79,20 @@ def ask(address, unaries, bidi_count):
         bidis(channel, int(bidi_count))
 
 
-{"serve": serve, "ask": ask}[sys.argv[1]](*sys.argv[2:])
+def late(address, early, unaries, bidi_count):
+    go_on = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: go_on.set())
+    with grpc.insecure_channel(address) as channel:
+        for number in range(int(early)):
+            try:
+                channel.unary_unary(UNARY)(b"x" * (number + 1), timeout=30)
+            except grpc.RpcError:
+                pass
+        print("early calls are over", flush=True)
+        while not go_on.wait(timeout=0.05):
+            pass
+        unary(channel, 0, int(unaries))
+        bidis(channel, int(bidi_count))
+
+
+{"serve": serve, "ask": ask, "late": late}[sys.argv[1]](*sys.argv[2:])
