@@ -197,11 +197,18 @@ impl Talk {
                 self.rival.take_if(|_| self.decoders.heads.settled());
             }
             self.take(role, message, time, flow, &pairing_limits, emit);
-            if let (Some(Became::Http2(rest)), Chunk::Data(data)) = (&mut self.became, &mut *chunk) {
-                rest.extend_from_slice(std::mem::take(data));
+            if self.became.is_some() && self.is_http2_from(chunk) {
                 return;
             }
         }
+    }
+
+    /// What follows in this chunk is HTTP/2, and kept for who decodes that.
+    #[cold]
+    fn is_http2_from(&mut self, chunk: &mut Chunk<'_>) -> bool {
+        let (Some(Became::Http2(rest)), Chunk::Data(data)) = (&mut self.became, chunk) else { return false };
+        rest.extend_from_slice(std::mem::take(data));
+        true
     }
 
     /// The bytes of the server that came after its answer, if that turned the connection into HTTP/2 (RFC 7540 section
@@ -264,27 +271,42 @@ impl Talk {
             self.decoders.requests.tunnel();
             self.decoders.responses.tunnel();
         }
-        let upgrade = match &message {
-            Message::Head(head) if head.status() == Some(101) => upgrade(head),
-            _ => None,
-        };
-        if let Some(Became::Http2(_)) = upgrade {
-            // The exchange goes on, as stream 1.
-            self.became = upgrade;
-            return;
+        if matches!(&message, Message::Head(head) if head.status() == Some(101)) {
+            return self.switching(role, message, seen, flow, limits, emit);
         }
         self.pairing.message(role, message, seen, flow, limits, emit);
-        if let Some(Became::WebSocket) = upgrade {
-            self.became = upgrade;
-            self.decoders.requests.go_on_until_close();
-            self.decoders.responses.go_on_until_close();
-            self.pairing.websocket();
-        }
         if is_head {
             self.recognised = true;
             if role == Role::Response && self.pairing.content_may_not_come() {
                 self.decoders.requests.content_may_not_come();
             }
+        }
+    }
+
+    /// 101: the connection becomes something else (RFC 9110 section 15.2.2).
+    #[cold]
+    fn switching(
+        &mut self,
+        role: Role,
+        message: Message<'_>,
+        seen: Seen,
+        flow: &Arc<FlowInfo>,
+        limits: &exchange::Limits,
+        emit: &mut impl FnMut(Record),
+    ) {
+        self.recognised = true;
+        let became = if let Message::Head(head) = &message { upgrade(head) } else { None };
+        if let Some(Became::Http2(_)) = became {
+            // The exchange goes on, as stream 1.
+            self.became = became;
+            return;
+        }
+        self.pairing.message(role, message, seen, flow, limits, emit);
+        if let Some(Became::WebSocket) = became {
+            self.became = became;
+            self.decoders.requests.go_on_until_close();
+            self.decoders.responses.go_on_until_close();
+            self.pairing.websocket();
         }
     }
 
