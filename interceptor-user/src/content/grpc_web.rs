@@ -1,7 +1,7 @@
 //! gRPC-Web: trailers as a part of the content, and the content in base64 for the sake of old browsers.
 
 use super::{Item, Limits, coding, grpc::Grpc};
-use crate::model::{Anomaly, Coding, Fields, Timestamp};
+use crate::model::{Anomaly, Coding, Draft, Timestamp};
 
 /// Hands on trailers: field lines as in HTTP/1 (gRPC-Web protocol, "Trailers"), compressed if they say so.
 pub(super) fn trailers(coded: &[u8], coding: Option<Coding>, most: usize, out: &mut impl FnMut(Item<'_>)) {
@@ -11,14 +11,17 @@ pub(super) fn trailers(coded: &[u8], coding: Option<Coding>, most: usize, out: &
     if let Err(anomaly) = decoded {
         out(Item::Anomaly(anomaly));
     }
-    let mut fields = Fields::with_capacity(text.len());
-    for line in text.split(|byte| *byte == b'\n') {
+    let mut fields = Draft::default();
+    for line in text.split(|byte| *byte == b'\n').take(LINES) {
         if let Some((name, value)) = memchr::memchr(b':', line).and_then(|colon| line.split_at_checked(colon)) {
             fields.push(name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii());
         }
     }
-    out(Item::Trailers(fields));
+    out(Item::Trailers(fields.fields()));
 }
+
+/// Lines of trailers that are kept.
+const LINES: usize = 256;
 
 /// Decoded at once.
 const BUFFER: usize = 1536;

@@ -86,9 +86,16 @@ impl Content {
         self.reader.is_plain() && self.body.is_empty()
     }
 
-    /// Bytes of content kept.
-    pub(super) const fn held_body(&self) -> usize {
-        self.body.len()
+    /// Bytes kept of the content: of itself, of its messages, and of trailers in it.
+    #[inline]
+    pub(super) fn kept(&self, exchange: &Exchange, role: Role) -> usize {
+        if self.reader.is_plain() {
+            return self.body.len();
+        }
+        let part = exchange.part(role);
+        let pieces = part.and_then(|part| part.pieces.as_ref()).map_or(0, |pieces| pieces.kept.capacity());
+        let trailers = part.map_or(0, |part| part.trailers.memory());
+        self.body.len() + pieces * size_of::<KeptPiece>() + trailers
     }
 
     /// Bytes of memory held.
@@ -202,7 +209,9 @@ impl Taker<'_, '_> {
         let Some(pieces) = &mut self.part.pieces else { return };
         pieces.count(&piece);
         let start = std::mem::replace(self.message, self.body.len());
-        if (self.left > 0 || self.body.len() > start) && pieces.kept.len() < MESSAGES {
+        let wanted = (self.left > 0 || self.body.len() > start) && pieces.kept.len() < MESSAGES;
+        if wanted && self.room > size_of::<KeptPiece>() {
+            self.room -= size_of::<KeptPiece>();
             let len = (self.body.len() - start) as u32;
             pieces.kept.push(KeptPiece { piece, start: start as u32, len });
         }

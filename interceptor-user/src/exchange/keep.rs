@@ -64,7 +64,7 @@ impl Keep {
 
     /// A response's head; without its fields where there is no room.
     pub(super) fn response(&mut self, open: &mut Open, mut head: Head, seen: Seen, limits: &Limits, held: usize) {
-        if held >= limits.total {
+        if held >= limits.total || self.is_over(limits) {
             open.exchange.anomalies.insert(Anomaly::MemoryLimit);
             head.fields_given_up();
             self.given_up += 1;

@@ -150,9 +150,9 @@ impl Open {
         part.body_size += data.bytes.len() as u64;
         part.last_byte = data.time;
         let (exchange, content) = self.content(data.role);
-        let had = content.held_body();
+        let had = content.kept(exchange, data.role);
         let whole = content.data(exchange, data, room, emit);
-        let more = content.held_body() - had;
+        let more = content.kept(exchange, data.role).saturating_sub(had);
         self.kept += more;
         whole
     }
@@ -167,10 +167,18 @@ impl Open {
     }
 
     pub(super) fn trailers(&mut self, role: Role, trailers: Fields, time: Timestamp) {
-        self.kept += trailers.memory();
-        if let Some(part) = self.part(role) {
+        let Some(part) = self.part(role) else {
+            self.exchange.anomalies.insert(Anomaly::BadHead);
+            return;
+        };
+        part.last_byte = time;
+        // There is one trailer section at the most (RFC 9113 section 8.1).
+        if part.trailers.is_empty() {
+            let more = trailers.memory();
             part.trailers = trailers;
-            part.last_byte = time;
+            self.kept += more;
+        } else {
+            self.exchange.anomalies.insert(Anomaly::BadHead);
         }
     }
 

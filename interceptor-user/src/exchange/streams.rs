@@ -22,6 +22,8 @@ pub struct Streams {
     /// Not every frame of a side was seen: a stream that is not open may have been so all the time, and one that is open
     /// may be over.
     lossy: Lossy,
+    /// The first request that was seen since frames were missed last: what is not open from there on is over.
+    sure_from: Option<u32>,
     count: u64,
     keep: Keep,
     /// What concerns no exchange that we know.
@@ -69,6 +71,8 @@ impl Streams {
         self.count = pairing.count();
         self.unattached = pairing.unattached();
         self.keep = Keep::with_given_up(pairing.take_given_up());
+        // Where the request was not seen, its answer has to show it.
+        self.lossy.responses |= pairing.first().is_none();
         if let Some(mut open) = pairing.take_first() {
             open.exchange.stream = Some(1);
             self.keep.begun(&open);
@@ -237,6 +241,7 @@ impl Streams {
     /// Frames of this side are missing: of any stream that it had not ended.
     pub fn missing(&mut self, role: Role, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
         *self.lossy.of(role) = true;
+        self.sure_from = None;
         for open in self.open.values_mut().filter(|open| open.progress(role) != Progress::Done) {
             open.exchange.anomalies.insert(Anomaly::Gap);
         }
@@ -261,15 +266,17 @@ impl Streams {
     /// Opens a stream, unless there are too many, or it is known to be over.
     fn begin(&mut self, at: At<'_>, full: bool) -> bool {
         let lossy = self.lossy.requests || self.lossy.responses;
-        if at.role == Role::Response && !lossy {
+        if at.role == Role::Response && (!lossy || self.is_over(at.stream)) {
             return false;
         }
         if full || self.open.len() >= at.limits.streams || self.keep.is_over(at.limits) {
             self.unattached.insert(Anomaly::MemoryLimit);
-            if full {
-                self.keep.note_given_up();
-            }
+            self.keep.note_given_up();
             return false;
+        }
+        if at.role == Role::Request {
+            let first = self.sure_from.map_or(at.stream, |first| first.min(at.stream));
+            self.sure_from = Some(first);
         }
         self.count += 1;
         let mut open = Open::new(self.count, at.flow);
@@ -283,11 +290,17 @@ impl Streams {
         true
     }
 
+    /// Is a stream that is not open over? Streams are opened in order, so it is if we have seen one open before it.
+    fn is_over(&self, stream: u32) -> bool {
+        !self.open.contains_key(&stream)
+            && self.sure_from.is_some_and(|first| first % 2 == stream % 2 && first <= stream)
+    }
+
     /// What is not a head comes. If its head may have been missed, there is one now, of which nothing is known.
     #[inline]
     fn headless(&mut self, at: At<'_>) {
         let progress = self.open.get(&at.stream).map_or(Progress::Absent, |open| open.progress(at.role));
-        if progress == Progress::Absent && *self.lossy.of(at.role) {
+        if progress == Progress::Absent && *self.lossy.of(at.role) && !self.is_over(at.stream) {
             self.head(at, unknown_head(at.role, Fields::EMPTY), [missed(at.flow)].into_iter().collect());
         }
     }

@@ -43,6 +43,11 @@ impl Budget {
         given
     }
 
+    /// What is not given out.
+    fn left(&self) -> usize {
+        self.total.saturating_sub(self.taken.load(Relaxed))
+    }
+
     fn give_back(&self, bytes: usize) {
         self.taken.fetch_sub(bytes, Relaxed);
     }
@@ -80,13 +85,17 @@ impl Share {
         if self.taken < self.used + self.step {
             self.taken += self.budget.take(self.step);
         }
-        self.taken.saturating_sub(self.used)
+        // What nobody has taken may be had at once: one message may need more than is kept ready.
+        self.taken.saturating_sub(self.used) + self.budget.left()
     }
 
     /// What was kept as `before` is `after` now.
     #[inline]
     pub(super) fn change(&mut self, before: usize, after: usize) {
         self.used = (self.used + after).saturating_sub(before);
+        if self.used > self.taken {
+            self.taken += self.budget.take(self.used - self.taken);
+        }
         // Two steps stay, so that going up and down by a little takes and gives back nothing.
         let surplus = self.taken.saturating_sub(self.used + 2 * self.step);
         if surplus > self.step {

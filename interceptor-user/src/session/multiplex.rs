@@ -162,6 +162,10 @@ impl Multiplex {
         emit: &mut impl FnMut(Record),
     ) {
         if let Event::Found { bytes, time } = event {
+            // What the other side said before comes first.
+            if let Some((bytes, time)) = self.connection.found_too(side.peer()) {
+                self.chunk(side.peer(), time, Chunk::Data(&bytes), flow, limits, emit);
+            }
             return self.chunk(side, time, Chunk::Data(&bytes), flow, limits, emit);
         }
         if self.guessed

@@ -49,7 +49,8 @@ impl Mask {
 
     /// Is the value of this header field hidden?
     pub fn hides(&self, field: &str) -> bool {
-        sensitive(field) && !self.shows(field)
+        // A name that is not known may be any.
+        (sensitive(field) || field.starts_with('?')) && !self.shows(field)
     }
 
     /// A field's value as it may be shown.
@@ -62,12 +63,16 @@ impl Mask {
 
     /// The same, for those who deal themselves with what is not UTF-8.
     pub fn field_bytes<'a>(&self, name: &str, value: &'a [u8]) -> Cow<'a, [u8]> {
-        if self.hides(name) {
+        // Of an entry that is not known as a whole there is nothing to hide.
+        if self.hides(name) && value != b"?" {
             return MASKED.as_bytes().into();
         }
         let text = String::from_utf8_lossy(value);
         let shown = if name.eq_ignore_ascii_case("link") {
             self.link(&text)
+        } else if name.eq_ignore_ascii_case(":authority") || name.eq_ignore_ascii_case("host") {
+            // `user:password@host`
+            text.rsplit_once('@').map_or(text.clone(), |(_, host)| format!("{MASKED}@{host}").into())
         } else if holds_address(name) {
             self.address(&text)
         } else if name.eq_ignore_ascii_case("sec-websocket-protocol") && !self.shows(name) {

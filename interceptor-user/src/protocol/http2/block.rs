@@ -70,8 +70,10 @@ impl Blocks {
 
     /// The next frame of a block is more than is kept of one: the table cannot be followed through it.
     pub(super) fn too_long(&mut self, header: Header) -> Frame<'static> {
-        let end = header.has(frame::END_STREAM);
-        let new = Block { stream: header.stream, promised: None, end, lost: None };
+        let end = header.kind == Kind::Headers && header.has(frame::END_STREAM);
+        // Of a promise that is not read the number does not matter.
+        let promised = (header.kind == Kind::PushPromise).then_some(0);
+        let new = Block { stream: header.stream, promised, end, lost: None };
         let block = Block { lost: Some(Anomaly::HeadTooLarge), ..self.open.take().unwrap_or(new) };
         self.forget();
         if header.has(frame::END_HEADERS) {
@@ -118,7 +120,8 @@ impl Block {
 /// Takes padding and priority off the first frame (RFC 9113 section 6.2).
 fn begin(header: Header, payload: &[u8]) -> (Block, &[u8]) {
     let end = header.kind == Kind::Headers && header.has(frame::END_STREAM);
-    let block = Block { stream: header.stream, promised: None, end, lost: None };
+    let promised = (header.kind == Kind::PushPromise).then_some(0);
+    let block = Block { stream: header.stream, promised, end, lost: None };
     match strip(header, payload) {
         Some((promised, part)) => (Block { promised, ..block }, part),
         None => (Block { lost: Some(Anomaly::BadFrame), ..block }, &[]),

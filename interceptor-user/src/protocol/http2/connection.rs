@@ -101,6 +101,8 @@ pub struct Connection {
     settings: [VecDeque<Settings>; 2],
     windows: Windows,
     flood: Flood,
+    /// The last stream that each side, going away, will look at.
+    gone: [Option<u32>; 2],
     /// Every frame of both sides was seen, so windows and settings are known.
     exact: bool,
     found: bool,
@@ -110,20 +112,21 @@ pub struct Connection {
 impl Connection {
     /// From the first byte on. `preface` is who sends the preface: the client.
     pub fn new(preface: Side) -> Self {
-        Self::with_sides(Side::BOTH.map(|side| Reader::new(side == preface)), true)
+        Self::with_sides(Side::BOTH.map(|side| Reader::new(side == preface)), preface, true)
     }
 
     /// Joined in the middle.
     pub fn joined() -> Self {
-        Self::with_sides([Reader::joined(), Reader::joined()], false)
+        Self::with_sides([Reader::joined(), Reader::joined()], Side::Client, false)
     }
 
-    fn with_sides(sides: [Reader; 2], exact: bool) -> Self {
+    fn with_sides(sides: [Reader; 2], client: Side, exact: bool) -> Self {
         Self {
             sides,
             settings: Default::default(),
-            windows: Windows::new(),
+            windows: Windows::new(client),
             flood: Flood::default(),
+            gone: [None; 2],
             exact,
             found: exact,
             odd: VecDeque::new(),
@@ -177,9 +180,14 @@ impl Connection {
         }
     }
 
+    /// What was held of a side while its frames were looked for, now that those of the other side are found.
+    pub fn found_too(&mut self, side: Side) -> Option<(Vec<u8>, Timestamp)> {
+        of(&mut self.sides, side).relax()
+    }
+
     /// Frees what is kept of this side that is not whole. Where its frames go on has to be found then.
     pub fn give_up(&mut self, side: Side) {
-        self.exact = false;
+        self.missed(side);
         of(&mut self.sides, side).give_up();
     }
 
@@ -215,7 +223,10 @@ impl Connection {
                 Some(Event::Section { stream, promised, section, end })
             }
             Frame::NoSection { stream, promised, why, end } => {
-                self.windows.begun(side, promised.unwrap_or(stream), self.exact);
+                if promised.is_some() {
+                    return Some(Event::Odd { stream, anomaly: why });
+                }
+                self.windows.begun(side, stream, self.exact);
                 self.ended(side, stream, end);
                 Some(Event::Lost { stream, why, end })
             }
@@ -226,18 +237,26 @@ impl Connection {
                 self.useless(time);
                 Some(Event::Reset { stream, code })
             }
-            Frame::GoAway { last, code } => Some(Event::GoAway { last, code }),
+            Frame::GoAway { last, code } => {
+                self.useless(time);
+                // Only a lower one says anything new.
+                let gone = of(&mut self.gone, side);
+                let lower = gone.is_none_or(|gone| last < gone);
+                *gone = Some(gone.map_or(last, |gone| gone.min(last)));
+                lower.then_some(Event::GoAway { last, code })
+            }
             Frame::Found { bytes, time } => {
                 self.found = true;
                 Some(Event::Found { bytes, time })
             }
             Frame::Bad => {
-                self.exact = false;
+                self.missed(side);
+                self.useless(time);
                 self.odd.push_back(Event::Missing);
                 Some(Event::OddConnection(Anomaly::BadFrame))
             }
             Frame::Lost => {
-                self.exact = false;
+                self.missed(side);
                 Some(Event::Missing)
             }
             Frame::Settings(settings) => self.settings(side, settings, time),
@@ -269,6 +288,13 @@ impl Connection {
             self.windows.initial(side, size);
         }
         None
+    }
+
+    /// Frames of a side were missed, settings or acknowledgements among them perhaps.
+    fn missed(&mut self, side: Side) {
+        self.exact = false;
+        self.settings.iter_mut().for_each(VecDeque::clear);
+        of(&mut self.sides, side.peer()).blocks.hpack.allow_any();
     }
 
     fn ended(&mut self, side: Side, stream: u32, end: bool) {

@@ -173,6 +173,16 @@ impl Side {
         self.blocks.free();
     }
 
+    /// The other side's frames are found. What is held of this side that is likely a frame is taken for one.
+    pub(super) fn relax(&mut self) -> Option<(Vec<u8>, Timestamp)> {
+        let State::Search(search) = &mut self.state else { return None };
+        let bytes = search.relax()?;
+        let time = search.time();
+        self.reported += search.len() as u64;
+        self.state = State::Header;
+        Some((bytes, time))
+    }
+
     /// No more bytes will come.
     pub(super) fn finish(&mut self, how: Finish) -> Option<Frame<'static>> {
         self.report_held();
@@ -333,8 +343,7 @@ impl Side {
 
     fn padded(&mut self, header: Header, padding: u32) -> Option<Frame<'static>> {
         let Some(content) = (header.len - 1).checked_sub(padding) else {
-            self.state = State::skip(header.len - 1);
-            return Some(Frame::Bad);
+            return Some(self.lose(Frame::Bad));
         };
         self.begin_content(header, content, padding)
     }

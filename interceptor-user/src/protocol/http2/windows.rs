@@ -37,13 +37,15 @@ struct Stream {
 #[derive(Debug)]
 pub(super) struct Windows {
     sides: [Allowance; 2],
+    /// Who opens the odd ones (section 5.1.1).
+    client: Side,
     streams: HashMap<u32, Stream, RandomState>,
 }
 
 impl Windows {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(client: Side) -> Self {
         let allowance = Allowance { connection: WINDOW, initial: WINDOW, highest: 0 };
-        Self { sides: [allowance; 2], streams: HashMap::default() }
+        Self { sides: [allowance; 2], client, streams: HashMap::default() }
     }
 
     /// Bytes of memory held beside itself.
@@ -61,6 +63,10 @@ impl Windows {
     pub(super) fn begun(&mut self, side: Side, stream: u32, exact: bool) {
         if let Some(known) = self.streams.get_mut(&stream) {
             known.answered = true;
+            return;
+        }
+        let opens = (stream % 2 == 1) == (side == self.client);
+        if exact && !opens {
             return;
         }
         let highest = &mut of(&mut self.sides, side).highest;

@@ -53,6 +53,8 @@ pub(super) fn sensitive(name: &str) -> bool {
     if HARMLESS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
         return false;
     }
+    // Binary metadata of gRPC: `session-token-bin`.
+    let name = name.strip_suffix("-bin").unwrap_or(name);
     [last_words(name, false), last_words(name, true)].into_iter().any(|[before, last]| {
         let one_of = |word: &str, list: &[&str]| list.iter().any(|known| word.eq_ignore_ascii_case(known));
         let ends = |end: &&str| {

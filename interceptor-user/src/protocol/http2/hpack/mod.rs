@@ -8,6 +8,8 @@ use self::table::{Found, Table};
 
 /// A table's size before the peers agree on another (RFC 9113 section 6.5.2).
 pub(super) const TABLE_SIZE: usize = 4096;
+/// Bytes of names and values that one block may stand for.
+const DECODED_MAX: usize = 1 << 20;
 
 /// Why a block cannot be decoded. The sender and its receiver disagree on the table from then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum Error {
     BadInteger,
     /// Not the code of RFC 7541 appendix B, or not its padding.
     BadHuffman,
+    /// It stands for much more than any field section is.
+    TooLarge,
     /// The table is made larger than the receiver allows, or not at the start of the block.
     BadSize,
 }
@@ -46,6 +50,8 @@ pub struct Decoder {
     limit: Option<usize>,
     /// Name and value of a literal field; kept for its memory.
     literal: Vec<u8>,
+    /// What the current block came to until now: references may repeat what is long.
+    decoded: usize,
 }
 
 /// Where a literal field's name comes from.
@@ -59,12 +65,12 @@ struct Name {
 impl Decoder {
     /// From the first block on.
     pub fn new() -> Self {
-        Self { table: Table::new(TABLE_SIZE, true), limit: Some(TABLE_SIZE), literal: Vec::new() }
+        Self { table: Table::new(TABLE_SIZE, true), limit: Some(TABLE_SIZE), literal: Vec::new(), decoded: 0 }
     }
 
     /// Of a direction that was joined after its first block.
     pub fn joined() -> Self {
-        Self { table: Table::new(TABLE_SIZE, false), limit: None, literal: Vec::new() }
+        Self { table: Table::new(TABLE_SIZE, false), limit: None, literal: Vec::new(), decoded: 0 }
     }
 
     /// Blocks were lost: what the table held is not known any more.
@@ -79,6 +85,11 @@ impl Decoder {
         // What is larger has to be made smaller by the next block (RFC 7541 section 4.2); by itself it does not change.
     }
 
+    /// What the receiver allows is not known.
+    pub fn allow_any(&mut self) {
+        self.limit = None;
+    }
+
     /// Bytes of memory held beside the decoder itself.
     pub fn memory(&self) -> usize {
         self.table.memory() + self.literal.capacity()
@@ -87,7 +98,11 @@ impl Decoder {
     /// Decodes a whole block, field by field, in order.
     pub fn decode(&mut self, mut block: &[u8], field: &mut impl FnMut(Field<'_>)) -> Result<(), Error> {
         let mut begun = false;
+        self.decoded = 0;
         while let [first, rest @ ..] = block {
+            if self.decoded > DECODED_MAX {
+                return Err(Error::TooLarge);
+            }
             block = rest;
             match first {
                 0x80.. => {
@@ -118,14 +133,17 @@ impl Decoder {
     }
 
     #[inline]
-    fn indexed(&self, index: u64, field: &mut impl FnMut(Field<'_>)) -> Result<(), Error> {
+    fn indexed(&mut self, index: u64, field: &mut impl FnMut(Field<'_>)) -> Result<(), Error> {
         let at = index.checked_sub(1).ok_or(Error::BadIndex)?;
         if let Some((name, value)) = fixed::ENTRIES.get(at as usize) {
             field(Field { name, value, known: true, literal_name: false });
             return Ok(());
         }
         match self.table.get(at - fixed::ENTRIES.len() as u64) {
-            Found::Known { name, value, named } => field(Field { name, value, known: named, literal_name: false }),
+            Found::Known { name, value, named } => {
+                self.decoded += name.len() + value.len();
+                field(Field { name, value, known: named, literal_name: false });
+            }
             Found::Unknown(number) => {
                 let name = format!("?{number}");
                 field(Field { name: name.as_bytes(), value: b"?", known: false, literal_name: false });
@@ -146,6 +164,7 @@ impl Decoder {
         let Name { len, known, literal: literal_name } = self.name(index, block)?;
         string(block, &mut self.literal)?;
         let (name, value) = self.literal.split_at_checked(len).unwrap_or_default();
+        self.decoded += name.len() + value.len();
         field(Field { name, value, known, literal_name });
         if insert {
             self.table.insert(name, value, known);
