@@ -209,3 +209,13 @@ fn names_are_checked() {
         assert!(text.parse::<Name>().expect_err(text).contains("full name"));
     }
 }
+
+#[test]
+fn names_that_are_not_known_and_binary_metadata_may_be_secrets() {
+    let mask = Mask::default();
+    assert_eq!(mask.field("?5", b"hunter2"), "[masked]");
+    assert_eq!(mask.field("?5", b"?"), "?");
+    assert_eq!(mask.field("x-session-token-bin", b"hunter2"), "[masked]");
+    assert_eq!(mask.field(":authority", b"user:hunter2@models"), "[masked]@models");
+    assert_eq!(mask.field(":authority", b"models:8001"), "models:8001");
+}
