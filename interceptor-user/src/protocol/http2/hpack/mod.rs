@@ -198,6 +198,7 @@ impl Decoder {
     }
 
     /// Is everything known that the sender may refer to?
+    #[cfg(test)]
     pub const fn is_exact(&self) -> bool {
         self.table.is_exact()
     }

@@ -53,6 +53,7 @@ impl Table {
         Self { bytes: Vec::new(), taken: 0, entries: VecDeque::new(), size: 0, max, exact, inserted: 0 }
     }
 
+    #[cfg(test)]
     pub(super) const fn is_exact(&self) -> bool {
         self.exact
     }

@@ -17,7 +17,7 @@ pub(super) struct Contents<'a> {
     /// Messages in the content of the request: of gRPC, of a WebSocket, lines of JSON, events, parts.
     #[serde(rename = "interceptor.request.message.count", skip_serializing_if = "Option::is_none")]
     request_count: Option<u64>,
-    /// Bytes of all of them, decompressed.
+    /// Bytes of all of them; decompressed where bodies are shown.
     #[serde(rename = "interceptor.request.message.size", skip_serializing_if = "Option::is_none")]
     request_size: Option<u64>,
     /// When the first of them was captured whole.
@@ -39,7 +39,7 @@ pub(super) struct Contents<'a> {
     /// Messages in the content of the response.
     #[serde(rename = "interceptor.response.message.count", skip_serializing_if = "Option::is_none")]
     response_count: Option<u64>,
-    /// Bytes of all of them, decompressed.
+    /// Bytes of all of them; decompressed where bodies are shown.
     #[serde(rename = "interceptor.response.message.size", skip_serializing_if = "Option::is_none")]
     response_size: Option<u64>,
     /// When the first of them was captured whole.
