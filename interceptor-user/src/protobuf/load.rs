@@ -1,7 +1,8 @@
 //! Descriptors that the user has: `.proto` files and descriptor sets. The only part of this module that reads files.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +13,9 @@ use protox::{
 };
 
 use super::{builtin, learn};
+
+/// Largest file that is read.
+const FILE_MAX: u64 = 64 << 20;
 
 /// Why a file gives no descriptors.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +54,14 @@ pub(super) fn load(path: &Path, include: &[PathBuf]) -> Result<DescriptorPool, E
         let path = path.to_owned();
         move |source| Error::Read { path, source }
     };
-    let bytes = fs::read(path).map_err(unreadable(path))?;
+    let file = fs::File::open(path).map_err(unreadable(path))?;
+    let mut bytes = Vec::new();
+    // A device may go on for ever.
+    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unreadable(path))?;
+    if bytes.len() as u64 > FILE_MAX {
+        let what = format!("it is larger than {} MiB, which no description of services is", FILE_MAX >> 20);
+        return Err(unreadable(path)(io::Error::other(what)));
+    }
     let set = descriptor_set(&bytes);
     if set.is_none() && (bytes.contains(&0) || str::from_utf8(&bytes).is_err()) {
         return Err(Error::Neither { path: path.to_owned() });

@@ -216,7 +216,10 @@ fn block(order: Order, interfaces: &mut Vec<Interface>, last: &mut Timestamp, by
     if length > RECORD_MAX as usize {
         return Block::Step(Step::Damaged("a block longer than packets can be"));
     }
-    let Some(body) = bytes.get(8..length - 4) else { return Block::Step(Step::Need(length)) };
+    // With the length at its end, or the next block would be looked for too early.
+    let Some(body) = bytes.get(..length).and_then(|whole| whole.get(8..length - 4)) else {
+        return Block::Step(Step::Need(length));
+    };
     let packet = match kind {
         1 => {
             if interfaces.len() < INTERFACES_MAX {

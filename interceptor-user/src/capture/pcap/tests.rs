@@ -150,6 +150,38 @@ fn pcapng_with_resolutions_sections_and_other_blocks() {
     assert_eq!((stats.packets.unknown_link, stats.truncated, stats.damaged), (4, false, None));
 }
 
+/// Gives so many bytes at a time.
+struct Drip(Cursor<Vec<u8>>, usize);
+
+impl std::io::Read for Drip {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let most = self.1.min(to.len());
+        self.0.read(&mut to[..most])
+    }
+}
+
+#[test]
+fn it_does_not_matter_how_much_is_read_at_once() {
+    let ends = Ends { big: false };
+    let mut file = [ends.section(), ends.interface(101, &[])].concat();
+    for number in 0..20 {
+        file.extend(ends.packet(0, number, &ip(&[b'x'; 29][..number as usize + 5])));
+    }
+    let whole = read(file.clone()).0;
+    assert_eq!(whole.len(), 20);
+    for most in 1..200 {
+        let mut source = PcapSource::read("test", Drip(Cursor::new(file.clone()), most)).unwrap();
+        let mut found = Vec::new();
+        let mut take = |event: Event<'_>| {
+            if let Event::Segment(segment) = event {
+                found.push((segment.time.as_nanos(), segment.payload.to_vec()));
+            }
+        };
+        while source.poll(Duration::ZERO, &mut take).unwrap() != Polled::End {}
+        assert_eq!((&found, source.stats().damaged.is_none()), (&whole, true), "{most} bytes at a time");
+    }
+}
+
 #[test]
 fn gzip_in_several_members() {
     let file = LITTLE.pcap(true, &[(1, 2, ip(b"one")), (3, 4, ip(b"two"))]);
