@@ -201,7 +201,10 @@ impl Taker<'_, '_> {
             Item::Format(format) => self.part.pieces = Some(Pieces::new(format)),
             Item::Message(piece) => self.message(piece),
             Item::Trailers(fields) => self.trailers(fields),
-            Item::Anomaly(anomaly) => self.anomalies.insert(anomaly),
+            Item::Anomaly(anomaly) => {
+                self.anomalies.insert(anomaly);
+                self.part.undecoded |= matches!(anomaly, Anomaly::BadCoding | Anomaly::ContentLimit);
+            }
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Part {
     pub decoded: Option<Coding>,
     /// Content bytes after that, where they were counted; `body_size` otherwise.
     pub decoded_size: u64,
+    /// The rest of it was not decoded: it is not what its coding says, or grows too much, or there was no room.
+    pub undecoded: bool,
     /// The messages that the content consists of, where it does.
     pub pieces: Option<Pieces>,
     /// When its first byte was captured.
@@ -43,6 +45,7 @@ impl Part {
             body_missing: 0,
             decoded: None,
             decoded_size: 0,
+            undecoded: false,
             pieces: None,
             first_byte,
             last_byte,

@@ -106,3 +106,16 @@ fn events_in_a_compressed_answer_come_out_as_they_are_flushed() {
     let times: Vec<_> = response.pieces.as_ref().unwrap().kept.iter().map(|kept| kept.piece.time.as_nanos()).collect();
     assert_eq!(times, [3, 4, 5]);
 }
+
+#[test]
+fn what_is_not_decoded_to_its_end_is_cut() {
+    let head = [OK_200, &field("content-encoding", "gzip")].concat();
+    let (exchanges, _) = run(&[
+        preface(&[request(1)]),
+        settings(),
+        server([frame(HEADERS, WHOLE, 1, head), frame(DATA, END, 1, b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xcb\x48")].concat()),
+    ]);
+    let response = exchanges[0].response.as_ref().unwrap();
+    assert!(response.body_cut() && response.undecoded, "{response:?}");
+    assert!(exchanges[0].anomalies.contains(Anomaly::BadCoding));
+}
