@@ -163,7 +163,9 @@ fn without_privileges_one_line_says_which_are_missing() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("ours");
     let program = directory.path().join("interceptor");
-    fs::copy(env!("CARGO_BIN_EXE_interceptor"), &program).expect("copied");
+    // Not by us: what another test starts meanwhile would hold the file open for writing, and it could not be started.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_interceptor")).arg(&program).status();
+    assert!(copied.expect("cp").success());
     let mut command = Command::new(&program);
     command.args(["tail", "-i", "lo"]).env_remove("RUST_BACKTRACE").stdin(Stdio::null());
     // Files that root makes are root's.
