@@ -15,7 +15,8 @@ use interceptor::{
 };
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits = Limits { head: 512, body: 32, pipeline: 4, streams: 4, memory: 2048, messages: false, room: usize::MAX };
+const LIMITS: Limits =
+    Limits { head: 512, body: 32, pipeline: 4, streams: 4, memory: 2048, messages: false, room: usize::MAX };
 /// Open exchanges, the head of one more with all its places, two buffers, and the first bytes of two sides.
 const MEMORY_MAX: usize = LIMITS.memory + 64 * LIMITS.head;
 
