@@ -127,6 +127,15 @@ impl Streams {
 
     /// A head: of a request, of an interim response, of a response.
     pub fn head(&mut self, at: At<'_>, head: Head, anomalies: Anomalies) {
+        self.start(at, head, anomalies);
+        if at.role == Role::Request {
+            let first = self.sure_from.map_or(at.stream, |first| first.min(at.stream));
+            self.sure_from = Some(first);
+        }
+    }
+
+    /// The same, for what may stand for a head that was missed.
+    fn start(&mut self, at: At<'_>, head: Head, anomalies: Anomalies) {
         let held = self.held();
         if !self.open.contains_key(&at.stream) && !self.begin(at, held >= at.limits.total) {
             return;
@@ -149,7 +158,7 @@ impl Streams {
     pub fn fields(&mut self, at: At<'_>, fields: Fields, anomalies: Anomalies) {
         let progress = self.open.get(&at.stream).map(|open| open.progress(at.role));
         if progress != Some(Progress::Receiving) && !anomalies.is_empty() {
-            return self.head(at, unknown_head(at.role, fields), anomalies);
+            return self.start(at, unknown_head(at.role, fields), anomalies);
         }
         let full = self.held() >= at.limits.total;
         self.headless(at);
@@ -178,7 +187,7 @@ impl Streams {
         if begun {
             self.odd(at.stream, why);
         } else {
-            self.head(at, unknown_head(at.role, Fields::EMPTY), [why].into_iter().collect());
+            self.start(at, unknown_head(at.role, Fields::EMPTY), [why].into_iter().collect());
         }
     }
 
@@ -186,7 +195,7 @@ impl Streams {
     pub fn body_gap(&mut self, at: At<'_>, missing: u64, emit: &mut impl FnMut(Record)) {
         self.headless(at);
         if let Some(open) = self.open.get_mut(&at.stream) {
-            open.body_gap(at.role, missing, emit);
+            self.keep.body_gap(open, at.role, missing, emit);
         }
     }
 
@@ -274,10 +283,6 @@ impl Streams {
             self.keep.note_given_up();
             return false;
         }
-        if at.role == Role::Request {
-            let first = self.sure_from.map_or(at.stream, |first| first.min(at.stream));
-            self.sure_from = Some(first);
-        }
         self.count += 1;
         let mut open = Open::new(self.count, at.flow);
         open.exchange.protocol = Protocol::Http2;
@@ -301,7 +306,7 @@ impl Streams {
     fn headless(&mut self, at: At<'_>) {
         let progress = self.open.get(&at.stream).map_or(Progress::Absent, |open| open.progress(at.role));
         if progress == Progress::Absent && *self.lossy.of(at.role) && !self.is_over(at.stream) {
-            self.head(at, unknown_head(at.role, Fields::EMPTY), [missed(at.flow)].into_iter().collect());
+            self.start(at, unknown_head(at.role, Fields::EMPTY), [missed(at.flow)].into_iter().collect());
         }
     }
 

@@ -88,3 +88,12 @@ fn settings_that_were_missed_are_not_believed() {
     ]);
     assert_eq!(exchanges.iter().map(line).collect::<Vec<_>>(), ["POST /a 0 > 200 0 []"; 2]);
 }
+
+#[test]
+fn what_began_before_a_join_is_shown_though_others_go_on() {
+    // Stream 51 still sends and stream 53 is still answered; the heads of both came before we did.
+    let pieces =
+        |stream| [frame(DATA, 0, stream, "xx"), frame(DATA, 0, stream, "yy"), frame(PING, 0, 0, [0; 8])].concat();
+    let (exchanges, _) = run_with(&LIMITS, true, &[client(pieces(51)), server(pieces(53))], FlowEnd::CaptureEnded);
+    assert_eq!(exchanges.iter().map(|exchange| exchange.stream).collect::<Vec<_>>(), [Some(51), Some(53)]);
+}
