@@ -176,7 +176,7 @@ impl Reader {
     }
 
     /// The content is over, at whatever point: a message that is not is told as not whole.
-    pub fn end(&mut self, _time: Timestamp, _limits: &Limits, out: &mut impl FnMut(Item<'_>)) {
+    pub fn end(&mut self, out: &mut impl FnMut(Item<'_>)) {
         match &mut self.0 {
             State::Plain => {}
             State::Maybe(maybe) => {

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use super::live::{About, Live};
 use crate::{
     content::{self, Item, Reader},
-    model::{Anomalies, Anomaly, Exchange, Fields, KeptPiece, Part, Piece, Pieces, Record, Role, Timestamp},
+    model::{Anomalies, Anomaly, Exchange, KeptPiece, Part, Piece, Pieces, Record, Role, Timestamp},
 };
 
 /// Messages of one content that are kept; of those after them only the number is.
@@ -137,15 +137,12 @@ impl Content {
 
     /// It is over: what is not whole is told, and what reading took is freed.
     #[inline]
-    pub(super) fn end(&mut self, exchange: &mut Exchange, role: Role, time: Timestamp, emit: &mut dyn FnMut(Record)) {
+    pub(super) fn end(&mut self, exchange: &mut Exchange, role: Role, emit: &mut dyn FnMut(Record)) {
         if self.reader.is_plain() {
             return;
         }
-        let limits = content::Limits::default();
         let none = Room { body: 0, content: 0, total: 0 };
-        self.read(exchange, role, none, emit, |reader, taker| {
-            reader.end(time, &limits, &mut |item| taker.item(item));
-        });
+        self.read(exchange, role, none, emit, |reader, taker| reader.end(&mut |item| taker.item(item)));
         self.reader = Reader::default();
         self.live = None;
     }
@@ -200,7 +197,7 @@ impl Taker<'_, '_> {
             Item::Bytes(bytes) => self.bytes(bytes),
             Item::Format(format) => self.part.pieces = Some(Pieces::new(format)),
             Item::Message(piece) => self.message(piece),
-            Item::Trailers(fields) => self.trailers(fields),
+            Item::Trailers(fields) => self.part.trailers = fields,
             Item::Anomaly(anomaly) => {
                 self.anomalies.insert(anomaly);
                 self.part.undecoded |= matches!(anomaly, Anomaly::BadCoding | Anomaly::ContentLimit);
@@ -240,9 +237,5 @@ impl Taker<'_, '_> {
         self.body.extend_from_slice(kept);
         self.left -= kept.len();
         self.room -= kept.len();
-    }
-
-    fn trailers(&mut self, fields: Fields) {
-        self.part.trailers = fields;
     }
 }

@@ -88,6 +88,11 @@ impl Keep {
         self.given_up += u64::from(!whole && content == total);
     }
 
+    /// Content that is missing, after which less may be read.
+    pub(super) fn body_gap(&mut self, open: &mut Open, role: Role, missing: u64, emit: &mut dyn FnMut(Record)) {
+        self.change(open, |open| open.body_gap(role, missing, emit));
+    }
+
     /// What ends a message frees what reading it took.
     pub(super) fn end(&mut self, open: &mut Open, role: Role, ended: bool, seen: Seen, emit: &mut dyn FnMut(Record)) {
         self.change(open, |open| open.end(role, ended, seen.last, emit));

@@ -322,8 +322,8 @@ impl Pairing {
     }
 
     fn body_gap(&mut self, role: Role, missing: u64, emit: &mut dyn FnMut(Record)) {
-        if let (Some(open), _) = self.current(role) {
-            open.body_gap(role, missing, emit);
+        if let (Some(open), keep) = self.current(role) {
+            keep.body_gap(open, role, missing, emit);
         }
     }
 

@@ -188,7 +188,7 @@ impl Open {
             part.last_byte = part.last_byte.max(time);
         }
         let (exchange, content) = self.content(role);
-        content.end(exchange, role, time, emit);
+        content.end(exchange, role, emit);
         match role {
             Role::Request => self.request = Progress::Done,
             Role::Response => self.response = Progress::Done,
@@ -227,8 +227,7 @@ impl Open {
             if content.is_empty() {
                 continue;
             }
-            let last = exchange.part(role).map(|part| part.last_byte).unwrap_or_default();
-            content.end(exchange, role, last, emit);
+            content.end(exchange, role, emit);
             let body = std::mem::take(content).into_body();
             if let Some(part) = self.part(role)
                 && !body.is_empty()

@@ -133,7 +133,7 @@ fn run(input: &Input, splits: &[u8]) -> Vec<Got> {
             assert!(reader.memory() <= MEMORY_MAX, "{} bytes", reader.memory());
         }
     }
-    reader.end(Timestamp::from_nanos(last), &limits, &mut take);
+    reader.end(&mut take);
     for got in &got {
         if let Got::Bytes(bytes) = got
             && let Ok(text) = str::from_utf8(bytes)

@@ -19,7 +19,7 @@ fn feed(head: &Head, limits: Limits, pieces: impl IntoIterator<Item = Vec<u8>>) 
         reader.data(&piece, Timestamp::from_nanos(1), &limits, &mut take);
         memory = memory.max(reader.memory());
     }
-    reader.end(Timestamp::from_nanos(2), &limits, &mut take);
+    reader.end(&mut take);
     (size, anomalies, memory)
 }
 

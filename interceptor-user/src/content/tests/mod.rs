@@ -73,8 +73,8 @@ impl Run {
     }
 
     fn end(mut self) -> Vec<Got> {
-        let Self { reader, limits, got, .. } = &mut self;
-        reader.end(Timestamp::from_nanos(0), limits, &mut |item| take(got, item));
+        let Self { reader, got, .. } = &mut self;
+        reader.end(&mut |item| take(got, item));
         self.got
     }
 }
