@@ -3,22 +3,18 @@
 
 #![no_main]
 
-use std::sync::Arc;
-
 use arbitrary::Arbitrary;
 use interceptor::{
-    model::{
-        Chunk, Endpoint, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Peer, Record,
-        Side, Timestamp,
-    },
-    session::{Limits, Session},
+    model::{Exchange, FlowRecord},
+    session::Limits,
 };
+use interceptor_fuzz::{Bounds, Flow, lengths, side};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits =
     Limits { head: 512, body: 32, pipeline: 4, streams: 4, memory: 2048, messages: false, room: usize::MAX };
 /// Open exchanges, the head of one more with all its places, two buffers, and the first bytes of two sides.
-const MEMORY_MAX: usize = LIMITS.memory + 64 * LIMITS.head;
+const BOUNDS: Bounds = Bounds { limits: LIMITS, memory: LIMITS.memory + 64 * LIMITS.head, open: LIMITS.pipeline + 1 };
 
 /// What a fuzzer finds only slowly by itself.
 const FRAGMENTS: &[&[u8]] = &[
@@ -68,100 +64,27 @@ fuzz_target!(|input: Input| {
 
 /// One flow; its bytes cut into pieces of these lengths, less one.
 fn run(input: &Input, splits: &[u8]) -> (Vec<Exchange>, Vec<FlowRecord>) {
-    let mut flow = Flow::new(input.joined);
-    flow.event(FlowEvent::Opened { late: input.joined });
-    let mut lengths = splits.iter().map(|length| usize::from(*length) + 1).cycle();
-    let mut finished = [false; 2];
-    let time = Timestamp::from_nanos(1);
+    let mut flow = Flow::open(BOUNDS, input.joined, lengths(splits));
     for step in &input.steps {
         let (Step::Bytes { server, .. }
         | Step::Fragments { server, .. }
         | Step::Gap { server, .. }
         | Step::Finished { server }
         | Step::Retransmission { server }) = step;
-        let side = if *server { Side::Server } else { Side::Client };
-        if finished[usize::from(*server)] {
+        let side = side(*server);
+        if flow.is_finished(side) {
             continue;
         }
         match step {
-            Step::Bytes { bytes, .. } => flow.send(side, bytes, &mut lengths),
+            Step::Bytes { bytes, .. } => flow.send(side, bytes),
             Step::Fragments { which, .. } => {
                 let fragments = which.iter().map(|which| FRAGMENTS[usize::from(*which) % FRAGMENTS.len()]);
-                flow.send(side, &fragments.collect::<Vec<_>>().concat(), &mut lengths);
+                flow.send(side, &fragments.collect::<Vec<_>>().concat());
             }
-            Step::Gap { len, .. } => {
-                let len = u64::from(*len) + 1;
-                flow.ledger.side_mut(side).carried += len;
-                flow.ledger.side_mut(side).lose(LossReason::NotSeen, len);
-                flow.event(FlowEvent::Chunk { side, time, chunk: Chunk::Gap { len, reason: LossReason::NotSeen } });
-            }
-            Step::Finished { .. } => {
-                finished[usize::from(*server)] = true;
-                flow.event(FlowEvent::Finished { side, time });
-            }
-            Step::Retransmission { .. } => flow.event(FlowEvent::RetransmissionDiffers { side }),
+            Step::Gap { len, .. } => flow.gap(side, *len),
+            Step::Finished { .. } => flow.finish(side),
+            Step::Retransmission { .. } => flow.retransmission(side),
         }
     }
-    let ends = [FlowEnd::Closed, FlowEnd::Reset, FlowEnd::Idle, FlowEnd::CaptureEnded];
-    let end = ends[usize::from(input.end) % ends.len()];
-    flow.event(FlowEvent::Ended { end, time, ledger: flow.ledger });
-    assert_eq!(flow.records.len(), 1);
-    assert!(flow.records[0].ledger.balances(), "{:?}", flow.records[0].ledger);
-    assert_eq!(flow.records[0].exchanges, flow.exchanges.len() as u64);
-    assert_eq!(flow.session.open(), 0);
-    (flow.exchanges, flow.records)
-}
-
-struct Flow {
-    info: Arc<FlowInfo>,
-    session: Session,
-    ledger: Ledger,
-    exchanges: Vec<Exchange>,
-    records: Vec<FlowRecord>,
-}
-
-impl Flow {
-    fn new(joined: bool) -> Self {
-        let client = Endpoint::new([192, 0, 2, 1].into(), 40_000);
-        let server = Endpoint::new([192, 0, 2, 2].into(), 80);
-        let info = FlowInfo {
-            id: 1,
-            key: FlowKey::new(0, client, server),
-            client: Peer::new(client),
-            server: Peer::new(server),
-            start: Timestamp::from_nanos(1),
-            joined,
-            interface: 0,
-        };
-        Self {
-            info: Arc::new(info),
-            session: Session::default(),
-            ledger: Ledger::default(),
-            exchanges: Vec::new(),
-            records: Vec::new(),
-        }
-    }
-
-    fn send(&mut self, side: Side, mut bytes: &[u8], lengths: &mut impl Iterator<Item = usize>) {
-        while !bytes.is_empty() {
-            let (piece, rest) = bytes.split_at(lengths.next().unwrap_or(usize::MAX).min(bytes.len()));
-            bytes = rest;
-            let ledger = self.ledger.side_mut(side);
-            ledger.carried += piece.len() as u64;
-            ledger.captured += piece.len() as u64;
-            let time = Timestamp::from_nanos(1);
-            self.event(FlowEvent::Chunk { side, time, chunk: Chunk::Data(piece) });
-        }
-    }
-
-    fn event(&mut self, event: FlowEvent<'_>) {
-        let Self { info, session, exchanges, records, .. } = self;
-        session.event(info, event, &LIMITS, &mut |record| match record {
-            Record::Exchange(exchange) => exchanges.push(*exchange),
-            Record::Message(_) => {}
-            Record::Flow(record) => records.push(*record),
-        });
-        assert!(session.memory() <= MEMORY_MAX, "{} bytes", session.memory());
-        assert!(session.open() as usize <= LIMITS.pipeline + 1);
-    }
+    flow.end(input.end)
 }

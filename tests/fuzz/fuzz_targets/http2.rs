@@ -3,22 +3,18 @@
 
 #![no_main]
 
-use std::sync::Arc;
-
 use arbitrary::Arbitrary;
 use interceptor::{
-    model::{
-        Chunk, Endpoint, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Peer, Record,
-        Side, Timestamp,
-    },
-    session::{Limits, Session},
+    model::{Exchange, FlowRecord, Side},
+    session::Limits,
 };
+use interceptor_fuzz::{Bounds, Flow, lengths, side};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits =
     Limits { head: 512, body: 64, pipeline: 4, streams: 8, memory: 8192, messages: false, room: usize::MAX };
 /// Open exchanges, the tables of both sides, what a search keeps, and the reader of a compressed message.
-const MEMORY_MAX: usize = 8 << 20;
+const BOUNDS: Bounds = Bounds { limits: LIMITS, memory: 8 << 20, open: LIMITS.streams };
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Field blocks that a fuzzer finds only slowly by itself.
@@ -79,21 +75,17 @@ fuzz_target!(|input: Input| {
 
 /// One flow; its bytes cut into pieces of these lengths, less one.
 fn run(input: &Input, splits: &[u8]) -> (Vec<Exchange>, Vec<FlowRecord>) {
-    let mut flow = Flow::new(input.joined);
-    flow.event(FlowEvent::Opened { late: input.joined });
-    let mut lengths = splits.iter().map(|length| usize::from(*length) + 1).cycle();
+    let mut flow = Flow::open(BOUNDS, input.joined, lengths(splits));
     if !input.joined {
-        flow.send(Side::Client, PREFACE, &mut lengths);
+        flow.send(Side::Client, PREFACE);
     }
-    let mut finished = [false; 2];
-    let time = Timestamp::from_nanos(1);
     for step in &input.steps {
         let (Step::Frame { server, .. }
         | Step::Bytes { server, .. }
         | Step::Gap { server, .. }
         | Step::Finished { server }) = step;
-        let side = if *server { Side::Server } else { Side::Client };
-        if finished[usize::from(*server)] {
+        let side = side(*server);
+        if flow.is_finished(side) {
             continue;
         }
         match step {
@@ -101,81 +93,12 @@ fn run(input: &Input, splits: &[u8]) -> (Vec<Exchange>, Vec<FlowRecord>) {
                 let payload = payload.bytes();
                 let len = (payload.len() as u32).to_be_bytes();
                 let frame = [&len[1..], &[kind % 12, *flags, 0, 0, 0, *stream], &payload].concat();
-                flow.send(side, &frame, &mut lengths);
+                flow.send(side, &frame);
             }
-            Step::Bytes { bytes, .. } => flow.send(side, bytes, &mut lengths),
-            Step::Gap { len, .. } => {
-                let len = u64::from(*len) + 1;
-                flow.ledger.side_mut(side).carried += len;
-                flow.ledger.side_mut(side).lose(LossReason::NotSeen, len);
-                flow.event(FlowEvent::Chunk { side, time, chunk: Chunk::Gap { len, reason: LossReason::NotSeen } });
-            }
-            Step::Finished { .. } => {
-                finished[usize::from(*server)] = true;
-                flow.event(FlowEvent::Finished { side, time });
-            }
+            Step::Bytes { bytes, .. } => flow.send(side, bytes),
+            Step::Gap { len, .. } => flow.gap(side, *len),
+            Step::Finished { .. } => flow.finish(side),
         }
     }
-    let ends = [FlowEnd::Closed, FlowEnd::Reset, FlowEnd::Idle, FlowEnd::CaptureEnded];
-    let end = ends[usize::from(input.end) % ends.len()];
-    flow.event(FlowEvent::Ended { end, time, ledger: flow.ledger });
-    assert_eq!(flow.records.len(), 1);
-    assert!(flow.records[0].ledger.balances(), "{:?}", flow.records[0].ledger);
-    assert_eq!(flow.records[0].exchanges, flow.exchanges.len() as u64);
-    assert_eq!(flow.session.open(), 0);
-    (flow.exchanges, flow.records)
-}
-
-struct Flow {
-    info: Arc<FlowInfo>,
-    session: Session,
-    ledger: Ledger,
-    exchanges: Vec<Exchange>,
-    records: Vec<FlowRecord>,
-}
-
-impl Flow {
-    fn new(joined: bool) -> Self {
-        let client = Endpoint::new([192, 0, 2, 1].into(), 40_000);
-        let server = Endpoint::new([192, 0, 2, 2].into(), 80);
-        let info = FlowInfo {
-            id: 1,
-            key: FlowKey::new(0, client, server),
-            client: Peer::new(client),
-            server: Peer::new(server),
-            start: Timestamp::from_nanos(1),
-            joined,
-            interface: 0,
-        };
-        Self {
-            info: Arc::new(info),
-            session: Session::default(),
-            ledger: Ledger::default(),
-            exchanges: Vec::new(),
-            records: Vec::new(),
-        }
-    }
-
-    fn send(&mut self, side: Side, mut bytes: &[u8], lengths: &mut impl Iterator<Item = usize>) {
-        while !bytes.is_empty() {
-            let (piece, rest) = bytes.split_at(lengths.next().unwrap_or(usize::MAX).min(bytes.len()));
-            bytes = rest;
-            let ledger = self.ledger.side_mut(side);
-            ledger.carried += piece.len() as u64;
-            ledger.captured += piece.len() as u64;
-            let time = Timestamp::from_nanos(1);
-            self.event(FlowEvent::Chunk { side, time, chunk: Chunk::Data(piece) });
-        }
-    }
-
-    fn event(&mut self, event: FlowEvent<'_>) {
-        let Self { info, session, exchanges, records, .. } = self;
-        session.event(info, event, &LIMITS, &mut |record| match record {
-            Record::Exchange(exchange) => exchanges.push(*exchange),
-            Record::Message(_) => {}
-            Record::Flow(record) => records.push(*record),
-        });
-        assert!(session.memory() <= MEMORY_MAX, "{} bytes", session.memory());
-        assert!(session.open() as usize <= LIMITS.streams.max(LIMITS.pipeline + 1));
-    }
+    flow.end(input.end)
 }
