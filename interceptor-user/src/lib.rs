@@ -16,6 +16,8 @@ pub mod content;
 pub mod demo;
 pub mod exchange;
 pub mod flow;
+pub mod inference;
+pub mod inspect;
 pub mod kernel;
 pub mod model;
 pub mod pipeline;

@@ -95,6 +95,7 @@ impl Sink for View {
                     return Ok(());
                 }
             }
+            Record::Drift(_) => {}
             Record::Flow(flow) => {
                 if self.shows_flows() && !self.filter.is_empty() && !self.filter.matches_flow(flow) {
                     return Ok(());

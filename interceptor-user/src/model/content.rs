@@ -135,6 +135,15 @@ pub struct KeptPiece {
     pub len: u32,
 }
 
+impl KeptPiece {
+    /// Its bytes, in the body that it lies in.
+    pub fn of(self, body: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        let end = start.saturating_add(self.len as usize).min(body.len());
+        body.get(start..end).unwrap_or_default()
+    }
+}
+
 /// The messages of one side of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pieces {

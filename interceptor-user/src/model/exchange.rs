@@ -2,7 +2,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Anomalies, Anomaly, Coding, Fields, FlowInfo, Head, Pieces, Protocol, Role, Timestamp};
+use super::{
+    Anomalies, Anomaly, Coding, Fields, FlowInfo, Head, Inference, KeptPiece, Pieces, Protocol, Role, Timestamp,
+    Verdict,
+};
 
 /// One side of an exchange: a request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct Part {
     pub undecoded: bool,
     /// The messages that the content consists of, where it does.
     pub pieces: Option<Pieces>,
+    /// The last messages, where `body` has no room for all: an answer's end tells how it came about.
+    pub tail: Option<Box<Tail>>,
     /// When its first byte was captured.
     pub first_byte: Timestamp,
     /// When its last byte so far was captured.
@@ -47,11 +52,30 @@ impl Part {
             decoded_size: 0,
             undecoded: false,
             pieces: None,
+            tail: None,
             first_byte,
             last_byte,
             ended: false,
         }
     }
+}
+
+impl Part {
+    /// The messages that were kept, with their bytes, in order: the first ones, then the last ones.
+    pub fn messages(&self) -> impl Iterator<Item = (&KeptPiece, &[u8])> {
+        let first = self.pieces.iter().flat_map(|pieces| &pieces.kept).map(|kept| (kept, kept.of(&self.body)));
+        let last = self.tail.iter().flat_map(|tail| tail.kept.iter().map(|kept| (kept, kept.of(&tail.body))));
+        first.chain(last)
+    }
+}
+
+/// The last messages of a content, beyond those in [`Part::body`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Their bytes, one after the other.
+    pub body: Bytes,
+    /// What they are and where they lie in it.
+    pub kept: Vec<KeptPiece>,
 }
 
 /// Who ended a stream early, and why.
@@ -100,7 +124,7 @@ impl Abort {
 }
 
 /// A request with its response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
     /// The flow that carried it.
     pub flow: Arc<FlowInfo>,
@@ -120,6 +144,10 @@ pub struct Exchange {
     pub abort: Option<Abort>,
     /// What is odd about it.
     pub anomalies: Anomalies,
+    /// What it means to a model server, where that was asked for and it means something.
+    pub inference: Option<Box<Inference>>,
+    /// What the policy says of it, where there is one.
+    pub verdict: Option<Box<Verdict>>,
 }
 
 impl Exchange {
@@ -135,6 +163,8 @@ impl Exchange {
             stream: None,
             abort: None,
             anomalies: Anomalies::NONE,
+            inference: None,
+            verdict: None,
         }
     }
 

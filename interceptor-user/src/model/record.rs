@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    Anomalies, Anomaly, Exchange, FlowEnd, FlowInfo, Format, Ledger, LossReason, Piece, Role, Side, Timestamp, TlsHello,
+    Anomalies, Anomaly, DriftRecord, Exchange, FlowEnd, FlowInfo, Format, Ledger, LossReason, Piece, Role, Side,
+    Timestamp, TlsHello,
 };
 
 /// What a flow speaks, as far as it was recognised.
@@ -167,4 +168,6 @@ pub enum Record {
     Message(Box<MessageRecord>),
     /// A flow that is over.
     Flow(Box<FlowRecord>),
+    /// A feature in a window that is over.
+    Drift(Box<DriftRecord>),
 }

@@ -8,6 +8,7 @@ mod call;
 mod host;
 mod method;
 mod path;
+pub mod settings;
 mod status;
 
 use std::ops::RangeInclusive;

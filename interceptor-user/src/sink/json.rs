@@ -66,7 +66,7 @@ impl<W: Write> Sink for JsonSink<W> {
                 MessageLine::new(record, &message, &mut self.clock, detail).serialize(json)?;
             }
             Record::Flow(flow) if flow.unseen() => FlowLine::new(flow, &mut self.clock).serialize(json)?,
-            Record::Flow(_) => return Ok(()),
+            Record::Flow(_) | Record::Drift(_) => return Ok(()),
         }
         self.out.end_line()
     }

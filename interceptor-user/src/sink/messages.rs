@@ -65,7 +65,7 @@ pub(super) fn of<'a>(
     let path = both.and_then(|(_, pieces)| protobuf_path(exchange, pieces));
     both.into_iter().flat_map(|(part, pieces)| pieces.kept.iter().map(move |kept| (part, kept))).map(
         move |(part, kept)| {
-            let bytes = bytes(part, kept);
+            let bytes = kept.of(&part.body);
             Message { kept, bytes, content: Content::of(kept, bytes, path.map(|path| (registry, path, role))) }
         },
     )
@@ -86,13 +86,6 @@ fn protobuf_path<'a>(exchange: &'a Exchange, pieces: &Pieces) -> Option<&'a str>
         return None;
     }
     Some(exchange.rpc().and_then(|rpc| rpc.method).unwrap_or_default())
-}
-
-/// What of it lies in the kept body.
-pub(super) fn bytes<'a>(part: &'a Part, kept: &KeptPiece) -> &'a [u8] {
-    let start = kept.start as usize;
-    let end = start.saturating_add(kept.len as usize).min(part.body.len());
-    part.body.get(start..end).unwrap_or_default()
 }
 
 fn cut(kept: &KeptPiece, bytes: &[u8]) -> bool {
@@ -168,7 +161,7 @@ pub(crate) fn learn(exchange: &Exchange, registry: &Registry) {
     }
     let Some(part) = &exchange.response else { return };
     for kept in part.pieces.iter().flat_map(|pieces| &pieces.kept) {
-        let bytes = bytes(part, kept);
+        let bytes = kept.of(&part.body);
         if cut(kept, bytes) {
             tracing::debug!(size = kept.piece.size, kept = bytes.len(), "a server's descriptors were not kept whole");
         }

@@ -133,7 +133,7 @@ impl<W: Write> Sink for TextSink<W> {
             Record::Exchange(exchange) => exchange,
             Record::Message(message) => return self.message(message),
             Record::Flow(flow) if flow.unseen() => return self.flow(flow),
-            Record::Flow(_) => return Ok(()),
+            Record::Flow(_) | Record::Drift(_) => return Ok(()),
         };
         self.line(exchange)?;
         for role in [Role::Request, Role::Response] {

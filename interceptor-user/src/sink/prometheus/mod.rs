@@ -110,7 +110,7 @@ impl Sink for Prometheus {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
-            Record::Message(_) => Ok(()),
+            Record::Message(_) | Record::Drift(_) => Ok(()),
             Record::Flow(flow) => Ok(self.metrics.count_flow(flow)?),
         }
     }

@@ -1,0 +1,121 @@
+use std::{borrow::Cow, cell::OnceCell};
+
+use serde_json::Value;
+
+use super::Options;
+use crate::{
+    content::sse::Event,
+    model::{Anomaly, Exchange, Format, Head, Part, Role, Target, Timestamp, Unread},
+    protobuf::Registry,
+};
+
+/// The request's head, as far as it tells what is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// Method, as sent.
+    pub(super) method: &'a str,
+    /// Path, without the query; begins with a slash.
+    pub(super) path: &'a str,
+    /// Query.
+    pub(super) query: Option<&'a str>,
+    /// Its head.
+    pub(super) head: &'a Head,
+}
+
+impl<'a> Asked<'a> {
+    /// None where method or path is not known.
+    pub(super) fn of(head: &'a Head) -> Option<Self> {
+        let target = Target::of(head);
+        let path = target.path.filter(|path| path.starts_with('/'))?;
+        Some(Self { method: head.method()?, path, query: target.query, head })
+    }
+
+    /// Media type of the content, without parameters; empty where it is not given.
+    pub(super) fn media_type(&self) -> &'a str {
+        media_type(self.head)
+    }
+}
+
+/// Media type of a message's content, without parameters; empty where it is not given.
+pub(super) fn media_type(head: &Head) -> &str {
+    let value = head.fields.get("content-type").unwrap_or_default();
+    let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
+    str::from_utf8(kind.trim_ascii()).unwrap_or_default()
+}
+
+/// An exchange with what its dialect is read with.
+pub(super) struct Call<'a> {
+    pub(super) exchange: &'a Exchange,
+    pub(super) asked: Asked<'a>,
+    pub(super) registry: &'a Registry,
+    pub(super) options: &'a Options,
+    request: OnceCell<Option<Value>>,
+    response: OnceCell<Option<Value>>,
+}
+
+/// A message of a streamed content.
+pub(super) struct Streamed<'a> {
+    /// When its last byte was captured.
+    pub(super) time: Timestamp,
+    /// The event's type, where it has one.
+    pub(super) event: Option<&'a str>,
+    /// What it holds: of an event its data, of a line the line.
+    pub(super) data: Cow<'a, str>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) const fn new(
+        exchange: &'a Exchange,
+        asked: Asked<'a>,
+        registry: &'a Registry,
+        options: &'a Options,
+    ) -> Self {
+        Self { exchange, asked, registry, options, request: OnceCell::new(), response: OnceCell::new() }
+    }
+
+    /// The content as one JSON text; None where it is none.
+    pub(super) fn json(&self, role: Role) -> Option<&Value> {
+        let cell = match role {
+            Role::Request => &self.request,
+            Role::Response => &self.response,
+        };
+        cell.get_or_init(|| serde_json::from_slice(&self.exchange.part(role)?.body).ok()).as_ref()
+    }
+
+    /// The events or lines that the response was sent in; None where it was not. `[DONE]` is one of them.
+    pub(super) fn streamed(&self) -> Option<impl Iterator<Item = Streamed<'a>> + use<'a>> {
+        let part = self.exchange.response.as_ref()?;
+        let format = part.pieces.as_ref()?.format;
+        let text = matches!(format, Format::EventStream | Format::JsonLines);
+        text.then(|| {
+            part.messages().filter_map(move |(kept, bytes)| {
+                let text = str::from_utf8(bytes).ok()?;
+                let time = kept.piece.time;
+                Some(match format {
+                    Format::EventStream => {
+                        let event = Event::parse(text);
+                        Streamed { time, event: event.event, data: Cow::Owned(event.data) }
+                    }
+                    _ => Streamed { time, event: None, data: Cow::Borrowed(text.trim_ascii()) },
+                })
+            })
+        })
+    }
+
+    /// Why not all of this side's content can be read, if it cannot.
+    pub(super) fn unread(&self, role: Role) -> Option<Unread> {
+        unread(self.exchange.part(role)?, self.exchange)
+    }
+}
+
+fn unread(part: &Part, exchange: &Exchange) -> Option<Unread> {
+    if part.body_missing > 0 || (!part.ended && exchange.anomalies.contains(Anomaly::Gap)) {
+        Some(Unread::Missing)
+    } else if part.body.is_empty() && part.body_size > 0 {
+        Some(Unread::NotKept)
+    } else if part.body_cut() {
+        Some(Unread::Cut)
+    } else {
+        None
+    }
+}
