@@ -35,7 +35,7 @@ pub struct Options {
     /// Flows and reassembly.
     pub flow: flow::Limits,
     /// Decoding and pairing of one flow. `room` is what `memory` has.
-    pub session: session::Limits,
+    pub session: session::Limits<'static>,
     /// What decoding keeps, of all flows of all pipelines that this is shared by.
     pub memory: Arc<Budget>,
 }
@@ -53,7 +53,7 @@ pub struct Pipeline<K> {
 
 /// What comes after the flow table; apart from it, so that both can be borrowed at once.
 struct Downstream<K> {
-    limits: session::Limits,
+    limits: session::Limits<'static>,
     sink: K,
     wants_events: bool,
     identify: Option<Identify>,

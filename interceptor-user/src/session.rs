@@ -25,8 +25,8 @@ use talk::Talk;
 
 use crate::{
     model::{
-        Anomalies, Anomaly, Chunk, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, Protocol, Record, Side,
-        Timestamp,
+        Anomalies, Anomaly, Chunk, Decide, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, Protocol,
+        Record, Side, Timestamp,
     },
     protocol::{
         Finish,
@@ -37,11 +37,13 @@ use crate::{
 
 /// Bounds of what one flow may keep.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct Limits<'a> {
     /// Bytes of a head, or of a trailer section.
     pub head: usize,
     /// Bytes of a message's content that an exchange keeps; 0 keeps nothing.
     pub body: usize,
+    /// Decides on an exchange's heads whether more of its contents is kept.
+    pub decide: Option<Decide<'a>>,
     /// Requests that wait for their response, on a connection that answers them in order.
     pub pipeline: usize,
     /// Streams of an HTTP/2 connection that are open at once.
@@ -56,11 +58,12 @@ pub struct Limits {
     pub room: usize,
 }
 
-impl Default for Limits {
+impl Default for Limits<'_> {
     fn default() -> Self {
         Self {
             head: 64 * 1024,
             body: 0,
+            decide: None,
             pipeline: 128,
             streams: 8192,
             memory: 1024 * 1024,
@@ -121,7 +124,7 @@ impl Session {
         &mut self,
         flow: &Arc<FlowInfo>,
         event: FlowEvent<'_>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         match event {
@@ -215,7 +218,7 @@ impl Session {
         time: Timestamp,
         chunk: Chunk<'_>,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         match &mut self.state {
@@ -263,7 +266,7 @@ impl Session {
         time: Timestamp,
         chunk: Chunk<'_>,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         // Nobody told who the client is.
@@ -330,7 +333,7 @@ impl Session {
         }
     }
 
-    fn become_opaque(&mut self, limits: &Limits) {
+    fn become_opaque(&mut self, limits: &Limits<'_>) {
         if let State::Detecting(held) = std::mem::replace(&mut self.state, State::Opaque) {
             self.opaque(Side::Client, Chunk::Data(&held.client.bytes), limits);
             self.opaque(Side::Server, Chunk::Data(&held.server.bytes), limits);
@@ -338,7 +341,7 @@ impl Session {
     }
 
     /// A chunk that is not decoded: it is counted, and tells what is spoken.
-    fn opaque(&mut self, side: Side, chunk: Chunk<'_>, limits: &Limits) {
+    fn opaque(&mut self, side: Side, chunk: Chunk<'_>, limits: &Limits<'_>) {
         if let Chunk::Data(data) = chunk {
             *self.undecoded.side(side) += data.len() as u64;
         }
@@ -351,7 +354,7 @@ impl Session {
         time: Timestamp,
         mut ledger: Ledger,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         if let State::New | State::Detecting(_) = self.state {

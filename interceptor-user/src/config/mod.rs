@@ -253,12 +253,13 @@ impl Default for Session {
     }
 }
 
-impl From<&Session> for session::Limits {
+impl From<&Session> for session::Limits<'_> {
     fn from(session: &Session) -> Self {
         Self {
             head: session.max_head.to_usize(),
             // Metrics need no content.
             body: 0,
+            decide: None,
             pipeline: session.pipeline_depth.0 as usize,
             streams: session.streams.0 as usize,
             memory: session.memory_per_flow.to_usize(),

@@ -1,6 +1,9 @@
 use bytes::Bytes;
 
-use super::live::{About, Live};
+use super::{
+    live::{About, Live},
+    tail::Last,
+};
 use crate::{
     content::{self, Item, Reader},
     model::{Anomalies, Anomaly, Exchange, KeptPiece, Part, Piece, Pieces, Record, Role, Timestamp},
@@ -19,6 +22,8 @@ pub(super) struct Content {
     message: usize,
     /// Its messages are told as they come.
     live: Option<Box<Live>>,
+    /// Its last messages, once there is no room for more of the first.
+    last: Option<Box<Last>>,
     /// There was no room for what reading takes: the rest is only counted.
     given_up: bool,
 }
@@ -53,6 +58,7 @@ struct Taker<'a, 'e> {
     room: usize,
     whole: bool,
     decodes: bool,
+    last: &'a mut Option<Box<Last>>,
     /// The message that is told as it comes, and where it goes.
     live: Option<&'a mut Live>,
     about: About<'a>,
@@ -77,7 +83,8 @@ impl Content {
         if self.reader.is_plain() {
             return 0;
         }
-        self.reader.memory() + self.live.as_ref().map_or(0, |live| live.memory())
+        let last = if self.last.is_some() { Last::MEMORY } else { 0 };
+        self.reader.memory() + self.live.as_ref().map_or(0, |live| live.memory()) + last
     }
 
     /// Is nothing kept, and nothing read?
@@ -145,6 +152,11 @@ impl Content {
         self.read(exchange, role, none, emit, |reader, taker| reader.end(&mut |item| taker.item(item)));
         self.reader = Reader::default();
         self.live = None;
+        let tail = self.last.take().and_then(|last| last.into_tail());
+        match (role, &mut exchange.request, &mut exchange.response) {
+            (Role::Request, Some(part), _) | (Role::Response, _, Some(part)) => part.tail = tail,
+            _ => {}
+        }
     }
 
     /// What is kept.
@@ -174,6 +186,7 @@ impl Content {
             part,
             anomalies,
             whole: true,
+            last: &mut self.last,
             live: self.live.as_deref_mut(),
             about,
             emit,
@@ -186,6 +199,7 @@ impl Content {
         exchange.anomalies.insert(Anomaly::MemoryLimit);
         self.reader = Reader::default();
         self.live = None;
+        self.last = None;
         self.given_up = true;
     }
 }
@@ -214,6 +228,13 @@ impl Taker<'_, '_> {
             self.room -= size_of::<KeptPiece>();
             let len = (self.body.len() - start) as u32;
             pieces.kept.push(KeptPiece { piece, start: start as u32, len });
+            if let Some(last) = self.last {
+                last.skip();
+            }
+        } else if self.most > 0 {
+            // One that began while there was room is among the first, cut or not.
+            let torn = self.body.len() > start;
+            self.last.get_or_insert_with(|| Box::new(Last::new(torn))).message(piece);
         }
         let counted = (pieces.format, pieces.count);
         if let Some(live) = &mut self.live {
@@ -228,12 +249,19 @@ impl Taker<'_, '_> {
         if self.decodes {
             self.part.decoded_size += bytes.len() as u64;
         }
-        let wanted = bytes.len().min(self.left);
+        // What belongs to no message that is kept is of no use.
+        let enough = self.part.pieces.as_ref().is_some_and(|pieces| pieces.kept.len() >= MESSAGES);
+        let wanted = if enough { 0 } else { bytes.len().min(self.left) };
         if wanted > self.room {
             self.anomalies.insert(Anomaly::MemoryLimit);
             self.whole = false;
         }
         let kept = bytes.get(..wanted.min(self.room)).unwrap_or_default();
+        let rest = bytes.get(kept.len()..).unwrap_or_default();
+        if !rest.is_empty() && self.most > 0 && self.part.pieces.is_some() {
+            let begun = self.body.len() + kept.len() > *self.message;
+            self.last.get_or_insert_with(|| Box::new(Last::new(begun))).bytes(rest);
+        }
         self.body.extend_from_slice(kept);
         self.left -= kept.len();
         self.room -= kept.len();

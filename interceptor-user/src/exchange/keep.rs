@@ -30,7 +30,7 @@ impl Keep {
     }
 
     /// Does the flow keep as much as it may?
-    pub(super) const fn is_over(&self, limits: &Limits) -> bool {
+    pub(super) const fn is_over(&self, limits: &Limits<'_>) -> bool {
         self.bytes >= limits.memory
     }
 
@@ -58,12 +58,12 @@ impl Keep {
     }
 
     /// A request's head, of an exchange that is open already.
-    pub(super) fn request(&mut self, open: &mut Open, head: Head, seen: Seen, limits: &Limits) {
+    pub(super) fn request(&mut self, open: &mut Open, head: Head, seen: Seen, limits: &Limits<'_>) {
         self.change(open, |open| open.start_request(head, seen, limits));
     }
 
     /// A response's head; without its fields where there is no room.
-    pub(super) fn response(&mut self, open: &mut Open, mut head: Head, seen: Seen, limits: &Limits, held: usize) {
+    pub(super) fn response(&mut self, open: &mut Open, mut head: Head, seen: Seen, limits: &Limits<'_>, held: usize) {
         if held >= limits.total || self.is_over(limits) {
             open.exchange.anomalies.insert(Anomaly::MemoryLimit);
             head.fields_given_up();
@@ -77,13 +77,13 @@ impl Keep {
         &mut self,
         open: &mut Open,
         data: Data<'_>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         held: usize,
         emit: &mut dyn FnMut(Record),
     ) {
         let total = limits.total.saturating_sub(held);
         let content = limits.memory.saturating_sub(self.bytes).min(total);
-        let room = Room { body: open.body_limit(limits), content, total: total.saturating_add(open.reading()) };
+        let room = Room { body: open.body_limit(data.role), content, total: total.saturating_add(open.reading()) };
         let whole = self.change(open, |open| open.body(data, room, emit));
         self.given_up += u64::from(!whole && content == total);
     }

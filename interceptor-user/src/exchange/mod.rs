@@ -10,6 +10,7 @@ mod keep;
 mod live;
 mod open;
 mod streams;
+mod tail;
 
 use std::sync::Arc;
 
@@ -20,14 +21,16 @@ use smallvec::SmallVec;
 pub use streams::{At, Streams};
 
 use crate::model::{
-    Anomalies, Anomaly, Exchange, Expects, Fields, FlowEnd, FlowInfo, Head, Message, Record, Role, Timestamp,
+    Anomalies, Anomaly, Decide, Exchange, Expects, Fields, FlowEnd, FlowInfo, Head, Message, Record, Role, Timestamp,
 };
 
 /// What is kept of the exchanges of one flow.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct Limits<'a> {
     /// Bytes of a message's content; 0 keeps, and copies, nothing.
     pub body: usize,
+    /// Decides on the heads whether more of it is kept.
+    pub decide: Option<Decide<'a>>,
     /// Requests that wait for their response, on a connection that answers them in order.
     pub pipeline: usize,
     /// Streams that are open at once.
@@ -94,7 +97,7 @@ impl Pairing {
 
     /// There is no room for more in the whole program.
     #[inline]
-    fn is_full(&self, limits: &Limits) -> bool {
+    fn is_full(&self, limits: &Limits<'_>) -> bool {
         self.held() >= limits.total
     }
 
@@ -153,7 +156,7 @@ impl Pairing {
         message: Message<'_>,
         seen: Seen,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         match message {
@@ -223,7 +226,7 @@ impl Pairing {
         }
     }
 
-    fn request(&mut self, head: Head, seen: Seen, flow: &Arc<FlowInfo>, limits: &Limits) {
+    fn request(&mut self, head: Head, seen: Seen, flow: &Arc<FlowInfo>, limits: &Limits<'_>) {
         let lost = std::mem::take(&mut self.lost_request);
         self.unattached.merge(lost);
         let too_deep = self.queue.len() >= limits.pipeline.max(1);
@@ -250,7 +253,7 @@ impl Pairing {
         head: Head,
         seen: Seen,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         if self.front_is_lost() {
@@ -306,7 +309,7 @@ impl Pairing {
         open
     }
 
-    fn body(&mut self, data: Data<'_>, flow: &Arc<FlowInfo>, limits: &Limits, emit: &mut dyn FnMut(Record)) {
+    fn body(&mut self, data: Data<'_>, flow: &Arc<FlowInfo>, limits: &Limits<'_>, emit: &mut dyn FnMut(Record)) {
         let held = self.held();
         let (Some(open), keep) = self.current(data.role) else { return };
         if limits.messages {
@@ -315,7 +318,7 @@ impl Pairing {
         keep.body(open, data, limits, held, emit);
     }
 
-    fn trailers(&mut self, role: Role, fields: Fields, seen: Seen, limits: &Limits) {
+    fn trailers(&mut self, role: Role, fields: Fields, seen: Seen, limits: &Limits<'_>) {
         let full = self.is_full(limits);
         let (Some(open), keep) = self.current(role) else { return };
         keep.trailers(open, role, fields, seen, full);
@@ -350,7 +353,7 @@ impl Pairing {
         role: Role,
         seen: Seen,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         if *self.is_open(role) {

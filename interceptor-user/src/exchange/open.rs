@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     content::{self, PermessageDeflate, Reader},
-    model::{Anomaly, Exchange, Expects, Fields, FlowInfo, Head, KeptPiece, Part, Protocol, Record, Role, Timestamp},
+    model::{
+        Anomaly, Decide, Exchange, Expects, Fields, FlowInfo, Head, KeptPiece, Needs, Part, Protocol, Record, Role,
+        Timestamp,
+    },
 };
 
 /// How far one message of an exchange is.
@@ -34,6 +37,8 @@ pub(super) struct Open {
     live: bool,
     request_content: Content,
     response_content: Content,
+    /// Bytes of contents that are to be kept.
+    needs: Needs,
     /// A server tells its descriptors: of no use in part, so a body may be this large where bodies are kept.
     reflection: bool,
 }
@@ -53,13 +58,23 @@ impl Open {
             live: false,
             request_content: Content::default(),
             response_content: Content::default(),
+            needs: Needs::default(),
             reflection: false,
         }
     }
 
-    /// Bytes of a content that are to be kept.
-    pub(super) fn body_limit(&self, limits: &Limits) -> usize {
-        if self.reflection { limits.body.max(REFLECTION) } else { limits.body }
+    /// Bytes of this content that are to be kept.
+    pub(super) const fn body_limit(&self, role: Role) -> usize {
+        self.needs.of(role)
+    }
+
+    /// What is to be kept, by what the heads say that were seen.
+    fn decide(&mut self, limits: &Limits<'_>) {
+        let all = Needs::both(limits.body);
+        self.needs = limits.decide.map_or(all, |Decide(decide)| decide(&self.exchange).max(all));
+        if self.reflection {
+            self.needs = self.needs.max(Needs::both(REFLECTION));
+        }
     }
 
     /// How far the message of this role is.
@@ -70,7 +85,7 @@ impl Open {
         }
     }
 
-    pub(super) fn start_request(&mut self, head: Head, seen: Seen, limits: &Limits) {
+    pub(super) fn start_request(&mut self, head: Head, seen: Seen, limits: &Limits<'_>) {
         self.expects = match head.method() {
             Some("HEAD") => Expects::NoContent,
             Some("CONNECT") => Expects::Tunnel,
@@ -78,21 +93,25 @@ impl Open {
         };
         let reflects = |target: &str| target.ends_with(".ServerReflection/ServerReflectionInfo");
         self.reflection = limits.body > 0 && head.target().is_some_and(reflects);
-        let reader = reader(&head, limits);
         self.kept += head.fields.memory();
-        let part = self.exchange.request.insert(Part::new(head, seen.first, seen.last));
+        self.exchange.request = Some(Part::new(head, seen.first, seen.last));
         self.live = limits.messages;
+        self.decide(limits);
+        let Some(part) = &mut self.exchange.request else { return };
+        let reader = reader(&part.head, self.needs.request);
         self.request_content = Content::new(reader, part, self.live);
         self.request = Progress::Receiving;
     }
 
     #[inline]
-    pub(super) fn start_response(&mut self, head: Head, seen: Seen, limits: &Limits) {
+    pub(super) fn start_response(&mut self, head: Head, seen: Seen, limits: &Limits<'_>) {
         let accepted = head.status().is_some_and(|status| (200..300).contains(&status));
-        let reader = reader(&head, limits);
         self.kept += head.fields.memory();
-        let part = self.exchange.response.insert(Part::new(head, seen.first, seen.last));
+        self.exchange.response = Some(Part::new(head, seen.first, seen.last));
         self.live = limits.messages;
+        self.decide(limits);
+        let Some(part) = &mut self.exchange.response else { return };
+        let reader = reader(&part.head, self.needs.response);
         self.response_content = Content::new(reader, part, self.live);
         self.response = Progress::Receiving;
         if self.expects == Expects::Tunnel && accepted {
@@ -247,6 +266,6 @@ impl Open {
     }
 }
 
-fn reader(head: &Head, limits: &Limits) -> Reader {
-    Reader::of(head, &content::Limits { keep: limits.body > 0, ..content::Limits::default() })
+fn reader(head: &Head, kept: usize) -> Reader {
+    Reader::of(head, &content::Limits { keep: kept > 0, ..content::Limits::default() })
 }

@@ -57,7 +57,7 @@ pub struct At<'a> {
     /// What is known of the flow.
     pub flow: &'a Arc<FlowInfo>,
     /// What may be kept.
-    pub limits: &'a Limits,
+    pub limits: &'a Limits<'a>,
 }
 
 impl Streams {

@@ -1,8 +1,8 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Finding, Uninspected};
+use super::{Exchange, Finding, Role, Uninspected};
 
 /// What the policy says of one exchange.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -107,9 +107,32 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// As much of either.
+    pub const fn both(bytes: usize) -> Self {
+        Self { request: bytes, response: bytes }
+    }
+
+    /// Of the message of this role.
+    pub const fn of(self, role: Role) -> usize {
+        match role {
+            Role::Request => self.request,
+            Role::Response => self.response,
+        }
+    }
+
     /// What both need.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         Self { request: self.request.max(other.request), response: self.response.max(other.response) }
+    }
+}
+
+/// Decides what is kept of an exchange: asked at the request's head and again at the response's, with what is known by then.
+#[derive(Clone, Copy)]
+pub struct Decide<'a>(pub &'a (dyn Fn(&Exchange) -> Needs + Sync));
+
+impl fmt::Debug for Decide<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decide")
     }
 }

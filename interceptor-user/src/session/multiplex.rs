@@ -95,7 +95,7 @@ impl Multiplex {
         time: Timestamp,
         mut chunk: Chunk<'_>,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         let before = self.connection.memory();
@@ -118,7 +118,7 @@ impl Multiplex {
         side: Side,
         how: Finish,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         while let Some(event) = self.connection.finish(side, how) {
@@ -126,7 +126,13 @@ impl Multiplex {
         }
     }
 
-    pub(super) fn close(&mut self, end: FlowEnd, flow: &Arc<FlowInfo>, limits: &Limits, emit: &mut impl FnMut(Record)) {
+    pub(super) fn close(
+        &mut self,
+        end: FlowEnd,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits<'_>,
+        emit: &mut impl FnMut(Record),
+    ) {
         let how = if end == FlowEnd::Reset { Finish::Reset } else { Finish::Cut };
         for side in Side::BOTH {
             self.finish(side, how, flow, limits, emit);
@@ -158,7 +164,7 @@ impl Multiplex {
         event: Event<'_>,
         time: Timestamp,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         if let Event::Found { bytes, time } = event {
@@ -195,12 +201,13 @@ impl Multiplex {
         event: Event<'_>,
         time: Timestamp,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         let role = self.roles.of(side);
         let limits = exchange::Limits {
             body: limits.body,
+            decide: limits.decide,
             pipeline: limits.pipeline,
             streams: limits.streams,
             memory: limits.memory,

@@ -93,7 +93,7 @@ impl Talk {
         time: Timestamp,
         chunk: Chunk<'_>,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         if self.rival.is_some() {
@@ -111,7 +111,7 @@ impl Talk {
         time: Timestamp,
         mut chunk: Chunk<'_>,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         // A rival may keep as much as who is believed; where room is scarce, one of them has to do.
@@ -137,7 +137,7 @@ impl Talk {
     }
 
     /// The rival is believed from now on.
-    fn turn(&mut self, claim: Claim, flow: &Arc<FlowInfo>, limits: &Limits, emit: &mut impl FnMut(Record)) {
+    fn turn(&mut self, claim: Claim, flow: &Arc<FlowInfo>, limits: &Limits<'_>, emit: &mut impl FnMut(Record)) {
         let Some(mut rival) = self.rival.take() else { return };
         if claim == Claim::Proven {
             // What was made of content that looked like heads ends here.
@@ -154,7 +154,7 @@ impl Talk {
         time: Timestamp,
         mut chunk: Chunk<'_>,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         let role = self.role(side);
@@ -174,7 +174,7 @@ impl Talk {
         time: Timestamp,
         chunk: &mut Chunk<'_>,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         let buffered = self.decoders.buffered();
@@ -242,9 +242,10 @@ impl Talk {
     }
 
     #[inline]
-    fn pairing_limits(&self, limits: &Limits) -> exchange::Limits {
+    fn pairing_limits<'a>(&self, limits: &Limits<'a>) -> exchange::Limits<'a> {
         exchange::Limits {
             body: limits.body,
+            decide: limits.decide,
             pipeline: limits.pipeline,
             streams: limits.streams,
             memory: limits.memory,
@@ -261,7 +262,7 @@ impl Talk {
         message: Message<'_>,
         time: Timestamp,
         flow: &Arc<FlowInfo>,
-        limits: &exchange::Limits,
+        limits: &exchange::Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         let seen = Seen { first: self.decoders.decoder(role).started(), last: time };
@@ -291,7 +292,7 @@ impl Talk {
         message: Message<'_>,
         seen: Seen,
         flow: &Arc<FlowInfo>,
-        limits: &exchange::Limits,
+        limits: &exchange::Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         self.recognised = true;
@@ -315,7 +316,7 @@ impl Talk {
         side: Side,
         how: Finish,
         flow: &Arc<FlowInfo>,
-        limits: &Limits,
+        limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
         let role = self.role(side);
@@ -327,7 +328,13 @@ impl Talk {
         self.chunk(side, Timestamp::default(), Chunk::Data(&[]), flow, limits, emit);
     }
 
-    pub(super) fn close(&mut self, end: FlowEnd, flow: &Arc<FlowInfo>, limits: &Limits, emit: &mut impl FnMut(Record)) {
+    pub(super) fn close(
+        &mut self,
+        end: FlowEnd,
+        flow: &Arc<FlowInfo>,
+        limits: &Limits<'_>,
+        emit: &mut impl FnMut(Record),
+    ) {
         let how = match end {
             FlowEnd::Reset => Finish::Reset,
             // A side whose FIN came is finished already. Of another, a socket said that it is closed, which does not

@@ -2,9 +2,10 @@
 
 use super::*;
 
-const HOSTILE: Limits = Limits {
+const HOSTILE: Limits<'_> = Limits {
     head: 16 * 1024,
     body: 1024,
+    decide: None,
     pipeline: 32,
     streams: 32,
     memory: 256 * 1024,

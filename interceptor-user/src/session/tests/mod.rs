@@ -3,6 +3,7 @@
 mod framing;
 mod hostile;
 mod http2;
+mod keeping;
 mod live;
 mod loss;
 mod odd;
@@ -48,11 +49,19 @@ fn flow(joined: bool) -> Arc<FlowInfo> {
     })
 }
 
-const LIMITS: Limits =
-    Limits { head: 4096, body: 64, pipeline: 4, streams: 64, memory: 1 << 20, messages: false, room: usize::MAX };
+const LIMITS: Limits = Limits {
+    head: 4096,
+    body: 64,
+    decide: None,
+    pipeline: 4,
+    streams: 64,
+    memory: 1 << 20,
+    messages: false,
+    room: usize::MAX,
+};
 
 /// Runs a flow. Time is the number of the step, from 1.
-fn run_with(limits: &Limits, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {
+fn run_with(limits: &Limits<'_>, joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {
     let flow = flow(joined);
     let (mut session, mut ledger) = (Session::default(), Ledger::default());
     let (mut exchanges, mut over) = (Vec::new(), None);

@@ -116,8 +116,16 @@ fn split(steps: &[Step], lengths: &[usize]) -> Vec<Step> {
 
 /// Everything that comes of a flow, but for the times, which are those of the pieces.
 fn outcome(joined: bool, steps: &[Step], end: FlowEnd) -> (Vec<Exchange>, FlowRecord) {
-    let limits =
-        Limits { head: 300, body: 16, pipeline: 4, streams: 4, memory: 1 << 20, messages: false, room: usize::MAX };
+    let limits = Limits {
+        head: 300,
+        body: 16,
+        decide: None,
+        pipeline: 4,
+        streams: 4,
+        memory: 1 << 20,
+        messages: false,
+        room: usize::MAX,
+    };
     let (mut exchanges, mut over) = run_with(&limits, joined, steps, end);
     over.time = Timestamp::default();
     for exchange in &mut exchanges {
