@@ -45,8 +45,29 @@ pub const CGROUP_LEVELS: i32 = 10;
 /// Directions of flows that can be cut off at one time; the least recently used one is taken up again beyond.
 pub const CUT_OFFS_MAX: u32 = 16 * 1024;
 
+/// How far one direction of a flow is cut off; a value of the map of cut-offs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CutOff {
+    /// Sequence number of the first byte that is wanted again.
+    pub until: u32,
+    /// 1: nothing is wanted again, whatever `until` says.
+    pub forever: u32,
+}
+
+impl CutOff {
+    /// Is a segment unwanted that ends before the sequence number `end`? One that reaches further is wanted whole.
+    #[inline(always)]
+    pub const fn covers(&self, end: u32) -> bool {
+        self.forever != 0 || self.until.wrapping_sub(end).cast_signed() >= 0
+    }
+}
+
 #[cfg(feature = "user")]
 mod pod {
+    // SAFETY: `#[repr(C)]`, u32 only, no padding.
+    #[expect(unsafe_code, reason = "aya writes map values as plain bytes")]
+    unsafe impl aya::Pod for super::CutOff {}
     // SAFETY: `#[repr(C)]`, u32 only, no padding.
     #[expect(unsafe_code, reason = "aya writes map values as plain bytes")]
     unsafe impl aya::Pod for super::CaptureConfig {}

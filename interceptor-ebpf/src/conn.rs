@@ -74,7 +74,9 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
 #[inline(always)]
 fn wanted(config: &CaptureConfig, event: &mut SegmentEvent) -> u32 {
     let payload_len = event.payload_len;
-    let (wanted, reason) = if payload_len != 0 && filter::cut_off(config, &event.key) {
+    // The SYN takes a sequence number of its own (RFC 9293 section 3.4).
+    let end = event.seq.wrapping_add(u32::from(event.flags & SYN != 0)).wrapping_add(payload_len);
+    let (wanted, reason) = if payload_len != 0 && filter::cut_off(config, &event.key, end) {
         (0, DropReason::CutOff)
     } else if config.payload_limit != 0 && payload_len > config.payload_limit {
         (config.payload_limit, DropReason::PayloadLimit)

@@ -58,11 +58,20 @@ pub fn cgroup(config: &CaptureConfig, skb: Skb) -> Result<(), DropReason> {
     Err(DropReason::Filtered)
 }
 
-/// Was this direction of the flow cut off?
+/// Is this direction of the flow cut off as far as `end`, where the segment's payload ends?
 #[inline(always)]
-pub fn cut_off(config: &CaptureConfig, key: &TupleKey) -> bool {
-    // SAFETY: the value is not read.
-    config.filters & FILTER_CUT_OFFS != 0 && unsafe { CUT_OFFS.get(key) }.is_some()
+pub fn cut_off(config: &CaptureConfig, key: &TupleKey, end: u32) -> bool {
+    if config.filters & FILTER_CUT_OFFS == 0 {
+        return false;
+    }
+    // SAFETY: userspace may write the value meanwhile, both of its words at once; either is an answer.
+    let Some(cut_off) = (unsafe { CUT_OFFS.get(key) }) else { return false };
+    let covers = cut_off.covers(end);
+    if !covers {
+        // Passed. Left in place it would cut again once sequence numbers have come round (RFC 9293 section 3.4).
+        let _gone = CUT_OFFS.remove(key);
+    }
+    covers
 }
 
 #[inline(always)]

@@ -8,8 +8,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
 };
 use interceptor_common::{
-    CUT_OFFS_MAX, CaptureConfig, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey, RINGS_MAX,
-    SocketEvent, TupleKey, ZONES_MAX,
+    CUT_OFFS_MAX, CaptureConfig, CutOff, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey,
+    RINGS_MAX, SocketEvent, TupleKey, ZONES_MAX,
 };
 
 /// A ring buffer of events. The size is that of the pattern by which the kernel knows the type (a page, on machines with
@@ -44,9 +44,9 @@ pub static CIDRS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(1, 0);
 #[map]
 pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(1, 0);
 
-/// Directions of flows whose payload is not wanted any more. Owner: userspace.
+/// Directions of flows whose payload is not wanted, for now. Owner: userspace; the kernel takes out what was passed.
 #[map]
-pub static CUT_OFFS: LruHashMap<TupleKey, u32> = LruHashMap::with_max_entries(CUT_OFFS_MAX, 0);
+pub static CUT_OFFS: LruHashMap<TupleKey, CutOff> = LruHashMap::with_max_entries(CUT_OFFS_MAX, 0);
 
 /// Payload bytes that found no room, by direction of flow. Owner: kernel; userspace takes entries out.
 #[map]

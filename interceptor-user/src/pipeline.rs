@@ -18,7 +18,7 @@ use self::budget::Share;
 use crate::{
     capture::{Polled, Source},
     flow,
-    model::{Counts, Event, Exchange, FlowEvent, FlowInfo, Record, Timestamp},
+    model::{Counts, Event, Exchange, FlowEvent, FlowInfo, Record, Side, Timestamp},
     session::{self, Session},
     sink::{Sink, Stop},
 };
@@ -43,6 +43,12 @@ pub struct Options {
 /// Gives a flow what the capture cannot know: processes and containers behind its sockets.
 pub type Identify = Box<dyn FnMut(&mut FlowInfo) + Send>;
 
+/// Has the kernel leave out what nobody wants: what this side of a flow sends, up to a sequence number.
+pub type Skip = Box<dyn FnMut(&FlowInfo, Side, u32) + Send>;
+
+/// Bytes of a content from which on the kernel is told to leave them out: telling it costs as much as reading some.
+const SKIP_LEAST: u64 = 64 * 1024;
+
 /// One worker, from events to records.
 pub struct Pipeline<K> {
     flows: flow::Table<Session>,
@@ -57,6 +63,7 @@ struct Downstream<K> {
     sink: K,
     wants_events: bool,
     identify: Option<Identify>,
+    skip: Option<Skip>,
     counts: Arc<Counts>,
     flows_opened: u64,
     open_exchanges: u64,
@@ -81,6 +88,7 @@ impl<K: Sink> Pipeline<K> {
                 wants_events: sink.wants_events(),
                 sink,
                 identify: None,
+                skip: None,
                 counts: Arc::default(),
                 flows_opened: 0,
                 open_exchanges: 0,
@@ -96,6 +104,14 @@ impl<K: Sink> Pipeline<K> {
     #[must_use]
     pub fn with_identify(mut self, identify: Identify) -> Self {
         self.downstream.identify = Some(identify);
+        self
+    }
+
+    /// Tells `skip` what nobody wants.
+    #[must_use]
+    pub fn with_skip(mut self, skip: Skip) -> Self {
+        // Who wants packets wants all of them.
+        self.downstream.skip = Some(skip).filter(|_| !self.downstream.wants_events);
         self
     }
 
@@ -199,6 +215,11 @@ impl<K: Sink> Downstream<K> {
                 *done = failure.is_some();
             }
         });
+        if let (Some(skip), FlowEvent::Chunk { side, next, .. }) = (&mut self.skip, event)
+            && let Some(count) = session.take_unwanted(side, SKIP_LEAST)
+        {
+            skip(info, side, next.wrapping_add(count as u32));
+        }
         self.open_exchanges = (self.open_exchanges + u64::from(session.open())).saturating_sub(before);
         self.share.change(held, session.held());
         self.given_up += session.take_given_up();

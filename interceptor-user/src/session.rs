@@ -130,7 +130,7 @@ impl Session {
         match event {
             FlowEvent::Opened { late } => self.late = late,
             FlowEvent::CgroupKnown => {}
-            FlowEvent::Chunk { side, time, chunk } => self.chunk(side, time, chunk, flow, limits, emit),
+            FlowEvent::Chunk { side, time, chunk, .. } => self.chunk(side, time, chunk, flow, limits, emit),
             FlowEvent::RetransmissionDiffers { side } => match &mut self.state {
                 State::Talking(talk) => talk.pairing.anomaly(talk.role(side), Anomaly::RetransmissionDiffers),
                 State::Multiplexed(multiplex) => multiplex.odd(Anomaly::RetransmissionDiffers),
@@ -195,6 +195,18 @@ impl Session {
             State::New | State::Detecting(_) | State::Opaque => 0,
         };
         state + u64::from(self.guesser.take_given_up())
+    }
+
+    /// How many of the bytes that `side` sends next nobody wants, if at least `least` of its content are to come. To be
+    /// asked after each chunk, for what follows it; what was told is not told again.
+    #[inline]
+    pub fn take_unwanted(&mut self, side: Side, least: u64) -> Option<u64> {
+        match &mut self.state {
+            State::Talking(talk) => talk.take_unwanted(side, least),
+            // Frames of many streams are mixed there.
+            State::Multiplexed(_) => None,
+            State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => None,
+        }
     }
 
     /// Bytes of memory held for the flow, beside the session itself.

@@ -216,7 +216,7 @@ fn loss(key: &LostKey, bytes: u64) -> Option<LossReport> {
 fn loss_reason(reason: u32) -> Option<LossReason> {
     match DropReason::ALL.get(reason as usize)? {
         DropReason::RingFull => Some(LossReason::RingFull),
-        DropReason::CutOff => Some(LossReason::CutOff),
+        DropReason::CutOff => Some(LossReason::SkippedByPolicy),
         DropReason::PayloadLimit => Some(LossReason::PayloadLimit),
         DropReason::Unparseable | DropReason::Fragment | DropReason::Oversized | DropReason::HelperFailed => {
             Some(LossReason::Unreadable)

@@ -9,6 +9,7 @@ mod output;
 pub mod replay;
 pub mod run;
 mod signal;
+mod skip;
 mod summary;
 pub mod tail;
 mod view;

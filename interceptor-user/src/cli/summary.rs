@@ -100,7 +100,7 @@ impl fmt::Display for Summary {
         let anomalies = Counted(by_name(&self.anomalies).into_iter());
         let between = Counted(by_name(&self.flow_anomalies).into_iter());
         let ends = Counted(FlowEnd::ALL.iter().zip(self.ends).map(|(end, count)| (end.name(), count)));
-        let lost = Counted(LossReason::ALL.iter().map(|reason| (reason.name(), self.bytes.lost[*reason as usize])));
+        let lost = Counted(LossReason::losses().map(|reason| (reason.name(), self.bytes.lost[reason as usize])));
         let Self { content, silent, .. } = self;
         let protocols = Protocol::ALL.iter().zip(self.protocols).map(|(protocol, count)| (spoken(*protocol), count));
         let protocols = Counted(protocols.chain([("silent", *silent)]));
@@ -114,7 +114,9 @@ impl fmt::Display for Summary {
         }
         writeln!(f, "\ncontent     {content} bytes")?;
         writeln!(f, "flows       {flows}: {protocols}; ended: {ends}")?;
-        writeln!(f, "carried     {carried} bytes = captured {captured} + lost {}", self.bytes.lost_total())?;
+        let (skipped, lost_total) = (self.bytes.skipped(), self.bytes.lost_total());
+        let skipped = if skipped > 0 { format!(" + skipped by policy {skipped}") } else { String::new() };
+        writeln!(f, "carried     {carried} bytes = captured {captured}{skipped} + lost {lost_total}")?;
         writeln!(f, "captured    {captured} bytes = parsed {parsed} + reported {reported}; duplicate {duplicate}")?;
         write!(f, "lost        {lost}")
     }

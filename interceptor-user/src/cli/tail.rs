@@ -5,7 +5,7 @@ mod place;
 use interceptor_common::{DropCount, DropReason};
 
 use self::place::Place;
-use super::{filter::FilterArgs, logging, output::OutputArgs, signal};
+use super::{filter::FilterArgs, logging, output::OutputArgs, signal, skip::skip};
 use crate::{
     config::{Cgroup, Fraction, Interface, Netns, RingSize},
     kernel::{Capture, CaptureOptions, Drops, Filters, Identity, features::Features},
@@ -97,7 +97,8 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     tracing::debug!("{}", privilege::report());
     say_where(&capture);
     let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter, registry))
-        .with_identify(Box::new(move |info| identity.fill(info)));
+        .with_identify(Box::new(move |info| identity.fill(info)))
+        .with_skip(skip(capture.cut_offs()?));
     pipeline.run(&mut source, &stop)?;
     pipeline.finish()?;
     pipeline.sink().end(&pipeline.counts().set_aside())?;

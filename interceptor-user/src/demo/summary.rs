@@ -176,7 +176,7 @@ impl Summary {
             let SideLedger { carried, captured, parsed, reported, .. } = side;
             let lost = side.lost_total();
             writeln!(out, "{name}  {carried:>10} {captured:>10} {parsed:>10} {reported:>10} {lost:>10}")?;
-            for reason in LossReason::ALL.into_iter().filter(|reason| side.lost[*reason as usize] > 0) {
+            for reason in LossReason::losses().filter(|reason| side.lost[*reason as usize] > 0) {
                 writeln!(out, "    of the lost, {}: {}", reason.name(), side.lost[reason as usize])?;
             }
         }

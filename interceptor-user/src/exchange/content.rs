@@ -12,6 +12,10 @@ use crate::{
 /// Messages of one content that are kept; of those after them only the number is.
 const MESSAGES: usize = 1024;
 
+/// Bytes that are told to be unwanted at one time: sequence numbers tell apart what is less than 2^31 bytes away (RFC 9293
+/// section 3.4).
+const UNWANTED: u64 = 1 << 30;
+
 /// What reading the content of one side needs, until that is over.
 #[derive(Debug, Default)]
 pub(super) struct Content {
@@ -26,6 +30,8 @@ pub(super) struct Content {
     last: Option<Box<Last>>,
     /// There was no room for what reading takes: the rest is only counted.
     given_up: bool,
+    /// That nobody wants what comes next was told, but for so many bytes at the end.
+    told_unwanted: Option<u64>,
 }
 
 /// The next bytes of a content.
@@ -103,6 +109,18 @@ impl Content {
         let pieces = part.and_then(|part| part.pieces.as_ref()).map_or(0, |pieces| pieces.kept.capacity());
         let trailers = part.map_or(0, |part| part.trailers.memory());
         self.body.len() + pieces * size_of::<KeptPiece>() + trailers
+    }
+
+    /// Of `left` bytes that are still to come, how many of the next ones nobody wants, because no more than `most` are and
+    /// nothing is read; those that were told are not told again.
+    pub(super) fn take_unwanted(&mut self, most: usize, left: u64) -> Option<u64> {
+        let unwanted = self.reader.is_plain() && self.body.len() >= most;
+        if !unwanted || self.told_unwanted.is_some_and(|after| left > after) {
+            return None;
+        }
+        let count = left.min(UNWANTED);
+        self.told_unwanted = Some(left - count);
+        Some(count)
     }
 
     /// Bytes of memory held.

@@ -164,6 +164,7 @@ impl Pairing {
             Message::Head(head) => self.response(head, seen, flow, limits, emit),
             Message::Body(bytes) => self.body(Data { role, bytes, time: seen.last }, flow, limits, emit),
             Message::BodyGap(missing) => self.body_gap(role, missing, emit),
+            Message::BodySkipped(skipped) => self.body_skipped(role, skipped),
             Message::Trailers(fields) => self.trailers(role, fields, seen, limits),
             Message::End => self.end(role, true, seen, flow, emit),
             Message::Aborted => self.aborted(role, seen, flow, limits, emit),
@@ -328,6 +329,18 @@ impl Pairing {
         if let (Some(open), keep) = self.current(role) {
             keep.body_gap(open, role, missing, emit);
         }
+    }
+
+    fn body_skipped(&mut self, role: Role, skipped: u64) {
+        if let (Some(open), _) = self.current(role) {
+            open.body_skipped(role, skipped);
+        }
+    }
+
+    /// Of the content that this side sends now, of which `left` bytes are to come, how many of the next ones nobody wants.
+    /// What was told is not told again.
+    pub fn take_unwanted(&mut self, role: Role, left: u64) -> Option<u64> {
+        self.current(role).0?.take_unwanted(role, left)
     }
 
     fn end(&mut self, role: Role, ended: bool, seen: Seen, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {

@@ -185,6 +185,20 @@ impl Open {
         content.gap(exchange, role, missing, emit);
     }
 
+    /// Content that nobody wanted captured.
+    pub(super) fn body_skipped(&mut self, role: Role, skipped: u64) {
+        if let Some(part) = self.part(role) {
+            part.body_skipped = part.body_skipped.saturating_add(skipped);
+        }
+    }
+
+    /// How many of the next bytes of this role's content, of which `left` are to come, nobody wants.
+    pub(super) fn take_unwanted(&mut self, role: Role, left: u64) -> Option<u64> {
+        let most = self.needs.of(role);
+        let (_, content) = self.content(role);
+        content.take_unwanted(most, left)
+    }
+
     pub(super) fn trailers(&mut self, role: Role, trailers: Fields, time: Timestamp) {
         let Some(part) = self.part(role) else {
             self.exchange.anomalies.insert(Anomaly::BadHead);

@@ -1,4 +1,4 @@
-//! The books of one direction: `carried = captured + lost`, each loss with its reason.
+//! The books of one direction: `carried = captured + skipped + lost`, each loss with its reason.
 
 use super::direction::Direction;
 use crate::model::{FlowEvent, LossReason, SideLedger, Timestamp};
@@ -22,7 +22,7 @@ impl Direction {
         }
     }
 
-    /// The books, once nothing more will come: `carried = captured + lost`.
+    /// The books, once nothing more will come: `carried = captured + skipped + lost`.
     ///
     /// What TCP carried is what the kernel counted or what sequence numbers prove, whichever is more. What is
     /// missing between the two was carried before we joined or not seen; loss reports tell the reason of some of it.
@@ -34,7 +34,7 @@ impl Direction {
             self.uncount_phantom();
         }
         let mut ledger = self.ledger;
-        let proven = ledger.captured + ledger.lost_total();
+        let proven = ledger.captured + ledger.skipped() + ledger.lost_total();
         ledger.carried = self.kernel.map_or(proven, |kernel| kernel.max(proven));
         ledger.kernel = self.kernel == Some(ledger.carried);
         let missing = ledger.carried - proven;

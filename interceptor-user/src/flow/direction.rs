@@ -330,7 +330,7 @@ impl Direction {
         self.last_gap = None;
         self.ledger.captured += data.len() as u64;
         self.advance(data.len() as u64);
-        emit(FlowEvent::Chunk { side: self.side, time, chunk: Chunk::Data(data) });
+        emit(FlowEvent::Chunk { side: self.side, time, next: self.next, chunk: Chunk::Data(data) });
     }
 
     pub(super) fn gap(&mut self, len: u64, reason: LossReason, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
@@ -338,7 +338,7 @@ impl Direction {
         self.last_gap.get_or_insert(self.delivered);
         self.ledger.lose(reason, len);
         self.advance(len);
-        emit(FlowEvent::Chunk { side: self.side, time, chunk: Chunk::Gap { len, reason } });
+        emit(FlowEvent::Chunk { side: self.side, time, next: self.next, chunk: Chunk::Gap { len, reason } });
     }
 
     const fn advance(&mut self, len: u64) {

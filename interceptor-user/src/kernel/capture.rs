@@ -5,12 +5,12 @@ use std::{
 
 use anyhow::Context as _;
 use aya::Ebpf;
-use interceptor_common::TupleKey;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{
     attach::{self, Attachment, Hook},
     cgroup,
+    cut_off::CutOffs,
     follow::Follower,
     leftover,
     maps::{Drops, Feedback, Sweep},
@@ -23,7 +23,7 @@ use super::{
     scope::{Scope, Wanted},
     zone::Layout,
 };
-use crate::{capture::ring::RingSource, model::Endpoint};
+use crate::capture::ring::RingSource;
 
 /// One load of the kernel object and everything it is attached to. Dropping it detaches.
 pub struct Capture {
@@ -106,17 +106,11 @@ impl Capture {
         self.rings_size
     }
 
-    /// Asks for no more payload of what `source` sends to `destination` (`cut`), or for payload again, in the network
-    /// namespace with the number `zone`. The kernel forgets the least recently used cut-off when there are too many.
-    pub fn cut_off(&mut self, zone: u32, source: Endpoint, destination: Endpoint, cut: bool) -> anyhow::Result<()> {
-        let key = TupleKey {
-            source: source.mapped(),
-            destination: destination.mapped(),
-            source_port: source.port(),
-            destination_port: destination.port(),
-            zone,
-        };
-        self.feedback.cut_off(&key, cut)
+    /// What tells the kernel which payload is not wanted. There is one.
+    pub fn cut_offs(&mut self) -> anyhow::Result<CutOffs> {
+        let cut_offs = CutOffs::new(&mut self.places().ebpf)?;
+        self.feedback.with_cut_offs()?;
+        Ok(cut_offs)
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {

@@ -10,7 +10,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use interceptor_common::{
     CaptureConfig, DropCount, DropReason, FILTER_CUT_OFFS, FILTER_HOLD, LOST_MAX, LostKey, MISSED_SOCKETS_MAX,
-    MissedKey, SocketEvent, TupleKey,
+    MissedKey, SocketEvent,
 };
 
 use super::options::Filters;
@@ -85,22 +85,16 @@ fn sum(cpus: &[DropCount]) -> DropCount {
     })
 }
 
-/// The maps that stay with a capture: counters, cut-offs, configuration.
+/// The maps that stay with a capture: counters and configuration.
 pub(super) struct Feedback {
     drops: Arc<PerCpuArray<MapData, DropCount>>,
     taken: PerCpuArray<MapData, DropCount>,
-    cut_offs: HashMap<MapData, TupleKey, u32>,
     config: Array<MapData, CaptureConfig>,
 }
 
 impl Feedback {
     pub(super) fn new(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
-        Ok(Self {
-            drops: Arc::new(take(ebpf, "DROPS")?),
-            taken: take(ebpf, "TAKEN")?,
-            cut_offs: take(ebpf, "CUT_OFFS")?,
-            config: take(ebpf, "CONFIG")?,
-        })
+        Ok(Self { drops: Arc::new(take(ebpf, "DROPS")?), taken: take(ebpf, "TAKEN")?, config: take(ebpf, "CONFIG")? })
     }
 
     pub(super) fn drops(&self) -> anyhow::Result<Drops> {
@@ -111,19 +105,11 @@ impl Feedback {
         Ok(Drops { by_reason, taken: per_cpu(&self.taken, 0)? })
     }
 
-    pub(super) fn cut_off(&mut self, key: &TupleKey, cut: bool) -> anyhow::Result<()> {
-        if !cut {
-            // Not there: it was the least recently used, or never cut.
-            drop(self.cut_offs.remove(key));
-            return Ok(());
-        }
-        self.cut_offs.insert(key, 1, 0).context("cannot cut off a flow")?;
+    /// Has the programs look at cut-offs from now on.
+    pub(super) fn with_cut_offs(&mut self) -> anyhow::Result<()> {
         let mut config = self.config.get(&0, 0)?;
-        if config.filters & FILTER_CUT_OFFS == 0 {
-            config.filters |= FILTER_CUT_OFFS;
-            self.config.set(0, config, 0)?;
-        }
-        Ok(())
+        config.filters |= FILTER_CUT_OFFS;
+        self.config.set(0, config, 0).context("cannot change what is captured")
     }
 
     /// Everything is attached: capture from now on, both directions at once.

@@ -11,6 +11,7 @@ pub mod cgroup;
 pub mod checks;
 mod clsact;
 mod container;
+mod cut_off;
 pub mod features;
 mod follow;
 mod identity;
@@ -29,6 +30,7 @@ mod zone;
 
 pub use attach::{Attachment, Hook};
 pub use capture::Capture;
+pub use cut_off::{CutOffs, Way};
 pub use identity::Identity;
 pub use maps::{Drops, Sweep};
 pub use options::{CaptureOptions, Filters};

@@ -21,6 +21,8 @@ pub struct Part {
     pub body_size: u64,
     /// Content bytes known to be missing.
     pub body_missing: u64,
+    /// Content bytes that were not captured because nobody wanted them.
+    pub body_skipped: u64,
     /// The content coding that was removed from `body`, the last one that was applied.
     pub decoded: Option<Coding>,
     /// Content bytes after that, where they were counted; `body_size` otherwise.
@@ -48,6 +50,7 @@ impl Part {
             body: Bytes::new(),
             body_size: 0,
             body_missing: 0,
+            body_skipped: 0,
             decoded: None,
             decoded_size: 0,
             undecoded: false,

@@ -8,8 +8,8 @@ pub enum LossReason {
     BeforeJoin,
     /// The ring buffer was full.
     RingFull,
-    /// Userspace asked the kernel for no more of this flow.
-    CutOff,
+    /// Nobody wants it, so the kernel was told to leave it out: no loss, and in no sum of losses.
+    SkippedByPolicy,
     /// Beyond the payload limit of a segment, or the snap length of a capture file.
     PayloadLimit,
     /// Out-of-order bytes beyond the reassembly limits.
@@ -28,19 +28,24 @@ impl LossReason {
     pub const ALL: [Self; Self::COUNT] = [
         Self::BeforeJoin,
         Self::RingFull,
-        Self::CutOff,
+        Self::SkippedByPolicy,
         Self::PayloadLimit,
         Self::MemoryLimit,
         Self::Unreadable,
         Self::NotSeen,
     ];
 
+    /// Those that are losses.
+    pub fn losses() -> impl Iterator<Item = Self> + Clone {
+        Self::ALL.into_iter().filter(|reason| *reason != Self::SkippedByPolicy)
+    }
+
     /// Name in metrics and output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::BeforeJoin => "before_join",
             Self::RingFull => "ring_full",
-            Self::CutOff => "cut_off",
+            Self::SkippedByPolicy => "skipped_by_policy",
             Self::PayloadLimit => "payload_limit",
             Self::MemoryLimit => "memory_limit",
             Self::Unreadable => "unreadable",
@@ -51,7 +56,7 @@ impl LossReason {
 
 /// What became of the bytes that one side of a flow sent, in bytes of TCP payload, each counted once.
 ///
-/// `carried = captured + lost` and, once the flow is over, `captured = parsed + reported`.
+/// `carried = captured + skipped + lost` and, once the flow is over, `captured = parsed + reported`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SideLedger {
     /// Carried by TCP: the kernel's counter where there is one (`kernel`), else what sequence numbers prove.
@@ -71,9 +76,14 @@ pub struct SideLedger {
 }
 
 impl SideLedger {
-    /// All bytes that were not captured.
+    /// All bytes that were not captured and should have been.
     pub fn lost_total(&self) -> u64 {
-        self.lost.iter().sum()
+        LossReason::losses().map(|reason| self.lost[reason as usize]).sum()
+    }
+
+    /// Bytes that nobody wanted captured.
+    pub const fn skipped(&self) -> u64 {
+        self.lost[LossReason::SkippedByPolicy as usize]
     }
 
     /// Books lost bytes.
@@ -103,7 +113,8 @@ impl SideLedger {
 
     /// Do both equations hold?
     pub fn balances(&self) -> bool {
-        self.carried == self.captured + self.lost_total() && self.captured == self.parsed + self.reported
+        self.carried == self.captured + self.skipped() + self.lost_total()
+            && self.captured == self.parsed + self.reported
     }
 }
 

@@ -65,6 +65,8 @@ pub enum FlowEvent<'a> {
         side: Side,
         /// When its (last) segment was captured.
         time: Timestamp,
+        /// Sequence number of what follows it.
+        next: u32,
         /// The bytes.
         chunk: Chunk<'a>,
     },
@@ -132,6 +134,8 @@ pub enum Message<'a> {
     Body(&'a [u8]),
     /// Content bytes that are missing.
     BodyGap(u64),
+    /// Content bytes that nobody wanted captured.
+    BodySkipped(u64),
     /// Trailer fields.
     Trailers(Fields),
     /// The message is over, in the way its framing says.

@@ -93,9 +93,9 @@ impl Part {
         Target::of(&self.head)
     }
 
-    /// Content bytes that TCP carried: those seen and those known to be missing.
+    /// Content bytes that TCP carried: those seen, those known to be missing, and those that nobody wanted.
     pub const fn content_size(&self) -> u64 {
-        self.body_size.saturating_add(self.body_missing)
+        self.body_size.saturating_add(self.body_missing).saturating_add(self.body_skipped)
     }
 
     /// Bytes that `body` holds if it holds all: of what is in the content's coding and frames, where there are such.

@@ -106,6 +106,13 @@ impl Decoder {
         }
     }
 
+    /// Bytes of the current content that are still to come, where its head says how many.
+    pub const fn content_left(&self) -> Option<u64> {
+        match self {
+            Self::Http1(decoder) => decoder.content_left(),
+        }
+    }
+
     /// Bytes that became part of a message.
     pub fn parsed(&self) -> u64 {
         match self {

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     exchange::{self, Pairing, Seen},
     model::{
-        Chunk, Exchange, Expects, FlowEnd, FlowInfo, FlowRecord, Head, Message, Protocol, Record, Role, Side, Timestamp,
+        Chunk, Exchange, Expects, FlowEnd, FlowInfo, FlowRecord, Head, LossReason, Message, Protocol, Record, Role,
+        Side, Timestamp,
     },
     protocol::{Context, Finish},
 };
@@ -184,6 +185,7 @@ impl Talk {
             if role == Role::Response {
                 context.expects = self.pairing.expects();
             }
+            let skipped = matches!(chunk, Chunk::Gap { reason: LossReason::SkippedByPolicy, .. });
             let decoder = self.decoders.decoder(role);
             let Some(message) = decoder.next(chunk, &context) else {
                 // Seldom is a head not whole in a chunk.
@@ -191,6 +193,10 @@ impl Talk {
                     return;
                 }
                 continue;
+            };
+            let message = match message {
+                Message::BodyGap(len) if skipped => Message::BodySkipped(len),
+                message => message,
             };
             if self.rival.is_some() && matches!(message, Message::Head(_)) {
                 self.decoders.heads.count(role);
@@ -218,6 +224,17 @@ impl Talk {
             Became::Http2(rest) => Some(rest),
             Became::Tunnel | Became::WebSocket => None,
         }
+    }
+
+    /// How many of the bytes that this side sends next nobody wants, if at least `least` are to come. What was told is not told
+    /// again.
+    pub(super) fn take_unwanted(&mut self, side: Side, least: u64) -> Option<u64> {
+        if self.rival.is_some() {
+            return None;
+        }
+        let role = self.role(side);
+        let left = self.decoders.decoder(role).content_left().filter(|left| *left >= least)?;
+        self.pairing.take_unwanted(role, left)
     }
 
     /// Bytes of a side that were, and that were not, part of messages.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use interceptor::{
-    kernel::{Capture, CaptureOptions, Filters, cgroup},
+    kernel::{Capture, CaptureOptions, Filters, Way, cgroup},
     model::LossReason,
 };
 use interceptor_common::DropReason;
@@ -29,6 +29,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("a_sample_takes_flows_whole_or_not_at_all", sample),
         ("the_payload_limit_cuts_and_says_so", payload_limit),
         ("a_flow_that_is_cut_off_gives_lengths_only_until_it_is_taken_up_again", cut_off),
+        ("what_is_cut_off_up_to_a_sequence_number_goes_on_after_it", cut_off_until),
     ]
 }
 
@@ -175,9 +176,11 @@ fn cut_off() -> anyhow::Result<()> {
         Ok(client.read_exact(&mut [0; 6])?)
     };
     send(b"first")?;
-    capture.cut_off(zone()?, from, to, true)?;
+    let way = Way { zone: zone()?, source: from, destination: to };
+    let mut cut_offs = capture.cut_offs()?;
+    cut_offs.forever(way)?;
     send(b"second")?;
-    capture.cut_off(zone()?, from, to, false)?;
+    cut_offs.lift(way);
     send(b"third")?;
     drop(client);
     drop(server);
@@ -191,6 +194,43 @@ fn cut_off() -> anyhow::Result<()> {
     ensure!(seen == [(&b"first"[..], 5), (b"", 6), (b"third", 5)], "{seen:?}");
     ensure!(collected.stream(to, from)? == b"answeransweranswer", "the other direction was cut off too");
     ensure!(capture.drops()?.total(DropReason::CutOff).bytes == 6);
-    ensure!(collected.losses.iter().all(|loss| loss.reason != LossReason::CutOff), "reported twice");
+    ensure!(collected.losses.iter().all(|loss| loss.reason != LossReason::SkippedByPolicy), "reported twice");
+    Ok(())
+}
+
+fn cut_off_until() -> anyhow::Result<()> {
+    let (listener, address) = listen("127.0.0.1:0")?;
+    let mut capture = Capture::start(&options("lo", address.port()))?;
+    let mut source = capture.source()?;
+    let mut cut_offs = capture.cut_offs()?;
+    let mut client = TcpStream::connect(address)?;
+    let (mut server, _) = listener.accept()?;
+    let (from, to) = (client.local_addr()?.into(), address.into());
+    let mut send = |bytes: &[u8]| -> anyhow::Result<()> {
+        client.write_all(bytes)?;
+        server.read_exact(&mut vec![0; bytes.len()])?;
+        server.write_all(b"answer")?;
+        Ok(client.read_exact(&mut [0; 6])?)
+    };
+    send(b"first")?;
+    let mut collected = Collected::default();
+    collected.until(&mut source, |seen| seen.stream(from, to).is_ok_and(|stream| stream == b"first"))?;
+    let first = collected.segments[&(from, to)].iter().find(|kept| kept.wire_len == 5).context("no payload")?.seq;
+    // The next ten bytes, of which a segment with the last five is wanted because it goes beyond.
+    cut_offs.until(Way { zone: zone()?, source: from, destination: to }, first.wrapping_add(15))?;
+    for bytes in [&b"aaaaa"[..], b"bbb", b"bbcc", b"d", b"e"] {
+        send(bytes)?;
+    }
+    drop(client);
+    drop(server);
+    collected.until(&mut source, |seen| seen.over(from, to))?;
+    let seen: Vec<_> = collected.segments[&(from, to)]
+        .iter()
+        .filter(|kept| kept.wire_len != 0)
+        .map(|kept| (kept.payload.as_slice(), kept.wire_len))
+        .collect();
+    let expected: [(&[u8], u32); 6] = [(b"first", 5), (b"", 5), (b"", 3), (b"bbcc", 4), (b"d", 1), (b"e", 1)];
+    ensure!(seen == expected, "{seen:?}");
+    ensure!(capture.drops()?.total(DropReason::CutOff).bytes == 8);
     Ok(())
 }

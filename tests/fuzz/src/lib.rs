@@ -87,7 +87,7 @@ impl<L: Iterator<Item = usize>> Flow<L> {
             let ledger = self.ledger.side_mut(side);
             ledger.carried += piece.len() as u64;
             ledger.captured += piece.len() as u64;
-            self.event(FlowEvent::Chunk { side, time: TIME, chunk: Chunk::Data(piece) });
+            self.event(FlowEvent::Chunk { side, time: TIME, next: 0, chunk: Chunk::Data(piece) });
         }
     }
 
@@ -97,7 +97,7 @@ impl<L: Iterator<Item = usize>> Flow<L> {
         let ledger = self.ledger.side_mut(side);
         ledger.carried += len;
         ledger.lose(reason, len);
-        self.event(FlowEvent::Chunk { side, time: TIME, chunk: Chunk::Gap { len, reason } });
+        self.event(FlowEvent::Chunk { side, time: TIME, next: 0, chunk: Chunk::Gap { len, reason } });
     }
 
     /// FIN.

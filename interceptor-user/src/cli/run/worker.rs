@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow};
 use interceptor_common::{DropCount, DropReason};
 
 use super::{drain::Drain, plan::Plan};
+use crate::cli::skip::skip;
 use crate::{
     admin::State,
     config::Config,
@@ -59,10 +60,12 @@ pub(super) fn start(
     }
     capture.follow(privilege::settle)?;
     let ring_size = capture.rings_size();
+    let skip = skip(capture.cut_offs()?);
     let capture = Arc::new(capture);
     let options =
         Options { flow: (&config.flow).into(), session: (&config.session).into(), memory: Arc::clone(memory) };
-    let mut pipeline = Pipeline::new(options, Prometheus::new(Arc::clone(metrics), config.metrics.paths));
+    let mut pipeline =
+        Pipeline::new(options, Prometheus::new(Arc::clone(metrics), config.metrics.paths)).with_skip(skip);
     let counts = Arc::clone(pipeline.counts());
     let totals = Box::new(totals(counts, Arc::downgrade(&capture), ring_size));
     let attachments = Box::new(attachments(Arc::downgrade(&capture)));

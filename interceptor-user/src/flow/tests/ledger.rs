@@ -108,10 +108,10 @@ fn a_joined_flow_owes_the_rest_to_the_time_before() {
 fn a_joined_flow_still_knows_what_it_dropped() {
     let segments = Conversation::http().open().client("old").server("answer").client("new").segments();
     let mut bench = Bench::new();
-    bench.run(&segments[5..]).event(&loss(&segments[3], LossReason::CutOff, 2));
+    bench.run(&segments[5..]).event(&loss(&segments[3], LossReason::SkippedByPolicy, 2));
     bench.event(&closed(&segments[3], 8, 0)).finish();
     let client = bench.ended(1).1.client;
-    assert_eq!(client.lost[LossReason::CutOff as usize], 2);
+    assert_eq!(client.lost[LossReason::SkippedByPolicy as usize], 2);
     assert_eq!(client.lost[LossReason::BeforeJoin as usize], 3);
 }
 

@@ -127,6 +127,14 @@ impl Decoder {
         self.started
     }
 
+    /// Bytes of the current content that are still to come, where its head says how many.
+    pub const fn content_left(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) => Some(left),
+            _ => None,
+        }
+    }
+
     /// Bytes that became part of a message.
     pub const fn parsed(&self) -> u64 {
         self.parsed

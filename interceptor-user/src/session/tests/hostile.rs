@@ -38,7 +38,7 @@ fn feed<'s>(joined: bool, pieces: impl IntoIterator<Item = (Side, &'s [u8])>) ->
         let captured = &mut ledger.side_mut(side).captured;
         *captured += bytes.len() as u64;
         ledger.side_mut(side).carried = ledger.side(side).captured;
-        session.event(&flow, FlowEvent::Chunk { side, time, chunk: Chunk::Data(bytes) }, &HOSTILE, &mut emit);
+        session.event(&flow, FlowEvent::Chunk { side, time, next: 0, chunk: Chunk::Data(bytes) }, &HOSTILE, &mut emit);
         assert!(session.memory() <= MEMORY_MAX, "{} bytes", session.memory());
         assert!(session.open() as usize <= HOSTILE.pipeline + 1);
     }
@@ -167,7 +167,7 @@ fn an_idle_session_is_small() {
     let mut emitted = 0;
     for bytes in [(Side::Client, GET), (Side::Server, OK)] {
         let chunk = Chunk::Data(bytes.1.as_bytes());
-        let event = FlowEvent::Chunk { side: bytes.0, time: Timestamp::default(), chunk };
+        let event = FlowEvent::Chunk { side: bytes.0, time: Timestamp::default(), next: 0, chunk };
         session.event(&flow, event, &HOSTILE, &mut |_| emitted += 1);
     }
     assert_eq!(emitted, 1);

@@ -359,7 +359,7 @@ fn streams_beyond_the_limit_are_counted_and_a_hundred_thousand_need_no_more_memo
     let (mut session, mut count, mut most) = (Session::default(), 0, 0);
     session.event(&flow, FlowEvent::Opened { late: false }, &LIMITS, &mut |_| {});
     let mut chunk = |session: &mut Session, side, bytes: &[u8]| {
-        let chunk = FlowEvent::Chunk { side, time: Timestamp::from_nanos(1), chunk: Chunk::Data(bytes) };
+        let chunk = FlowEvent::Chunk { side, time: Timestamp::from_nanos(1), next: 0, chunk: Chunk::Data(bytes) };
         session.event(&flow, chunk, &LIMITS, &mut |_| count += 1);
     };
     let Step::Client(first) = preface(&[]) else { unreachable!() };

@@ -55,3 +55,57 @@ fn one(limits: &Limits<'_>, steps: &[Step]) -> Exchange {
     assert_eq!(exchanges.len(), 1);
     exchanges.remove(0)
 }
+
+#[test]
+fn what_nobody_wants_is_told_once_and_left_out_without_harm() {
+    let flow = flow(false);
+    let limits = Limits { body: 4, ..LIMITS };
+    let (mut session, mut exchanges) = (Session::default(), Vec::new());
+    let mut emit = |record: Record| {
+        if let Record::Exchange(exchange) = record {
+            exchanges.push(*exchange);
+        }
+    };
+    session.event(&flow, FlowEvent::Opened { late: false }, &limits, &mut emit);
+    let mut send = |side: Side, chunk: Chunk<'_>| {
+        let event = FlowEvent::Chunk { side, time: Timestamp::from_nanos(1), next: 0, chunk };
+        session.event(&flow, event, &limits, &mut emit);
+        session.take_unwanted(side, 10)
+    };
+    let data = |text: &'static str| Chunk::Data(text.as_bytes());
+    assert_eq!(send(Side::Client, data("GET / HTTP/1.1\r\n\r\n")), None);
+    assert_eq!(send(Side::Server, data("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nab")), None, "two are wanted");
+    assert_eq!(send(Side::Server, data("cdef")), Some(994));
+    assert_eq!(send(Side::Server, data("gh")), None, "told already");
+    let reason = LossReason::SkippedByPolicy;
+    assert_eq!(send(Side::Server, Chunk::Gap { len: 990, reason }), None);
+    assert_eq!(send(Side::Server, data("yz")), None);
+    // The next one is told anew; a body of many GiB in parts.
+    send(Side::Client, data("GET / HTTP/1.1\r\n\r\n"));
+    assert_eq!(send(Side::Server, data("HTTP/1.1 200 OK\r\nContent-Length: 3000000000\r\n\r\nabcd")), Some(1 << 30));
+    assert_eq!(send(Side::Server, Chunk::Gap { len: 1 << 30, reason }), Some(1 << 30));
+    let [exchange] = exchanges.as_slice() else { panic!("one is over: {exchanges:?}") };
+    let part = exchange.response.as_ref().unwrap();
+    assert_eq!((part.body_size, part.body_skipped, part.body_missing, part.content_size()), (10, 990, 0, 1000));
+    assert!(exchange.complete() && exchange.anomalies.is_empty() && part.body_cut(), "{exchange:?}");
+    assert_eq!(&*part.body, b"abcd");
+}
+
+#[test]
+fn what_has_messages_or_no_known_length_is_wanted() {
+    for head in ["Content-Type: text/event-stream\r\nContent-Length: 1000", "Transfer-Encoding: chunked"] {
+        let flow = flow(false);
+        let mut session = Session::default();
+        let mut emit = |_| {};
+        session.event(&flow, FlowEvent::Opened { late: false }, &LIMITS, &mut emit);
+        for (side, text) in [
+            (Side::Client, "GET / HTTP/1.1\r\n\r\n".to_owned()),
+            (Side::Server, format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n400\r\n{}", "x".repeat(100))),
+        ] {
+            let event =
+                FlowEvent::Chunk { side, time: Timestamp::from_nanos(1), next: 0, chunk: Chunk::Data(text.as_bytes()) };
+            session.event(&flow, event, &LIMITS, &mut emit);
+            assert_eq!(session.take_unwanted(side, 10), None, "{head}");
+        }
+    }
+}

@@ -32,7 +32,7 @@ fn after_each(limits: &Limits, steps: &[Step]) -> Vec<Vec<String>> {
             _ => panic!("only bytes here"),
         };
         let mut out = Vec::new();
-        let chunk = FlowEvent::Chunk { side, time, chunk: Chunk::Data(bytes) };
+        let chunk = FlowEvent::Chunk { side, time, next: 0, chunk: Chunk::Data(bytes) };
         session.event(&flow, chunk, limits, &mut |record| match record {
             Record::Message(message) => out.push(told(&message)),
             Record::Exchange(_) => out.push("exchange".to_owned()),

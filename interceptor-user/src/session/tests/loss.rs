@@ -249,7 +249,8 @@ fn retransmission_with_other_bytes() {
         }
     };
     let time = Timestamp::from_nanos(1);
-    let chunk = |side, bytes: &'static str| FlowEvent::Chunk { side, time, chunk: Chunk::Data(bytes.as_bytes()) };
+    let chunk =
+        |side, bytes: &'static str| FlowEvent::Chunk { side, time, next: 0, chunk: Chunk::Data(bytes.as_bytes()) };
     session.event(&flow, chunk(Side::Client, GET), &LIMITS, &mut emit);
     session.event(&flow, FlowEvent::RetransmissionDiffers { side: Side::Server }, &LIMITS, &mut emit);
     session.event(&flow, chunk(Side::Server, OK), &LIMITS, &mut emit);

@@ -77,13 +77,13 @@ fn run_with(limits: &Limits<'_>, joined: bool, steps: &[Step], end: FlowEnd) -> 
         let time = Timestamp::from_nanos(now);
         let reason = LossReason::NotSeen;
         let event = match step {
-            Step::Client(bytes) => FlowEvent::Chunk { side: Side::Client, time, chunk: Chunk::Data(bytes) },
-            Step::Server(bytes) => FlowEvent::Chunk { side: Side::Server, time, chunk: Chunk::Data(bytes) },
+            Step::Client(bytes) => FlowEvent::Chunk { side: Side::Client, time, next: 0, chunk: Chunk::Data(bytes) },
+            Step::Server(bytes) => FlowEvent::Chunk { side: Side::Server, time, next: 0, chunk: Chunk::Data(bytes) },
             Step::ClientGap(len) => {
-                FlowEvent::Chunk { side: Side::Client, time, chunk: Chunk::Gap { len: *len, reason } }
+                FlowEvent::Chunk { side: Side::Client, time, next: 0, chunk: Chunk::Gap { len: *len, reason } }
             }
             Step::ServerGap(len) => {
-                FlowEvent::Chunk { side: Side::Server, time, chunk: Chunk::Gap { len: *len, reason } }
+                FlowEvent::Chunk { side: Side::Server, time, next: 0, chunk: Chunk::Gap { len: *len, reason } }
             }
             Step::ClientFin => FlowEvent::Finished { side: Side::Client, time },
             Step::ServerFin => FlowEvent::Finished { side: Side::Server, time },

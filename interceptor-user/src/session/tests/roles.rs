@@ -66,7 +66,7 @@ fn who_was_told_does_not_change() {
     session.event(&told, FlowEvent::Opened { late: true }, &LIMITS, &mut emit);
     for (side, bytes) in [(Side::Client, "rest of a body"), (Side::Server, GET), (Side::Client, OK)] {
         let chunk = Chunk::Data(bytes.as_bytes());
-        session.event(&told, FlowEvent::Chunk { side, time, chunk }, &LIMITS, &mut emit);
+        session.event(&told, FlowEvent::Chunk { side, time, next: 0, chunk }, &LIMITS, &mut emit);
     }
     let ended = FlowEvent::Ended { end: FlowEnd::Closed, time, ledger: Ledger::default() };
     session.event(&told, ended, &LIMITS, &mut emit);

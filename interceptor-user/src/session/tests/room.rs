@@ -31,7 +31,7 @@ impl Changing {
         let ledger = self.ledger.side_mut(side);
         ledger.carried += bytes.len() as u64;
         ledger.captured += bytes.len() as u64;
-        self.event(FlowEvent::Chunk { side, time: Timestamp::default(), chunk: Chunk::Data(bytes) }, limits);
+        self.event(FlowEvent::Chunk { side, time: Timestamp::default(), next: 0, chunk: Chunk::Data(bytes) }, limits);
         self
     }
 

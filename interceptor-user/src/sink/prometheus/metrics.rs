@@ -28,13 +28,13 @@ pub struct Metrics {
     exchanges: Exchanges,
     anomalies: Vec<IntCounter>,
     flows: Flows,
-    bytes: [IntCounter; 5],
+    bytes: [IntCounter; 6],
     lost: Vec<IntCounter>,
     sampled: Sampled,
     workers: Mutex<Vec<Arc<Worker>>>,
 }
 
-const STATES: [&str; 5] = ["carried", "captured", "parsed", "reported", "duplicate"];
+const STATES: [&str; 6] = ["carried", "captured", "parsed", "reported", "duplicate", "skipped_by_policy"];
 
 pub(super) fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
@@ -111,7 +111,7 @@ impl Metrics {
                 "interceptor_lost_bytes_total",
                 "TCP payload bytes of ended connections that were carried and not captured, by why.",
                 "reason",
-                LossReason::ALL.map(LossReason::name),
+                LossReason::losses().map(LossReason::name),
             )?,
             sampled: Sampled::new(r)?,
             workers: Mutex::default(),
@@ -138,7 +138,7 @@ impl Metrics {
             names.zip(counters).map(|(name, counter)| (name.to_owned(), counter.get().into())).collect()
         };
         let mut ledger: serde_json::Map<String, serde_json::Value> = by_name(&mut STATES.into_iter(), &self.bytes);
-        let lost = by_name(&mut LossReason::ALL.into_iter().map(LossReason::name), &self.lost);
+        let lost = by_name(&mut LossReason::losses().map(LossReason::name), &self.lost);
         ledger.insert("lost".to_owned(), serde_json::Value::Object(lost));
         ledger.into()
     }
@@ -176,9 +176,12 @@ impl Metrics {
         self.count_anomalies(flow.anomalies);
         for side in Side::BOTH {
             let ledger = flow.ledger.side(side);
-            let amounts = [ledger.carried, ledger.captured, ledger.parsed, ledger.reported, ledger.duplicate];
+            let amounts =
+                [ledger.carried, ledger.captured, ledger.parsed, ledger.reported, ledger.duplicate, ledger.skipped()];
             self.bytes.iter().zip(amounts).for_each(|(counter, bytes)| counter.inc_by(bytes));
-            self.lost.iter().zip(ledger.lost).for_each(|(counter, bytes)| counter.inc_by(bytes));
+            for (counter, reason) in self.lost.iter().zip(LossReason::losses()) {
+                counter.inc_by(ledger.lost[reason as usize]);
+            }
         }
         self.sockets.observe(&flow.flow)
     }
