@@ -1,4 +1,4 @@
-//! The path of a byte: source ─► flow ─► session ─► sink.
+//! The path of a byte: source ─► flow ─► session ─► inspect ─► sink.
 //!
 //! One [`Pipeline`] is one worker: it owns its flows and shares nothing but the [`Counts`] it publishes. A live capture,
 //! a capture file and a test differ in the [`Source`] that they run it on, and in nothing else.
@@ -18,7 +18,8 @@ use self::budget::Share;
 use crate::{
     capture::{Polled, Source},
     flow,
-    model::{Counts, Event, Exchange, FlowEvent, FlowInfo, Record, Side, Timestamp},
+    inspect::{self, Stage},
+    model::{Counts, Decide, Event, Exchange, FlowEvent, FlowInfo, Record, Side, Timestamp},
     session::{self, Session},
     sink::{Sink, Stop},
 };
@@ -36,6 +37,8 @@ pub struct Options {
     pub flow: flow::Limits,
     /// Decoding and pairing of one flow. `room` is what `memory` has.
     pub session: session::Limits<'static>,
+    /// What is made of exchanges before the sink gets them.
+    pub inspect: inspect::Options,
     /// What decoding keeps, of all flows of all pipelines that this is shared by.
     pub memory: Arc<Budget>,
 }
@@ -60,6 +63,7 @@ pub struct Pipeline<K> {
 /// What comes after the flow table; apart from it, so that both can be borrowed at once.
 struct Downstream<K> {
     limits: session::Limits<'static>,
+    stage: Stage,
     sink: K,
     wants_events: bool,
     identify: Option<Identify>,
@@ -85,6 +89,7 @@ impl<K: Sink> Pipeline<K> {
             told_open: Timestamp::default(),
             downstream: Downstream {
                 limits: options.session,
+                stage: Stage::new(options.inspect),
                 wants_events: sink.wants_events(),
                 sink,
                 identify: None,
@@ -207,10 +212,14 @@ impl<K: Sink> Downstream<K> {
         }
         let before = u64::from(session.open());
         let held = session.held();
-        let limits = session::Limits { room: self.share.room(), ..self.limits };
+        let Stage { keep, look } = &mut self.stage;
+        let needs = |exchange: &Exchange| keep.needs(exchange);
+        let decide = (!keep.is_idle()).then_some(Decide(&needs));
+        let limits = session::Limits { room: self.share.room(), decide, ..self.limits };
         let (sink, failure, done) = (&mut self.sink, &mut self.failure, &mut self.done);
-        session.event(info, event, &limits, &mut |record: Record| {
+        session.event(info, event, &limits, &mut |mut record: Record| {
             if !*done {
+                look.record(&mut record);
                 *failure = sink.record(&record).err();
                 *done = failure.is_some();
             }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::view::{To, View};
 use crate::{
     config::Size,
+    inference, inspect,
     kernel::features,
     pipeline,
     policy::Filter,
@@ -43,6 +44,12 @@ pub(super) struct OutputArgs {
     /// lines of JSON; conditions on what comes later (the status) let none pass
     #[arg(long)]
     messages: bool,
+    /// Show only requests to model servers, by what they mean: model, shapes or tokens, time to first token, rate, findings
+    #[arg(long)]
+    models: bool,
+    /// Estimate tokens that the wire does not state; they are marked as estimated
+    #[arg(long)]
+    estimate_tokens: bool,
     /// Definitions of the messages in bodies: a .proto file, or a descriptor set of protoc or buf; may be repeated. Those of
     /// the Open Inference Protocol, TensorFlow Serving, TorchServe and gRPC's own services are known
     #[arg(long, value_name = "FILE")]
@@ -101,7 +108,18 @@ impl OutputArgs {
         options.session.messages = self.messages;
         // A request and its response must fit, or the limit would not be what the user said.
         options.session.memory += 2 * self.body_limit();
+        options.inspect = self.inspect();
         options
+    }
+
+    /// What is made of exchanges.
+    fn inspect(&self) -> inspect::Options {
+        let read = self.models || self.output == Format::Json;
+        inspect::Options {
+            inference: if read { inference::BODY.max(self.body_limit()) } else { 0 },
+            reading: inference::Options { estimate_tokens: self.estimate_tokens },
+            ..inspect::Options::default()
+        }
     }
 
     /// What is known of the messages in bodies. It reads files.
@@ -113,6 +131,10 @@ impl OutputArgs {
     pub(super) fn check(&self, filter: &Filter) -> Result<(), clap::Error> {
         if self.messages && !matches!(self.output, Format::Text | Format::Json) {
             let problem = "'--messages' goes with '-o text' and '-o json': the others show what is over\n";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
+        }
+        if self.models && !matches!(self.output, Format::Text | Format::Json) {
+            let problem = "'--models' goes with '-o text' and '-o json'\n";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
         }
         if self.output != Format::Pcapng {
@@ -154,6 +176,7 @@ impl OutputArgs {
                     headers,
                     bodies,
                     messages,
+                    models: self.models,
                     registry,
                     mask,
                     colour: self.color.applies(&stdout),
@@ -164,7 +187,7 @@ impl OutputArgs {
                 To::Text(Box::new(TextSink::new(stdout, options)))
             }
         };
-        View::new(filter, learns, self.count, to)
+        View::new(filter, learns, self.count, to).with_models_only(self.models)
     }
 }
 

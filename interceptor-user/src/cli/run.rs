@@ -2,6 +2,7 @@
 
 mod drain;
 mod logging;
+mod outputs;
 mod plan;
 mod worker;
 

@@ -14,6 +14,8 @@ pub(super) struct View {
     /// Where descriptors go that servers tell, whether their exchanges are shown or not.
     learns: Option<Registry>,
     left: Option<u64>,
+    /// Exchanges that mean nothing to a model server are not shown, and no flows.
+    models_only: bool,
     to: To,
 }
 
@@ -27,7 +29,12 @@ pub(super) enum To {
 
 impl View {
     pub(super) const fn new(filter: Filter, learns: Option<Registry>, left: Option<u64>, to: To) -> Self {
-        Self { filter, learns, left, to }
+        Self { filter, learns, left, models_only: false, to }
+    }
+
+    pub(super) const fn with_models_only(mut self, models_only: bool) -> Self {
+        self.models_only = models_only;
+        self
     }
 
     /// What was counted, if it counts.
@@ -83,7 +90,8 @@ impl Sink for View {
                 if let Some(registry) = &self.learns {
                     messages::learn(exchange, registry);
                 }
-                if !self.filter.is_empty() && !self.filter.matches(exchange) {
+                let passes = self.filter.is_empty() || self.filter.matches(exchange);
+                if !passes || (self.models_only && exchange.inference.is_none()) || !record.sinks().lines {
                     return Ok(());
                 }
                 if let Some(left) = &mut self.left {
@@ -97,7 +105,8 @@ impl Sink for View {
             }
             Record::Drift(_) => {}
             Record::Flow(flow) => {
-                if self.shows_flows() && !self.filter.is_empty() && !self.filter.matches_flow(flow) {
+                let passes = self.filter.is_empty() || self.filter.matches_flow(flow);
+                if self.shows_flows() && (!passes || self.models_only) {
                     return Ok(());
                 }
             }

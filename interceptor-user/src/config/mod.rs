@@ -6,6 +6,7 @@
 //! `INTERCEPTOR_METRICS_ADDRESS`. A flag wins over a variable, a variable over the file, the file over the default.
 
 mod error;
+mod inspect;
 mod keys;
 mod place;
 mod privileges;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{flow, model::Cidr, session};
 
 pub use error::ConfigError;
+pub use inspect::{Inspect, Lines, PolicyPath};
 pub use keys::{Overrides, unknown_variables};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
 pub use privileges::{Privileges, Switch};
@@ -37,6 +39,8 @@ pub struct Config {
     pub flow: Flow,
     /// Limits of decoding and pairing.
     pub session: Session,
+    /// What is made of exchanges.
+    pub inspect: Inspect,
     /// Metrics, health and readiness over HTTP.
     pub metrics: Metrics,
     /// Logging, to standard error.
@@ -257,7 +261,7 @@ impl From<&Session> for session::Limits<'_> {
     fn from(session: &Session) -> Self {
         Self {
             head: session.max_head.to_usize(),
-            // Metrics need no content.
+            // What looks into content says so.
             body: 0,
             decide: None,
             pipeline: session.pipeline_depth.0 as usize,

@@ -109,7 +109,10 @@ impl Open {
         self.kept += head.fields.memory();
         self.exchange.response = Some(Part::new(head, seen.first, seen.last));
         self.live = limits.messages;
-        self.decide(limits);
+        // A response's head takes away what was wanted only as long as the status might have been another.
+        if self.needs.response > limits.body || self.exchange.request.is_none() {
+            self.decide(limits);
+        }
         let Some(part) = &mut self.exchange.response else { return };
         let reader = reader(&part.head, self.needs.response);
         self.response_content = Content::new(reader, part, self.live);

@@ -22,6 +22,9 @@ use crate::{
     protobuf::Registry,
 };
 
+/// Bytes of each content of an inference that are kept where nothing else is said.
+pub const BODY: usize = 256 * 1024;
+
 /// What is read beside what the wire states.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {

@@ -4,10 +4,14 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod budget;
+mod stage;
 
 use std::sync::Arc;
 
-pub use self::budget::Budget;
+pub use self::{
+    budget::Budget,
+    stage::{Options, Stage},
+};
 use crate::{
     model::{
         DriftRecord, Exchange, Finding, Inference, InspectorName, Needs, Role, Timestamp, Uninspected,

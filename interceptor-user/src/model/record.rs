@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{
-    Anomalies, Anomaly, DriftRecord, Exchange, FlowEnd, FlowInfo, Format, Ledger, LossReason, Piece, Role, Side,
+    Anomalies, Anomaly, DriftRecord, Exchange, FlowEnd, FlowInfo, Format, Ledger, LossReason, Piece, Role, Side, Sinks,
     Timestamp, TlsHello,
 };
 
@@ -170,4 +170,16 @@ pub enum Record {
     Flow(Box<FlowRecord>),
     /// A feature in a window that is over.
     Drift(Box<DriftRecord>),
+}
+
+impl Record {
+    /// The sinks that get it: of an exchange those that the policy says, of anything else all.
+    pub fn sinks(&self) -> Sinks {
+        let exchange = match self {
+            Self::Exchange(exchange) => exchange,
+            Self::Message(message) => &message.exchange,
+            Self::Flow(_) | Self::Drift(_) => return Sinks::ALL,
+        };
+        exchange.verdict.as_ref().map_or(Sinks::ALL, |verdict| verdict.sinks)
+    }
 }

@@ -1,6 +1,7 @@
 //! Exchanges, flows that no exchange shows, and messages as they come, as JSON: one flat object a line, with OpenTelemetry's attribute names. The schema is in [`schema`].
 
 mod body;
+mod drift;
 mod fields;
 mod flow;
 mod line;
@@ -13,7 +14,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize as _;
 
 use self::line::Detail;
-pub use self::{flow::FlowLine, line::ExchangeLine, message::MessageLine};
+pub use self::{drift::DriftLine, flow::FlowLine, line::ExchangeLine, message::MessageLine};
 use super::{Sink, clock::Clock, mask::Mask, messages, output::Output, printable::Printable};
 use crate::{model::Record, protobuf::Registry};
 
@@ -66,7 +67,8 @@ impl<W: Write> Sink for JsonSink<W> {
                 MessageLine::new(record, &message, &mut self.clock, detail).serialize(json)?;
             }
             Record::Flow(flow) if flow.unseen() => FlowLine::new(flow, &mut self.clock).serialize(json)?,
-            Record::Flow(_) | Record::Drift(_) => return Ok(()),
+            Record::Drift(drift) => DriftLine::new(drift, &mut self.clock).serialize(json)?,
+            Record::Flow(_) => return Ok(()),
         }
         self.out.end_line()
     }

@@ -6,6 +6,7 @@ mod flow;
 mod live;
 mod marks;
 mod messages;
+mod models;
 mod style;
 
 use std::{fmt::Write as _, io::Write};
@@ -15,7 +16,7 @@ use jiff::tz::TimeZone;
 use self::{columns::Columns, style::Styles};
 use super::{Sink, clock::Clock, escape::Escaped, mask::Mask, output::Output};
 use crate::{
-    model::{Exchange, Part, Record, Role},
+    model::{DriftRecord, Exchange, Part, Record, Role},
     protobuf::Registry,
 };
 
@@ -29,6 +30,8 @@ pub struct Options {
     pub bodies: bool,
     /// Messages have lines of their own as they come: bodies are shown without.
     pub messages: bool,
+    /// Inferences are shown by their meaning instead of their request.
+    pub models: bool,
     /// What is known of the messages in bodies.
     pub registry: Registry,
     /// Which secrets may be shown.
@@ -50,6 +53,7 @@ impl Default for Options {
             headers: false,
             bodies: false,
             messages: false,
+            models: false,
             registry: Registry::default(),
             mask: Mask::default(),
             colour: false,
@@ -105,9 +109,25 @@ impl<W: Write> TextSink<W> {
             columns.heading(self.out.buffer(), styles)?;
         }
         columns.write(before, exchange, &time, styles)?;
-        write_target(target, exchange.request.as_ref(), &self.options.mask)?;
+        let inference = exchange.inference.as_deref().filter(|_| self.options.models);
+        match inference {
+            Some(inference) => models::write(target, inference, styles)?,
+            None => write_target(target, exchange.request.as_ref(), &self.options.mask)?,
+        }
+        models::write_verdict(after, exchange, styles)?;
         marks::write(after, exchange, styles)?;
-        self.put(columns::method(exchange))
+        self.put(inference.map_or_else(|| columns::method(exchange), |inference| inference.operation.name()))
+    }
+
+    fn drift(&mut self, drift: &DriftRecord) -> anyhow::Result<()> {
+        let Self { styles, clock, pieces: [line, ..], .. } = self;
+        line.clear();
+        let time = clock.time_of_day(drift.end);
+        let dim = styles.dim;
+        write!(line, "{dim}{}{dim:#}  ", str::from_utf8(&time[..12]).unwrap_or_default())?;
+        models::write_drift(line, drift, styles)?;
+        self.out.buffer().extend_from_slice(line.as_bytes());
+        self.out.end_line()
     }
 
     /// Writes the pieces of a line with the method between them; of the target what there is room for.
@@ -133,7 +153,8 @@ impl<W: Write> Sink for TextSink<W> {
             Record::Exchange(exchange) => exchange,
             Record::Message(message) => return self.message(message),
             Record::Flow(flow) if flow.unseen() => return self.flow(flow),
-            Record::Flow(_) | Record::Drift(_) => return Ok(()),
+            Record::Drift(drift) => return self.drift(drift),
+            Record::Flow(_) => return Ok(()),
         };
         self.line(exchange)?;
         for role in [Role::Request, Role::Response] {

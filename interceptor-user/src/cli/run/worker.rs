@@ -11,16 +11,17 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use interceptor_common::{DropCount, DropReason};
 
-use super::{drain::Drain, plan::Plan};
+use super::{drain::Drain, outputs::Outputs, plan::Plan};
 use crate::cli::skip::skip;
 use crate::{
     admin::State,
-    config::Config,
+    config::{self, Config},
+    inference, inspect,
     kernel::{Capture, Drops},
     model::Counts,
     pipeline::{Budget, Options, Pipeline},
     privilege,
-    sink::prometheus::{Metrics, Prometheus, Totals, Worker},
+    sink::prometheus::{Metrics, Totals, Worker},
 };
 
 /// A worker that was started.
@@ -62,10 +63,13 @@ pub(super) fn start(
     let ring_size = capture.rings_size();
     let skip = skip(capture.cut_offs()?);
     let capture = Arc::new(capture);
-    let options =
-        Options { flow: (&config.flow).into(), session: (&config.session).into(), memory: Arc::clone(memory) };
-    let mut pipeline =
-        Pipeline::new(options, Prometheus::new(Arc::clone(metrics), config.metrics.paths)).with_skip(skip);
+    let options = Options {
+        flow: (&config.flow).into(),
+        session: (&config.session).into(),
+        inspect: inspect(&config.inspect),
+        memory: Arc::clone(memory),
+    };
+    let mut pipeline = Pipeline::new(options, Outputs::new(metrics, config)).with_skip(skip);
     let counts = Arc::clone(pipeline.counts());
     let totals = Box::new(totals(counts, Arc::downgrade(&capture), ring_size));
     let attachments = Box::new(attachments(Arc::downgrade(&capture)));
@@ -84,6 +88,15 @@ pub(super) fn start(
     let thread =
         thread::Builder::new().name(format!("capture {}", plan.name)).spawn(work).context("cannot start a thread")?;
     Ok(Running { name: plan.name, thread })
+}
+
+/// What is asked of exchanges.
+fn inspect(config: &config::Inspect) -> inspect::Options {
+    inspect::Options {
+        inference: config.inference_body.to_usize(),
+        reading: inference::Options { estimate_tokens: config.estimate_tokens.0 },
+        ..inspect::Options::default()
+    }
 }
 
 /// Where programs are attached, while they are.

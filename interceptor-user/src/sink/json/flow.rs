@@ -45,6 +45,12 @@ pub struct FlowLine<'a> {
     /// Payload bytes that TCP carried from the server.
     #[serde(rename = "interceptor.server.bytes")]
     server_bytes: u64,
+    /// Bytes that the client sent and that were not captured because nobody wanted them.
+    #[serde(rename = "interceptor.client.bytes_skipped", skip_serializing_if = "Option::is_none")]
+    client_skipped: Option<u64>,
+    /// Bytes that the server sent and that were not captured because nobody wanted them.
+    #[serde(rename = "interceptor.server.bytes_skipped", skip_serializing_if = "Option::is_none")]
+    server_skipped: Option<u64>,
     /// Of `interceptor.client.bytes`, those that were not captured.
     #[serde(rename = "interceptor.client.bytes_lost", skip_serializing_if = "Option::is_none")]
     client_lost: Option<u64>,
@@ -132,6 +138,8 @@ impl<'a> FlowLine<'a> {
             end: record.end.name(),
             client_bytes: ledger.client.carried,
             server_bytes: ledger.server.carried,
+            client_skipped: Some(ledger.client.skipped()).filter(|bytes| *bytes > 0),
+            server_skipped: Some(ledger.server.skipped()).filter(|bytes| *bytes > 0),
             client_lost: lost(&ledger.client),
             server_lost: lost(&ledger.server),
             transport: "tcp",

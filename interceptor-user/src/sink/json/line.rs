@@ -1,7 +1,9 @@
 mod build;
 mod contents;
 mod identity;
+mod inference;
 mod rpc;
+mod verdict;
 
 use std::{borrow::Cow, fmt, net::IpAddr};
 
@@ -9,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 pub(super) use self::{build::method, identity::Identity};
-use self::{contents::Contents, rpc::RpcLine};
+use self::{contents::Contents, inference::InferenceLine, rpc::RpcLine, verdict::VerdictLine};
 use super::fields::FieldAttributes;
 use crate::{
     model::{Anomalies, Anomaly, Authority},
@@ -184,7 +186,17 @@ pub struct ExchangeLine<'a> {
     /// Content bytes of the response that were carried and not captured.
     #[serde(rename = "interceptor.response.body.missing", skip_serializing_if = "Option::is_none")]
     response_missing: Option<u64>,
+    /// Content bytes of the request that were not captured because nobody wanted them.
+    #[serde(rename = "interceptor.request.body.skipped", skip_serializing_if = "Option::is_none")]
+    request_skipped: Option<u64>,
+    /// Content bytes of the response that were not captured because nobody wanted them.
+    #[serde(rename = "interceptor.response.body.skipped", skip_serializing_if = "Option::is_none")]
+    response_skipped: Option<u64>,
 
+    #[serde(flatten)]
+    inference: InferenceLine<'a>,
+    #[serde(flatten)]
+    verdict: VerdictLine<'a>,
     #[serde(flatten)]
     contents: Contents<'a>,
     #[serde(flatten, skip_serializing_if = "FieldAttributes::is_empty")]
@@ -227,6 +239,11 @@ pub(super) const fn is_false(value: &bool) -> bool {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 pub(super) const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero_u64(value: &u64) -> bool {
     *value == 0
 }
 

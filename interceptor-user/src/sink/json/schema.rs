@@ -7,7 +7,7 @@ use schemars::{
     transform::{Transform, transform_subschemas},
 };
 
-use super::{ExchangeLine, FlowLine, MessageLine};
+use super::{DriftLine, ExchangeLine, FlowLine, MessageLine};
 use crate::model::Anomaly;
 
 /// The schema (draft 2020-12) as indented JSON that ends with a newline; `docs/exchange.schema.json` is this.
@@ -25,6 +25,7 @@ enum Line {
     Exchange(Box<ExchangeLine<'static>>),
     Flow(Box<FlowLine<'static>>),
     Message(Box<MessageLine<'static>>),
+    Drift(Box<DriftLine<'static>>),
 }
 
 pub(super) fn anomalies(_: &mut SchemaGenerator) -> Schema {

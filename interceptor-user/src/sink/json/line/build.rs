@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::{Contents, Detail, ExchangeLine, FullUrl, Identity, RpcLine};
+use super::{Contents, Detail, ExchangeLine, FullUrl, Identity, InferenceLine, RpcLine, VerdictLine};
 use crate::{
     model::{Abort, Anomalies, Anomaly, Authority, Endpoint, Exchange, Part, Target},
     sink::{
@@ -67,6 +67,10 @@ impl<'a> ExchangeLine<'a> {
             response_last: response.map(|part| clock.stamp(part.last_byte)),
             request_missing: request.map(|part| part.body_missing).filter(|missing| *missing > 0),
             response_missing: response.map(|part| part.body_missing).filter(|missing| *missing > 0),
+            request_skipped: request.map(|part| part.body_skipped).filter(|skipped| *skipped > 0),
+            response_skipped: response.map(|part| part.body_skipped).filter(|skipped| *skipped > 0),
+            inference: InferenceLine::of(exchange, detail),
+            verdict: VerdictLine::of(exchange),
             contents: Contents::of(exchange, clock, detail),
             fields: if detail.headers { fields(exchange, detail.mask) } else { FieldAttributes::none() },
         }

@@ -1,0 +1,70 @@
+//! Where the records of a worker go.
+
+use std::{
+    io::{self, Stdout},
+    sync::Arc,
+};
+
+use crate::{
+    config::{Config, Lines},
+    model::{Exchange, Record},
+    protobuf::Registry,
+    sink::{
+        Sink,
+        json::{self, JsonSink},
+        mask::Mask,
+        prometheus::{Metrics, Prometheus},
+    },
+};
+
+/// Metrics, and lines where they are asked for.
+pub(super) struct Outputs {
+    metrics: Prometheus,
+    lines: Option<JsonSink<Stdout>>,
+}
+
+impl Outputs {
+    pub(super) fn new(metrics: &Arc<Metrics>, config: &Config) -> Self {
+        let options =
+            json::Options { mask: Mask::default(), registry: Registry::default(), ..json::Options::default() };
+        let lines = match config.inspect.lines {
+            Lines::None => None,
+            Lines::Stdout => Some(JsonSink::new(io::stdout(), options)),
+        };
+        Self { metrics: Prometheus::new(Arc::clone(metrics), config.metrics.paths), lines }
+    }
+
+    /// Lines that nobody reads any more, or that find no room on the disk, are no reason not to go on.
+    fn lines(&mut self, ask: impl FnOnce(&mut JsonSink<Stdout>) -> anyhow::Result<()>) {
+        if let Some(lines) = &mut self.lines
+            && let Err(error) = ask(lines)
+        {
+            tracing::error!("no more lines are written: {error:#}");
+            self.lines = None;
+        }
+    }
+}
+
+impl Sink for Outputs {
+    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+        let wanted = record.sinks();
+        if wanted.lines {
+            self.lines(|lines| lines.record(record));
+        }
+        if wanted.metrics { self.metrics.record(record) } else { Ok(()) }
+    }
+
+    fn open(&mut self, exchanges: &mut dyn Iterator<Item = &Exchange>) -> anyhow::Result<()> {
+        self.metrics.open(exchanges)
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.lines(Sink::flush);
+        self.metrics.flush()
+    }
+
+    fn close(&mut self) -> anyhow::Result<()> {
+        self.lines(Sink::close);
+        self.metrics.close()
+    }
+}
