@@ -13,6 +13,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What they did not look at.
     pub uninspected: Vec<Uninspected>,
+    /// On whose behalf it was made, as the request says; unverified.
+    pub tenant: Option<String>,
     /// Sinks that get it.
     pub sinks: Sinks,
 }
