@@ -33,7 +33,7 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
         Self { place: path.display().to_string(), problem: format!("cannot be read: {error}"), snippet: None }
     }
 
@@ -42,12 +42,26 @@ impl ConfigError {
     }
 
     pub(super) fn in_file(name: &str, text: &str, error: &Error) -> Self {
+        Self::in_yaml(name, text, error, unknown_key)
+    }
+
+    /// What the YAML library says of a file; `unknown_key` says it of a key, where these are expected.
+    pub(crate) fn in_yaml(
+        name: &str,
+        text: &str,
+        error: &Error,
+        unknown_key: impl FnOnce(&str, &[&str]) -> String,
+    ) -> Self {
         let error = error.without_snippet();
-        let problem = explain(error);
-        let Some(location) = error.location() else {
-            return Self { place: name.to_owned(), problem, snippet: None };
-        };
-        let (line, column) = (location.line(), location.column());
+        let problem = explain(error, unknown_key);
+        match error.location() {
+            Some(location) => Self::at(name, text, (location.line(), location.column()), problem),
+            None => Self { place: name.to_owned(), problem, snippet: None },
+        }
+    }
+
+    /// At this line and column of a file, both from 1.
+    pub(crate) fn at(name: &str, text: &str, (line, column): (u64, u64), problem: String) -> Self {
         let index = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
         let snippet = text.lines().nth(index).filter(|line| line.chars().count() <= 120).map(|line| Snippet {
             // A tab would put the marker elsewhere.
@@ -58,7 +72,7 @@ impl ConfigError {
     }
 }
 
-fn explain(error: &Error) -> String {
+fn explain(error: &Error, unknown_key: impl FnOnce(&str, &[&str]) -> String) -> String {
     match error {
         Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         Error::SerdeUnknownVariant { variant, expected, .. } => not_allowed(variant, expected),
@@ -96,18 +110,18 @@ fn unknown_key(key: &str, expected: &[&str]) -> String {
 }
 
 /// A value outside a closed set.
-pub(super) fn not_allowed(value: &str, allowed: &[impl AsRef<str>]) -> String {
+pub(crate) fn not_allowed(value: &str, allowed: &[impl AsRef<str>]) -> String {
     let meant = closest(value, allowed.iter().map(AsRef::as_ref));
     let suggestion = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
     format!("`{value}`: expected one of {}{suggestion}", list(allowed))
 }
 
-fn list(names: &[impl AsRef<str>]) -> String {
+pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
     names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
 /// What was probably meant.
-pub(super) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|known| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known))
         .filter(|(likeness, _)| *likeness > 0.85)

@@ -24,6 +24,7 @@ use crate::{flow, model::Cidr, session};
 
 pub use error::ConfigError;
 pub use inspect::{Inspect, Lines, PolicyPath};
+pub(crate) use error::{closest, list, not_allowed};
 pub use keys::{Overrides, unknown_variables};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
 pub use privileges::{Privileges, Switch};

@@ -18,7 +18,7 @@ const STAGES: &[(&str, &[&str])] = &[
     ("protocol", &["model"]),
     ("content", &["model"]),
     ("exchange", &["model", "content"]),
-    ("policy", &["model"]),
+    ("policy", &["model", "config", "protobuf"]),
     ("inference", &["model", "content", "protobuf"]),
     ("session", &["model", "protocol", "policy", "exchange", "inference"]),
     ("inspect", &["model", "content", "inference", "policy", "protobuf"]),

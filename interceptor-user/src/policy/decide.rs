@@ -1,0 +1,74 @@
+//! What a policy says of an exchange: what has to be kept of it while it goes on, and the verdict when it is over.
+
+use std::sync::Arc;
+
+use super::{compile::Policy, document::Action, expression::Scene, extract::Contents, rule::Rule};
+use crate::{
+    model::{Exchange, Inference, Needs, RuleVerdict, Sampled, Sinks, Verdict},
+    protobuf::Registry,
+};
+
+impl Policy {
+    /// What has to be kept of an exchange, by what is known of it: to be asked with the request's head, and again with the
+    /// response's. `inspectors` is what the inspectors of each rule need, in the order of [`Self::rules`]; where it is
+    /// shorter, nothing.
+    pub fn needs(&self, scene: &Scene<'_>, inspectors: &[Needs]) -> Needs {
+        let wants = inspectors.iter().copied().chain(std::iter::repeat(Needs::default()));
+        let each = self.rules().iter().zip(wants).map(|(rule, inspectors)| rule.needs(scene, inspectors));
+        each.fold(Needs::default(), Needs::max)
+    }
+
+    /// What it says of an exchange that is over, before inspectors have looked at it.
+    pub fn verdict(&self, exchange: &Exchange, inference: Option<&Inference>, registry: &Registry) -> Verdict {
+        let scene = Scene::of(exchange, inference);
+        let contents = Contents::new(exchange, inference, registry);
+        let mut verdict = Verdict { sinks: Sinks::NONE, ..Verdict::default() };
+        for rule in self.rules() {
+            if rule.condition.test(&scene) != Ok(true) {
+                continue;
+            }
+            let sampled = rule.sampled(&scene);
+            verdict.sinks = verdict.sinks.or(rule.sinks_of(sampled));
+            if let (Some(tenant), Some(head), None) = (&rule.tenant, scene.request, &verdict.tenant) {
+                verdict.tenant = tenant.of(head);
+            }
+            let extract = if sampled.is_in() { rule.extract.as_slice() } else { &[] };
+            let extracted =
+                extract.iter().filter_map(|value| Some((Arc::clone(&value.name), contents.extract(value)?))).collect();
+            let would = rule.action.as_ref().and_then(Action::would);
+            verdict.rules.push(RuleVerdict { rule: Arc::clone(&rule.name), sampled, extracted, would });
+        }
+        if verdict.rules.is_empty() {
+            verdict.sinks = self.unmatched();
+        }
+        verdict
+    }
+}
+
+impl Rule {
+    fn needs(&self, scene: &Scene<'_>, inspectors: Needs) -> Needs {
+        let wanted = self.own_needs().max(inspectors);
+        let wanted =
+            Needs { request: wanted.request.min(self.keep.request), response: wanted.response.min(self.keep.response) };
+        // An exchange that is out of the sample is counted, for which nothing is kept. But whether it matches may be known
+        // from its content only.
+        let needed = wanted != Needs::default()
+            && self.condition.is_possible(scene)
+            && (self.sampled_by_now(scene) != Some(Sampled::Out) || !matches!(self.condition.test(scene), Ok(_)));
+        if needed { wanted } else { Needs::default() }
+    }
+
+    fn sampled_by_now(&self, scene: &Scene<'_>) -> Option<Sampled> {
+        self.sample.as_ref().map_or(Some(Sampled::All), |sample| sample.decide(scene))
+    }
+
+    /// Of an exchange that is over.
+    fn sampled(&self, scene: &Scene<'_>) -> Sampled {
+        self.sampled_by_now(scene).unwrap_or(Sampled::Out)
+    }
+
+    /// What is out of the sample is counted, and nothing else.
+    const fn sinks_of(&self, sampled: Sampled) -> Sinks {
+        if sampled.is_in() { self.sinks } else { Sinks { lines: false, ..self.sinks } }
+    }
+}

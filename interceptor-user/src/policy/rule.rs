@@ -1,0 +1,86 @@
+use std::sync::Arc;
+
+use serde_json_path::JsonPath;
+
+use super::{
+    document::{Action, Inference},
+    expression::{Expression, Stage},
+    extract::Extraction,
+    sample::Sample,
+    settings::{Drift, Pii, Schema, Transport},
+    tenant::Tenant,
+};
+use crate::model::{Needs, Sinks};
+
+/// A rule, ready to be applied.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// `policy/rule`.
+    pub name: Arc<str>,
+    /// Which exchanges it is about.
+    pub condition: Expression,
+    /// Which part of them is looked at; None for all.
+    pub sample: Option<Sample>,
+    /// Values that are taken out.
+    pub extract: Vec<Extraction>,
+    /// What looks at them.
+    pub inspect: Inspect,
+    /// What is not shown of them.
+    pub redact: Option<Redact>,
+    /// Sinks that get them.
+    pub sinks: Sinks,
+    /// Bytes of content that are kept at the most.
+    pub keep: Needs,
+    /// On whose behalf they are made.
+    pub tenant: Option<Tenant>,
+    /// What becomes of them on the inline path.
+    pub action: Option<Action>,
+}
+
+impl Rule {
+    /// Content that it needs itself, inspectors apart: to know what is asked of a model server, and to take values out.
+    pub fn own_needs(&self) -> Needs {
+        let all = Needs { request: self.keep.request, response: self.keep.response };
+        if self.reads_inference() {
+            return all;
+        }
+        self.extract.iter().map(|extraction| extraction.needs(self.keep)).fold(Needs::default(), Needs::max)
+    }
+
+    /// Does it need what is asked of a model server, and how that answered?
+    pub fn reads_inference(&self) -> bool {
+        let sample = self.sample.iter().flat_map(Sample::expressions);
+        self.inspect.inference.is_some()
+            || self.inspect.drift.is_some()
+            || self.extract.iter().any(Extraction::is_tensor)
+            || [&self.condition].into_iter().chain(sample).any(|expression| expression.stage() == Stage::Content)
+    }
+}
+
+/// What looks at exchanges, with its settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inspect {
+    /// Inferences are read, for their own sake.
+    pub inference: Option<Inference>,
+    /// Personal data and secrets.
+    pub pii: Option<Pii>,
+    /// Features compared with a baseline.
+    pub drift: Option<Drift>,
+    /// Contents compared with what is declared.
+    pub schema: Option<Schema>,
+    /// What is odd about how exchanges were carried.
+    pub transport: Option<Transport>,
+}
+
+/// What is not shown.
+#[derive(Clone, Debug, Default)]
+pub struct Redact {
+    /// Header and trailer fields, by their names in lower case.
+    pub headers: Vec<String>,
+    /// Parameters of the query, by their names.
+    pub query: Vec<String>,
+    /// Places in contents that are JSON.
+    pub json_path: Vec<JsonPath>,
+    /// What `inspect.pii` finds.
+    pub pii: bool,
+}
