@@ -138,6 +138,8 @@ impl<K: Sink> Pipeline<K> {
     /// Ends every flow, flushes the sink and closes it: the capture is over.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         self.flows.finish(|info, session, event| self.downstream.deliver(info, session, event));
+        self.downstream.stage.tick(Timestamp::default(), true);
+        self.downstream.tell_drift();
         self.tell_open();
         self.publish();
         self.downstream.settle()?;
@@ -173,6 +175,8 @@ impl<K: Sink> Pipeline<K> {
 
     fn tick(&mut self, now: Timestamp) {
         self.flows.tick(now, |info, session, event| self.downstream.deliver(info, session, event));
+        self.downstream.stage.tick(now, false);
+        self.downstream.tell_drift();
         if now.since(self.told_open) >= TELL_OPEN {
             self.told_open = now;
             self.tell_open();
@@ -212,18 +216,19 @@ impl<K: Sink> Downstream<K> {
         }
         let before = u64::from(session.open());
         let held = session.held();
-        let Stage { keep, look } = &mut self.stage;
+        let Stage { keep, look, .. } = &mut self.stage;
         let needs = |exchange: &Exchange| keep.needs(exchange);
         let decide = (!keep.is_idle()).then_some(Decide(&needs));
         let limits = session::Limits { room: self.share.room(), decide, ..self.limits };
         let (sink, failure, done) = (&mut self.sink, &mut self.failure, &mut self.done);
         session.event(info, event, &limits, &mut |mut record: Record| {
+            look.record(&mut record);
             if !*done {
-                look.record(&mut record);
                 *failure = sink.record(&record).err();
                 *done = failure.is_some();
             }
         });
+        self.tell_drift();
         if let (Some(skip), FlowEvent::Chunk { side, next, .. }) = (&mut self.skip, event)
             && let Some(count) = session.take_unwanted(side, SKIP_LEAST)
         {
@@ -236,6 +241,13 @@ impl<K: Sink> Downstream<K> {
 
     fn tell_open(&mut self, open: &mut dyn Iterator<Item = &Exchange>) {
         self.sink(|sink| sink.open(open));
+    }
+
+    /// Hands over the windows that are over.
+    fn tell_drift(&mut self) {
+        for drift in self.stage.look.take_drift() {
+            self.sink(|sink| sink.record(&Record::Drift(Box::new(drift))));
+        }
     }
 
     fn flush(&mut self) {

@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::{flow, model::Cidr, session};
 
 pub use error::ConfigError;
-pub use inspect::{Inspect, Lines, PolicyPath};
 pub(crate) use error::{closest, list, not_allowed};
+pub use inspect::{Inspect, Lines, PolicyPath};
 pub use keys::{Overrides, unknown_variables};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
 pub use privileges::{Privileges, Switch};

@@ -4,12 +4,16 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod budget;
+mod plan;
+mod policies;
 mod stage;
 
 use std::sync::Arc;
 
 pub use self::{
     budget::Budget,
+    plan::{Plan, ReadFile},
+    policies::Policies,
     stage::{Options, Stage},
 };
 use crate::{

@@ -1,73 +1,138 @@
 //! What is made of an exchange before sinks get it: its meaning, the policy's verdict, findings.
 //!
 //! ```text
-//! heads ──► Keep: what is to be kept of it?
-//! the exchange, over ──► Look: inference ─► verdict ─► inspectors ─► redaction ──► sinks
+//! heads ──────────────► Keep: what is to be kept of it?
+//! an exchange, over ──► Look: inference ─► verdict ─► inspectors ─► redaction ──► sinks
 //! ```
 //!
 //! Both halves are borrowed apart, as a flow asks the first while it hands the second what is over.
 
+use std::{sync::Arc, time::Duration};
+
+use super::{Budget, Inspector, Plan, Policies, Report, Subject};
 use crate::{
     inference,
-    model::{Exchange, Needs, Record, Timestamp},
+    model::{DriftRecord, Exchange, Needs, Record, RuleVerdict, Timestamp},
+    policy::Scene,
     protobuf::Registry,
 };
 
 /// What is asked of each exchange.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// Inferences are recognised, and so many bytes of each of their contents are kept to be read; 0 recognises none.
+    /// Where there is no policy: inferences are recognised, and so many bytes of each of their contents are kept to be read;
+    /// 0 recognises none.
     pub inference: usize,
     /// How they are read.
     pub reading: inference::Options,
     /// What is known of protobuf messages.
     pub registry: Registry,
+    /// The policy, if there is one.
+    pub policies: Option<Arc<Policies>>,
+    /// Bytes that all inspectors together may look at, of one exchange.
+    pub budget_bytes: usize,
+    /// Time that they may take for it.
+    pub budget_time: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            inference: 0,
+            reading: inference::Options::default(),
+            registry: Registry::default(),
+            policies: None,
+            budget_bytes: 4 << 20,
+            budget_time: Some(Duration::from_millis(100)),
+        }
+    }
 }
 
 /// The stage between sessions and sinks, for one pipeline.
-#[derive(Debug, Default)]
 pub struct Stage {
     /// Asked on the heads.
     pub keep: Keep,
     /// Asked in the end.
     pub look: Look,
+    /// The version of the policies that is in force here.
+    version: u64,
 }
 
 /// Decides what is kept.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Keep {
     inference: usize,
+    plan: Option<Arc<Plan>>,
 }
 
 /// Looks at what is over.
-#[derive(Debug, Default)]
 pub struct Look {
     options: Options,
+    plan: Option<Arc<Plan>>,
+    /// Of each rule.
+    inspectors: Vec<Vec<Box<dyn Inspector>>>,
+    drift: Vec<DriftRecord>,
 }
 
 impl Stage {
     /// Nothing was seen yet.
-    pub const fn new(options: Options) -> Self {
-        Self { keep: Keep { inference: options.inference }, look: Look { options } }
+    pub fn new(options: Options) -> Self {
+        let mut stage = Self {
+            keep: Keep { inference: options.inference, plan: None },
+            look: Look { options, plan: None, inspectors: Vec::new(), drift: Vec::new() },
+            version: 0,
+        };
+        stage.renew();
+        stage
+    }
+
+    /// Time passes; with `over` nothing will come any more. Another policy takes force here, between two batches.
+    pub fn tick(&mut self, now: Timestamp, over: bool) {
+        self.look.tick(now, over);
+        self.renew();
+    }
+
+    fn renew(&mut self) {
+        let newer = self.look.options.policies.as_ref().and_then(|policies| policies.newer(&mut self.version));
+        if let Some(plan) = newer {
+            // Windows of the old policy end here: they are not the new one's.
+            self.look.tick(Timestamp::default(), true);
+            self.look.inspectors = plan.inspectors();
+            self.look.plan = Some(Arc::clone(&plan));
+            self.keep.plan = Some(plan);
+        }
     }
 }
 
 impl Keep {
     /// Is nothing wanted of any exchange?
     pub const fn is_idle(&self) -> bool {
-        self.inference == 0
+        self.inference == 0 && self.plan.is_none()
     }
 
     /// What is to be kept of an exchange of which these heads were seen.
     pub fn needs(&self, exchange: &Exchange) -> Needs {
-        let head = exchange.request.as_ref().map(|part| &part.head);
-        let inference = self.inference > 0 && head.and_then(inference::recognise).is_some();
-        Needs::both(if inference { self.inference } else { 0 })
+        let [request, response] =
+            [&exchange.request, &exchange.response].map(|part| part.as_ref().map(|part| &part.head));
+        let recognised = request.and_then(inference::recognise);
+        let Some(plan) = &self.plan else {
+            return Needs::both(if recognised.is_some() { self.inference } else { 0 });
+        };
+        let scene = Scene {
+            flow: &exchange.flow,
+            number: exchange.number,
+            request,
+            response,
+            recognised,
+            over: None,
+            inference: None,
+        };
+        plan.policy().needs(&scene, plan.needs())
     }
 }
 
 impl Look {
-    /// Looks at an exchange that is over, or at a message of one.
+    /// Looks at an exchange that is over.
     pub fn record(&mut self, record: &mut Record) {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
@@ -75,13 +140,58 @@ impl Look {
         }
     }
 
+    /// Windows that were over with what was looked at last.
+    pub fn take_drift(&mut self) -> Vec<DriftRecord> {
+        std::mem::take(&mut self.drift)
+    }
+
     fn exchange(&mut self, exchange: &mut Exchange) {
-        if self.options.inference > 0 {
-            let inference = inference::read(exchange, &self.options.registry, &self.options.reading);
-            exchange.inference = inference.map(Box::new);
+        let Options { inference, reading, registry, .. } = &self.options;
+        let (reads, estimates) = match &self.plan {
+            Some(plan) => (plan.reads_inference(), plan.estimates_tokens()),
+            None => (*inference > 0, false),
+        };
+        if reads {
+            let reading = inference::Options { estimate_tokens: reading.estimate_tokens || estimates };
+            exchange.inference = inference::read(exchange, registry, &reading).map(Box::new);
+        }
+        if let Some(plan) = self.plan.clone() {
+            self.judge(exchange, &plan);
         }
     }
 
-    /// Time passes; with `over` nothing will come any more.
-    pub fn tick(&mut self, _now: Timestamp, _over: bool, _emit: &mut dyn FnMut(Record)) {}
+    /// The policy's verdict, and the inspectors of the rules that it matches.
+    fn judge(&mut self, exchange: &mut Exchange, plan: &Plan) {
+        let registry = &self.options.registry;
+        let mut verdict = plan.policy().verdict(exchange, exchange.inference.as_deref(), registry);
+        if let (Some(inference), Some(tenant)) = (&mut exchange.inference, &verdict.tenant) {
+            inference.tenant = Some(tenant.clone());
+        }
+        let subject = Subject { exchange, inference: exchange.inference.as_deref(), registry };
+        let mut budget = Budget::new(self.options.budget_bytes, self.options.budget_time);
+        let rules = plan.policy().rules().iter().zip(&mut self.inspectors);
+        for (rule, inspectors) in rules.filter(|(_, inspectors)| !inspectors.is_empty()) {
+            let looks = |said: &RuleVerdict| Arc::ptr_eq(&said.rule, &rule.name) && said.sampled.is_in();
+            if !verdict.rules.iter().any(looks) {
+                continue;
+            }
+            let mut report = Report::new(Arc::clone(&rule.name));
+            for inspector in inspectors {
+                inspector.inspect(&subject, &mut budget, &mut report);
+            }
+            verdict.findings.append(&mut report.findings);
+            verdict.uninspected.append(&mut report.uninspected);
+            self.drift.append(&mut report.drift);
+        }
+        exchange.verdict = Some(Box::new(verdict));
+    }
+
+    fn tick(&mut self, now: Timestamp, over: bool) {
+        let Some(plan) = &self.plan else { return };
+        for (rule, inspectors) in plan.policy().rules().iter().zip(&mut self.inspectors) {
+            let mut report = Report::new(Arc::clone(&rule.name));
+            inspectors.iter_mut().for_each(|inspector| inspector.tick(now, over, &mut report));
+            self.drift.append(&mut report.drift);
+        }
+    }
 }
