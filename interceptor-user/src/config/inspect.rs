@@ -13,7 +13,7 @@ use crate::inference;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Inspect {
-    /// Files with policies, or directories of such (`*.yaml`, `*.yml`). They are read anew when they change, or at SIGHUP; if
+    /// Files with policies, or directories of such (`*.yaml`, `*.yml`). They are read anew when they change; if
     /// one is bad, all stay as they were.
     pub policies: Vec<PolicyPath>,
     /// Bytes of each content of an inference (a request to a model server) that are kept to be read, where no policy says

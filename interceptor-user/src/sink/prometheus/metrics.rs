@@ -13,8 +13,10 @@ use super::{
     exchanges::Exchanges,
     flows::Flows,
     histograms::{self, Histograms},
+    inferences::Inferences,
     sampled::{Sampled, Worker},
     tcp::Sockets,
+    verdicts::Verdicts,
 };
 use crate::model::{Anomalies, Anomaly, Exchange, FlowRecord, LossReason, Rpc, Side};
 
@@ -24,6 +26,8 @@ pub struct Metrics {
     http: Histograms,
     rpc: Histograms,
     gauges: Gauges,
+    inferences: Inferences,
+    verdicts: Verdicts,
     sockets: Sockets,
     exchanges: Exchanges,
     anomalies: Vec<IntCounter>,
@@ -74,6 +78,7 @@ impl Metrics {
         let folded = register(r, folded)?;
         let sockets = Sockets::new(r, label_sets, folded.clone())?;
         let rpc = Histograms::new(r, &histograms::RPC, label_sets, folded.clone())?;
+        let inferences = Inferences::new(r, label_sets, folded.clone())?;
         let http = Histograms::new(r, &histograms::HTTP, label_sets, folded)?;
         let gauges = Gauges::new(r, label_sets)?;
         let build = IntGaugeVec::new(
@@ -89,6 +94,8 @@ impl Metrics {
             http,
             rpc,
             gauges,
+            inferences,
+            verdicts: Verdicts::new(r)?,
             sockets,
             exchanges: Exchanges::new(r)?,
             anomalies: by_label(
@@ -149,6 +156,14 @@ impl Metrics {
 
     pub(super) const fn rpc(&self) -> &Histograms {
         &self.rpc
+    }
+
+    pub(super) const fn inferences(&self) -> &Inferences {
+        &self.inferences
+    }
+
+    pub(super) const fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
     }
 
     pub(super) const fn gauges(&self) -> &Gauges {

@@ -4,6 +4,7 @@ mod active;
 mod exchanges;
 mod flows;
 mod histograms;
+mod inferences;
 mod labels;
 mod metrics;
 mod own;
@@ -16,6 +17,7 @@ mod sets;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 
 use std::sync::Arc;
 
@@ -56,7 +58,13 @@ impl Prometheus {
         let rpc = exchange.rpc();
         self.metrics.count_exchange(exchange, rpc.as_ref());
         // Without its request an exchange has no method, no route and no duration.
+        if let Some(verdict) = &exchange.verdict {
+            self.metrics.verdicts().count(verdict)?;
+        }
         let Some(request) = &exchange.request else { return Ok(()) };
+        if let Some(inference) = &exchange.inference {
+            self.metrics.inferences().count(exchange, &request.head, inference, sides(&exchange.flow))?;
+        }
         for side in sides(&exchange.flow) {
             self.request(exchange, &request.head, side)?;
             if let Some(rpc) = &rpc {
@@ -110,7 +118,8 @@ impl Sink for Prometheus {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
-            Record::Message(_) | Record::Drift(_) => Ok(()),
+            Record::Message(_) => Ok(()),
+            Record::Drift(drift) => Ok(self.metrics.verdicts().drift(drift)?),
             Record::Flow(flow) => Ok(self.metrics.count_flow(flow)?),
         }
     }

@@ -1,0 +1,111 @@
+//! What policies say: rules that match, findings, what was not inspected, what would have been done, drift.
+
+use std::sync::Arc;
+
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+use super::metrics::register;
+use crate::model::{DriftRecord, Role, Verdict};
+
+/// Metrics of verdicts. Their labels are names that the policy's author gave, and closed sets, but for features and models,
+/// of which the inspector bounds the number.
+pub(super) struct Verdicts {
+    rules: IntCounterVec,
+    findings: IntCounterVec,
+    uninspected: IntCounterVec,
+    would: IntCounterVec,
+    drift_score: GaugeVec,
+    drift_detected: IntGaugeVec,
+    drift_windows: IntCounterVec,
+    drift_missing: GaugeVec,
+}
+
+const DRIFT: [&str; 5] =
+    ["rule", "gen_ai_request_model", "inference_drift_direction", "inference_drift_feature", "inference_drift_test"];
+
+impl Verdicts {
+    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let gauge = |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), &DRIFT));
+        let detected = Opts::new("inference_drift_detected", "1 if a feature's last window has drifted, else 0.");
+        Ok(Self {
+            rules: counter(
+                "interceptor_policy_matches_total",
+                "Exchanges that a rule matches, by why they are in its sample (out: they are not).",
+                &["rule", "sampled"],
+            )?,
+            findings: counter(
+                "interceptor_findings_total",
+                "What inspectors saw in exchanges, by what it is.",
+                &["rule", "inspector", "kind", "direction"],
+            )?,
+            uninspected: counter(
+                "interceptor_uninspected_total",
+                "Messages that an inspector did not look at, or not at all of, by why.",
+                &["rule", "inspector", "direction", "reason"],
+            )?,
+            would: counter(
+                "interceptor_policy_would_total",
+                "Exchanges for which the inline path would have done something.",
+                &["rule", "action"],
+            )?,
+            drift_score: gauge(
+                "inference_drift_score",
+                "A feature's last window compared with the baseline: a p-value of ks, chisquare and z, else a distance.",
+            )?,
+            drift_detected: register(registry, IntGaugeVec::new(detected, &DRIFT))?,
+            drift_windows: counter(
+                "inference_drift_windows_total",
+                "Windows of features that were compared with the baseline, by whether there was drift.",
+                &["rule", "drifted"],
+            )?,
+            drift_missing: gauge(
+                "inference_drift_missing_ratio",
+                "Missing values of a feature's last window: 0 to 1.",
+            )?,
+        })
+    }
+
+    pub(super) fn count(&self, verdict: &Verdict) -> prometheus::Result<()> {
+        for said in &verdict.rules {
+            self.rules.get_metric_with_label_values(&[&*said.rule, said.sampled.name()])?.inc();
+            if let Some(would) = &said.would {
+                self.would.get_metric_with_label_values(&[&*said.rule, would.action])?.inc();
+            }
+        }
+        for finding in &verdict.findings {
+            let labels = [&*finding.rule, finding.inspector.name(), &*finding.kind, direction(finding.role)];
+            self.findings.get_metric_with_label_values(&labels)?.inc_by(finding.count.into());
+        }
+        for skipped in &verdict.uninspected {
+            let labels = [&*skipped.rule, skipped.inspector.name(), direction(skipped.role), skipped.reason.name()];
+            self.uninspected.get_metric_with_label_values(&labels)?.inc();
+        }
+        Ok(())
+    }
+
+    pub(super) fn drift(&self, drift: &DriftRecord) -> prometheus::Result<()> {
+        let drifted = if drift.drifted { "true" } else { "false" };
+        self.drift_windows.get_metric_with_label_values(&[&*drift.rule, drifted])?.inc();
+        let (Some(test), Some(score)) = (drift.test, drift.score) else { return Ok(()) };
+        let model = drift.model.as_ref().map_or("", Arc::as_ref);
+        let side = if drift.role == Role::Request { "input" } else { "output" };
+        let labels = [&*drift.rule, model, side, &*drift.feature, test.name()];
+        self.drift_score.get_metric_with_label_values(&labels)?.set(score);
+        self.drift_detected.get_metric_with_label_values(&labels)?.set(drift.drifted.into());
+        #[expect(clippy::cast_precision_loss, reason = "a ratio of counts")]
+        let ratio = drift.missing as f64 / drift.count.max(1) as f64;
+        self.drift_missing.get_metric_with_label_values(&labels)?.set(ratio);
+        Ok(())
+    }
+}
+
+const fn direction(role: Option<Role>) -> &'static str {
+    match role {
+        Some(Role::Request) => "request",
+        Some(Role::Response) => "response",
+        None => "",
+    }
+}
