@@ -6,6 +6,7 @@
 
 mod join;
 mod log;
+mod pii;
 
 use std::{
     env, fs,
@@ -29,6 +30,10 @@ fn main() -> ExitCode {
             cases.push(Case::new(format!("corpus::{protocol}::{name}"), &[], move || replay(&capture)));
         }
     }
+    let pii = root.clone();
+    cases.push(Case::new("corpus::pii", &[], move || {
+        expect(&pii.join("../../docs/pii.md"), &pii::page(&pii.join("pii/labelled.jsonl"))?)
+    }));
     cases.push(Case::new("corpus::join_late", &[], move || join_late(&root)));
     interceptor_tests::run(cases)
 }

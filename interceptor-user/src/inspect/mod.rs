@@ -7,6 +7,7 @@ mod budget;
 mod plan;
 mod policies;
 mod stage;
+pub mod pii;
 
 use std::sync::Arc;
 
