@@ -8,6 +8,7 @@ mod plan;
 mod policies;
 mod stage;
 pub mod pii;
+pub mod drift;
 
 use std::sync::Arc;
 

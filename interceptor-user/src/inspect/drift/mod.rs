@@ -1,0 +1,3 @@
+//! Features that are not distributed as in the baseline.
+
+pub mod stats;
