@@ -1,6 +1,6 @@
 //! Settings of inspectors, as policies give them.
 
-mod drift;
+pub mod drift;
 mod pii;
 mod schema;
 mod transport;

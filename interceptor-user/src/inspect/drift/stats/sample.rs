@@ -77,6 +77,24 @@ impl Sample {
         found
     }
 
+    /// So many numbers that stand for the same share each: those in the middle of it.
+    pub fn thinned(&self, parts: u32) -> Vec<f64> {
+        let mut points = self.points.iter();
+        let (mut value, mut upto) = points.next().copied().unwrap_or_default();
+        let share = self.count / f64::from(parts);
+        let middles = (0..parts).map(|part| (f64::from(part) + 0.5) * share);
+        let mut at = |rank: f64| {
+            while rank >= upto
+                && let Some((next, weight)) = points.next()
+            {
+                value = *next;
+                upto += weight;
+            }
+            value
+        };
+        middles.map(&mut at).collect()
+    }
+
     fn after(&self, value: f64) -> f64 {
         let next = self.points.partition_point(|(point, _)| point.total_cmp(&value).is_le());
         self.points.get(next).map_or(value, |(point, _)| *point)
