@@ -5,16 +5,23 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod anthropic;
+mod body;
 mod call;
+mod columns;
+mod element;
 mod invocations;
 mod kserve_v1;
+mod message;
 mod ollama;
 mod open_inference;
 mod openai;
+#[cfg(test)]
+mod sample;
 mod tei;
 mod tensorflow;
 mod tgi;
 mod torchserve;
+mod tree;
 
 use self::call::{Asked, Call};
 use crate::{

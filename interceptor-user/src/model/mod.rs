@@ -42,7 +42,7 @@ pub use inference::{Dialect, Inference, ModelError, Operation, Text, Timing, Too
 pub use ledger::{Ledger, LossReason, SideLedger};
 pub use message::{Chunk, Expects, FlowEnd, FlowEvent, Message, Role};
 pub use record::{FlowRecord, MessageRecord, Protocol, Record};
-pub use rpc::{Rpc, STATUS_CODES, status_name};
+pub use rpc::{Rpc, STATUS_CODES, percent_decoded, status_name};
 pub use target::{Authority, Target};
 pub use tensor::{Datatype, Tensor, Values};
 pub use time::Timestamp;

@@ -89,6 +89,24 @@ pub const fn status_name(code: u32) -> Option<&'static str> {
     })
 }
 
+/// Without percent-encoding ("gRPC over HTTP2", Percent-Encoded; RFC 3986 section 2.1); what is no encoding stays as it is.
+pub fn percent_decoded(text: &[u8]) -> String {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match (first, digit(after.first()), digit(after.get(1))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => out.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,5 +143,12 @@ mod tests {
         assert!(exchange.rpc().is_some());
         exchange.request.as_mut().and_then(|part| part.pieces.as_mut()).unwrap().format = Format::JsonLines;
         assert!(exchange.rpc().is_none());
+    }
+
+    #[test]
+    fn percent_encoding_is_undone() {
+        assert_eq!(percent_decoded(b"100%25 na%C3%AFve%"), "100% naïve%");
+        assert_eq!(percent_decoded(b"%zz%4"), "%zz%4");
+        assert_eq!(percent_decoded(b"%ff"), "\u{fffd}");
     }
 }

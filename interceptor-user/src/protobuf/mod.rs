@@ -12,7 +12,7 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 mod wellknown;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     borrow::Cow,

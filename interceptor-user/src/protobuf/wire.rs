@@ -10,7 +10,7 @@ const FIELDS: usize = 1 << 16;
 
 /// What a field holds, as far as the wire tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     Varint(u64),
     Fixed32(u32),
     Fixed64(u64),
@@ -22,16 +22,16 @@ pub(super) enum Value<'a> {
 
 /// One field.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Field<'a> {
-    pub(super) number: u32,
-    pub(super) value: Value<'a>,
+pub(crate) struct Field<'a> {
+    pub(crate) number: u32,
+    pub(crate) value: Value<'a>,
     /// The bytes end before it does.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
 }
 
 /// How the bytes end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// With a field.
     Whole,
     /// Within one.
@@ -43,7 +43,7 @@ pub(super) enum End {
 }
 
 /// All fields in these bytes, in their order.
-pub(super) fn fields(mut bytes: &[u8]) -> (Vec<Field<'_>>, End) {
+pub(crate) fn fields(mut bytes: &[u8]) -> (Vec<Field<'_>>, End) {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
         if fields.len() == FIELDS {
@@ -144,7 +144,7 @@ fn group<'a>(bytes: &mut &'a [u8], number: u32) -> Result<(&'a [u8], bool), End>
 }
 
 /// A number in groups of seven bits, the lowest first.
-pub(super) fn varint(bytes: &mut &[u8]) -> Result<u64, End> {
+pub(crate) fn varint(bytes: &mut &[u8]) -> Result<u64, End> {
     let mut value = 0;
     for (index, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f).wrapping_shl(7 * index as u32);
@@ -157,7 +157,7 @@ pub(super) fn varint(bytes: &mut &[u8]) -> Result<u64, End> {
 }
 
 /// The next `N` bytes.
-pub(super) fn fixed<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], End> {
+pub(crate) fn fixed<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], End> {
     let (value, rest) = bytes.split_first_chunk().ok_or(End::Cut)?;
     *bytes = rest;
     Ok(value)

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Detail;
-use crate::model::{Exchange, status_name};
+use crate::model::{Exchange, percent_decoded, status_name};
 
 /// What makes an exchange a gRPC call.
 #[derive(Default, Serialize, JsonSchema)]
@@ -74,24 +74,6 @@ fn seconds(timeout: &[u8]) -> Option<f64> {
     Some(f64::from(number) * times / parts)
 }
 
-/// "gRPC over HTTP2", Percent-Encoded; what is no encoding stays as it is.
-fn percent_decoded(text: &[u8]) -> String {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        match (first, digit(after.first()), digit(after.get(1))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => out.push(*first),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,12 +94,5 @@ mod tests {
         ] {
             assert_eq!(seconds(text.as_bytes()), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn messages() {
-        assert_eq!(percent_decoded(b"100%25 na%C3%AFve%"), "100% naïve%");
-        assert_eq!(percent_decoded(b"%zz%4"), "%zz%4");
-        assert_eq!(percent_decoded(b"%ff"), "\u{fffd}");
     }
 }
