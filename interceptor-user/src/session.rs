@@ -26,7 +26,7 @@ use talk::Talk;
 use crate::{
     model::{
         Anomalies, Anomaly, Chunk, Decide, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, Protocol,
-        Record, Side, Timestamp,
+        Record, Role, Side, Timestamp,
     },
     protocol::{
         Finish,
@@ -136,8 +136,13 @@ impl Session {
                 State::Multiplexed(multiplex) => multiplex.odd(Anomaly::RetransmissionDiffers),
                 State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => {}
             },
-            FlowEvent::Finished { side, .. } => match &mut self.state {
-                State::Talking(talk) => talk.finish(side, Finish::Fin, flow, limits, emit),
+            FlowEvent::Finished { side, time } => match &mut self.state {
+                State::Talking(talk) => {
+                    talk.finish(side, Finish::Fin, flow, limits, emit);
+                    if talk.role(side) == Role::Request {
+                        talk.pairing.client_gone(time);
+                    }
+                }
                 State::Multiplexed(multiplex) => multiplex.finish(side, Finish::Fin, flow, limits, emit),
                 State::Contested(both) => {
                     let (talk, multiplex) = &mut **both;

@@ -193,6 +193,11 @@ impl Pairing {
         }
     }
 
+    /// The client sends no more.
+    pub fn client_gone(&mut self, time: Timestamp) {
+        self.queue.iter_mut().for_each(|open| open.client_gone(time));
+    }
+
     /// The one whose response comes or is next.
     pub fn first(&self) -> Option<&Exchange> {
         self.queue.first().map(|open| &*open.exchange)

@@ -7,8 +7,8 @@ use super::{
 use crate::{
     content::{self, PermessageDeflate, Reader},
     model::{
-        Anomaly, Decide, Exchange, Expects, Fields, FlowInfo, Head, KeptPiece, Needs, Part, Protocol, Record, Role,
-        Timestamp,
+        Anomaly, Decide, Exchange, Expects, Fields, FlowInfo, Gone, Head, KeptPiece, Needs, Part, Protocol, Record,
+        Role, Timestamp,
     },
 };
 
@@ -229,6 +229,17 @@ impl Open {
             Role::Request => self.request = Progress::Done,
             Role::Response => self.response = Progress::Done,
         }
+    }
+
+    /// The client sends no more; its response is not over.
+    pub(super) fn client_gone(&mut self, time: Timestamp) {
+        if self.response == Progress::Done || self.exchange.gone.is_some() {
+            return;
+        }
+        let response = self.exchange.response.as_ref();
+        let messages = response.and_then(|part| part.pieces.as_ref()).map_or(0, |pieces| pieces.count);
+        let body_size = response.map_or(0, Part::content_size);
+        self.exchange.gone = Some(Gone { time, body_size, messages });
     }
 
     /// Nothing of it will come any more.

@@ -280,6 +280,7 @@ impl<S: Default> Table<S> {
             server: Peer::new(server),
             start: beginning.time,
             joined: opening.joined(),
+            round_trip: None,
             interface: beginning.interface,
         };
         Flow::new(info, opening.late())

@@ -48,6 +48,8 @@ impl<S> Flow<S> {
         }
         let side = self.sender(report.local == self.info.key.low());
         let info = Arc::make_mut(&mut self.info);
+        // The client's measure is of the whole way, the server's of the last step of the handshake only; both are the same way.
+        info.round_trip = Some(report.srtt).filter(|srtt| !srtt.is_zero()).or(info.round_trip);
         let peer = info.peer_mut(side);
         peer.cookie = Some(report.cookie).filter(|&cookie| cookie != 0).or(peer.cookie);
         let new_cgroup = peer.cgroup.is_none() && report.cgroup.is_some();

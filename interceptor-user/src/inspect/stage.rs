@@ -131,6 +131,14 @@ impl Keep {
     }
 }
 
+/// What the connection tells of an answer's timing.
+fn note_connection(exchange: &mut Exchange) {
+    let (wasted, round_trip) = (exchange.wasted(), exchange.flow.round_trip);
+    let Some(inference) = &mut exchange.inference else { return };
+    inference.timing.round_trip = round_trip;
+    (inference.timing.wasted_bytes, inference.timing.wasted_chunks) = wasted.unwrap_or_default();
+}
+
 impl Look {
     /// Looks at an exchange that is over.
     pub fn record(&mut self, record: &mut Record) {
@@ -154,6 +162,7 @@ impl Look {
         if reads {
             let reading = inference::Options { estimate_tokens: reading.estimate_tokens || estimates };
             exchange.inference = inference::read(exchange, registry, &reading).map(Box::new);
+            note_connection(exchange);
         }
         if let Some(plan) = self.plan.clone() {
             self.judge(exchange, &plan);

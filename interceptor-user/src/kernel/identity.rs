@@ -245,6 +245,7 @@ mod tests {
             server: Peer::new(server),
             start: Timestamp::from_nanos(0),
             joined: false,
+            round_trip: None,
             interface: 1,
         }
     }

@@ -90,6 +90,17 @@ pub struct Abort {
     pub code: u32,
 }
 
+/// How far a response was when its client was gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// When it went.
+    pub time: Timestamp,
+    /// Content bytes of the response by then.
+    pub body_size: u64,
+    /// Messages in it by then.
+    pub messages: u64,
+}
+
 impl Abort {
     /// Who it was, in output.
     pub const fn by_name(self) -> &'static str {
@@ -145,6 +156,9 @@ pub struct Exchange {
     pub stream: Option<u32>,
     /// Who aborted that stream, if someone did.
     pub abort: Option<Abort>,
+    /// What the response had when the client went away before its end: it sent FIN (which it may also do and wait) or
+    /// aborted the stream.
+    pub gone: Option<Gone>,
     /// What is odd about it.
     pub anomalies: Anomalies,
     /// What it means to a model server, where that was asked for and it means something.
@@ -165,6 +179,7 @@ impl Exchange {
             interim: 0,
             stream: None,
             abort: None,
+            gone: None,
             anomalies: Anomalies::NONE,
             inference: None,
             verdict: None,
@@ -183,6 +198,16 @@ impl Exchange {
     pub fn complete(&self) -> bool {
         let whole = |part: &Option<Part>| part.as_ref().is_some_and(|part| part.ended && part.body_missing == 0);
         whole(&self.request) && whole(&self.response) && !self.anomalies.contains(Anomaly::Gap)
+    }
+
+    /// Content bytes of the response, and messages in it, that were sent for nobody: the client was gone. One that says that it
+    /// sends no more may still wait for its answer; that it did not shows in how it ended.
+    pub fn wasted(&self) -> Option<(u64, u64)> {
+        let ended_badly = [Anomaly::Reset, Anomaly::StreamReset].iter().any(|why| self.anomalies.contains(*why));
+        let gone = self.gone.filter(|_| ended_badly)?;
+        let response = self.response.as_ref()?;
+        let messages = response.pieces.as_ref().map_or(0, |pieces| pieces.count);
+        Some((response.content_size().saturating_sub(gone.body_size), messages.saturating_sub(gone.messages)))
     }
 
     /// First byte of the request to last byte of the response, where both were seen.

@@ -179,6 +179,8 @@ pub struct FlowInfo {
     pub start: Timestamp,
     /// We saw no handshake: the connection is older than the capture.
     pub joined: bool,
+    /// Round-trip time between both ends, as a local socket measured it: in the handshake, and later smoothed (RFC 6298).
+    pub round_trip: Option<Duration>,
     /// Interface index where it was first seen; 0 for cgroup capture and files without one.
     pub interface: u32,
 }

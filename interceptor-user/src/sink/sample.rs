@@ -42,7 +42,7 @@ pub(crate) fn flow(client: &str, server: &str) -> FlowInfo {
     let endpoint = |text: &str| text.parse::<SocketAddr>().expect("a socket address").into();
     let (client, server) = (Peer::new(endpoint(client)), Peer::new(endpoint(server)));
     let key = FlowKey::new(0, client.endpoint, server.endpoint);
-    FlowInfo { id: 1, key, client, server, start: at(0), joined: false, interface: 2 }
+    FlowInfo { id: 1, key, client, server, start: at(0), joined: false, round_trip: None, interface: 2 }
 }
 
 /// Between a client's process and a container's server.

@@ -58,6 +58,7 @@ impl<L: Iterator<Item = usize>> Flow<L> {
             server: Peer::new(server),
             start: TIME,
             joined,
+            round_trip: None,
             interface: 0,
         };
         let mut flow = Self {

@@ -14,6 +14,7 @@ fn flow_info() -> Arc<FlowInfo> {
         server: Peer::new(server),
         start: Timestamp::default(),
         joined: false,
+        round_trip: None,
         interface: 0,
     })
 }

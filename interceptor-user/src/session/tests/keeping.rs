@@ -92,6 +92,19 @@ fn what_nobody_wants_is_told_once_and_left_out_without_harm() {
 }
 
 #[test]
+fn what_is_sent_to_a_client_that_is_gone_is_wasted() {
+    let begun = |end: FlowEnd| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 1000\r\n\r\ndata: a\n\n";
+        let steps = [get("/"), server(head), Step::ClientFin, server("data: b\n\ndata: c\n\n")];
+        run_with(&LIMITS, false, &steps, end).0.remove(0)
+    };
+    assert_eq!(begun(FlowEnd::Reset).wasted(), Some((18, 2)));
+    assert_eq!(begun(FlowEnd::CaptureEnded).wasted(), None, "it may have waited for it");
+    let steps = [get("/"), Step::ClientFin, server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")];
+    assert_eq!(run(&steps).0.remove(0).wasted(), None, "it did wait");
+}
+
+#[test]
 fn what_has_messages_or_no_known_length_is_wanted() {
     for head in ["Content-Type: text/event-stream\r\nContent-Length: 1000", "Transfer-Encoding: chunked"] {
         let flow = flow(false);

@@ -45,6 +45,7 @@ fn flow(joined: bool) -> Arc<FlowInfo> {
         server: Peer::new(server),
         start: Timestamp::from_nanos(1),
         joined,
+        round_trip: None,
         interface: 0,
     })
 }

@@ -30,6 +30,7 @@ fn flow(local: &[Side]) -> Arc<FlowInfo> {
         server: peer(Side::Server, server),
         start: Timestamp::default(),
         joined: false,
+        round_trip: None,
         interface: 1,
     })
 }
