@@ -164,6 +164,11 @@ impl<K: Sink> Pipeline<K> {
         &mut self.downstream.sink
     }
 
+    /// What the records made of it.
+    pub fn into_sink(self) -> K {
+        self.downstream.sink
+    }
+
     fn event(&mut self, event: &Event<'_>) {
         self.flows.event(event, |info, session, event| self.downstream.deliver(info, session, event));
         if self.downstream.wants_events

@@ -36,7 +36,7 @@ fn seen(args: &[&str]) -> String {
 
 #[test]
 fn help_of_every_command() {
-    for command in ["", "tail", "replay", "demo", "doctor", "generate"] {
+    for command in ["", "tail", "replay", "baseline", "baseline learn", "baseline show", "demo", "doctor", "generate"] {
         let args: Vec<&str> = command.split_terminator(' ').chain(["--help"]).collect();
         insta::assert_snapshot!(format!("help {command}").trim_end().replace(' ', "_"), seen(&args));
     }
@@ -117,7 +117,7 @@ fn version_schemas_completions_and_manual_pages() {
     let pages = fs::read_dir(&man).expect("is there").map(|page| page.expect("an entry").file_name());
     let mut pages: Vec<_> = pages.map(|name| name.into_string().expect("UTF-8")).collect();
     pages.sort();
-    let commands = ["demo", "doctor", "generate", "replay", "run", "tail"];
+    let commands = ["baseline", "demo", "doctor", "generate", "replay", "run", "tail"];
     for command in commands {
         assert!(pages.contains(&format!("interceptor-{command}.1")), "{pages:?}");
         let help = seen(&[command, "--help"]);
@@ -350,4 +350,98 @@ fn a_silent_pipe_holds_nothing_back_and_a_signal_ends_it() {
     kill(pid, Signal::SIGTERM).expect("it is there");
     let status = child.wait().expect("it ends");
     assert!(status.success() && !watchdog.is_finished(), "{status}");
+}
+
+/// A table as text and as Parquet, and what is learned of it.
+#[test]
+fn a_baseline_is_learned_from_tables_and_shown() {
+    use parquet::{
+        data_type::{ByteArray, ByteArrayType, DoubleType, FloatType},
+        file::{properties::WriterProperties, writer::SerializedFileWriter},
+        schema::parser::parse_message_type,
+    };
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    let lengths = [5.1, 4.9, 5.1, 6.25];
+    let mut text = "length,width,\"name of, it\"\n".to_owned();
+    for (length, name) in lengths.iter().zip(["a", "b", "a", "NA"]) {
+        writeln!(text, "{length},{},{name}", length / 2.0).unwrap();
+    }
+    fs::write(path("table.csv"), text).expect("written");
+
+    let schema = "message table { required float length; required double width; optional binary name (UTF8); }";
+    let schema = std::sync::Arc::new(parse_message_type(schema).expect("a schema"));
+    let file = fs::File::create(path("table.parquet")).expect("made");
+    let mut writer = SerializedFileWriter::new(file, schema, WriterProperties::builder().build().into()).expect("made");
+    let mut rows = writer.next_row_group().expect("rows");
+    let mut column = rows.next_column().expect("there").expect("a column");
+    column.typed::<FloatType>().write_batch(&lengths.map(|length| length as f32), None, None).expect("written");
+    column.close().expect("written");
+    let mut column = rows.next_column().expect("there").expect("a column");
+    column.typed::<DoubleType>().write_batch(&lengths.map(|length| length / 2.0), None, None).expect("written");
+    column.close().expect("written");
+    let mut column = rows.next_column().expect("there").expect("a column");
+    let names = ["a", "b", "a"].map(ByteArray::from);
+    column.typed::<ByteArrayType>().write_batch(&names, Some(&[1, 1, 1, 0]), None).expect("written");
+    column.close().expect("written");
+    rows.close().expect("written");
+    writer.close().expect("written");
+
+    let learn = |table: &str, more: &[&str]| {
+        let out = path(&format!("{table}.json"));
+        let table = path(table);
+        let said = seen(&[&["baseline", "learn", "--model", "iris", "--output", &out, &table], more].concat());
+        (said, out)
+    };
+    let (said, from_text) = learn("table.csv", &["--predictions", "name of, it".split(',').next().unwrap()]);
+    assert!(said.starts_with("exit 1\n") && said.contains("it has length, width, name of, it"), "{said}");
+    assert_eq!(fs::read(&from_text).expect("made, and empty"), b"");
+    let (said, from_text) = learn("table.csv", &[]);
+    assert_eq!(said, "exit 0\ninterceptor: learned 3 features, of up to 4 values each\n");
+    let (said, from_parquet) = learn("table.parquet", &["--predictions", "name"]);
+    assert!(said.starts_with("exit 0\n"), "{said}");
+    insta::assert_snapshot!("baseline_show", seen(&["baseline", "show", &from_text]));
+    // Numbers of single precision are those that were meant.
+    let feature = |file: &str, name: &str| {
+        let file: Value = serde_json::from_slice(&fs::read(file).expect("written")).expect("JSON");
+        let features = file["features"].as_array().expect("features").iter();
+        features.clone().find(|feature| feature["name"] == name).expect(name).clone()
+    };
+    assert_eq!(feature(&from_text, "length"), feature(&from_parquet, "length"));
+    assert_eq!(feature(&from_parquet, "name")["role"], "output");
+    let (said, named) = learn("table.csv", &["--tensor", "input", "--output", "-"]);
+    assert!(said.starts_with("exit 2\n"), "twice: {said}");
+    drop(named);
+    let out = seen(&["baseline", "learn", "--tensor", "input", "--output", "-", &path("table.csv")]);
+    assert!(out.contains("\"input[0]\"") && out.contains("\"input[2]\""), "{out}");
+}
+
+#[test]
+fn baselines_that_cannot_be_learned_or_shown_give_one_line_and_exit_1() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/http1/keep_alive.pcap");
+    let out = file("out.json", "as it was");
+    let learn = |input: &str| seen(&["baseline", "learn", "--output", &out, input]);
+    let mut all = String::new();
+    for seen in [
+        learn(&file("ragged.csv", "a,b\n1,2\n3\n")),
+        learn(&file("twice.csv", "a,a\n1,2\n")),
+        learn(&file("empty.csv", "")),
+        learn(&file("not.parquet", "not Parquet, whatever its name")),
+        learn(capture.to_str().expect("UTF-8")),
+        seen(&["baseline", "learn", "--output", "/nonexistent/x.json", &out]),
+        seen(&["baseline", "show", &file("bad.json", "{\"version\": 1,\n \"features\": [}")]),
+        seen(&["baseline", "show", &file("new.json", "{\"version\": 9}")]),
+    ] {
+        assert!(seen.starts_with("exit 1\ninterceptor: "), "{seen}");
+        assert_eq!(seen.lines().count(), 2, "one line: {seen}");
+        all.push_str(&seen.replace(directory.path().to_str().expect("UTF-8"), "DIR"));
+    }
+    insta::assert_snapshot!("baseline_errors", all);
+    assert_eq!(fs::read_to_string(out).expect("there"), "as it was");
 }

@@ -11,7 +11,7 @@ use clap::{CommandFactory as _, Subcommand};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::{config, sink::json};
+use crate::{config, inspect::drift::baseline, sink::json};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -35,6 +35,8 @@ enum What {
     Schema,
     /// JSON Schema of the configuration file
     ConfigSchema,
+    /// JSON Schema of the files that 'baseline learn' writes
+    BaselineSchema,
     /// Completions for a shell
     Completions {
         /// Which
@@ -52,6 +54,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let text = match &args.what {
         What::Schema => json::schema::exchange()?.into_bytes(),
         What::ConfigSchema => config::schema_text().into_bytes(),
+        What::BaselineSchema => baseline::schema()?.into_bytes(),
         What::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "interceptor", &mut text);

@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments, and `execute`.
 
+pub mod baseline;
 pub mod demo;
 pub mod doctor;
 mod filter;
@@ -39,6 +40,8 @@ pub enum Command {
     Replay(replay::Args),
     /// Run as a daemon with Prometheus metrics
     Run(run::Args),
+    /// Learn what a model's features are like, to measure drift against
+    Baseline(baseline::Args),
     /// Show it at work on two pods made for the purpose
     Demo(demo::Args),
     /// Check what this machine has of what is needed

@@ -2,6 +2,8 @@
 
 mod place;
 
+use std::path::PathBuf;
+
 use interceptor_common::{DropCount, DropReason};
 
 use self::place::Place;
@@ -43,16 +45,17 @@ Exit codes: 0 done, also by Ctrl-C or SIGTERM (a second one ends it at once) or 
 #[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(flatten)]
-    what: What,
+    what: Watch,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
     filter: FilterArgs,
 }
 
+/// What is watched.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Capture")]
-struct What {
+pub(super) struct Watch {
     /// Interface to watch, or a pattern such as 'veth*'; may be repeated. Without it all that are up
     #[arg(short, long, value_delimiter = ',')]
     iface: Vec<Interface>,
@@ -81,16 +84,16 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     args.output.check(&args.filter.filter())?;
     logging::start();
     tracing::debug!("{}", Features::get().line());
-    let place = args.place()?;
+    let place = args.what.place()?;
     let registry = args.output.registry()?;
     // Before any thread is started. Who listens is found by what processes have open.
-    let needs = Needs { namespaces: args.what.pods || place.netns.is_some(), processes: true, files: Vec::new() };
+    let needs = args.what.needs(&place, Vec::new());
     privilege::begin(Give { capabilities: true, sandbox: true }, &needs);
     let stop = signal::stop_flag()?;
     let mut filter = args.filter.filter();
     filter.processes.extend(place.process);
     let mut identity = Identity::new(place.netns.as_deref())?;
-    let mut capture = Capture::start(&args.capture_options(place))?;
+    let mut capture = Capture::start(&args.what.capture_options(place, &args.filter))?;
     let mut source = capture.source()?;
     capture.follow(privilege::settle)?;
     privilege::settle();
@@ -109,9 +112,10 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
 /// The kernel's list of ports has bounds, and a long one does not pay: beyond this only we look at ports.
 const KERNEL_PORTS: usize = 64;
 
-impl Args {
-    fn place(&self) -> anyhow::Result<Place> {
-        let What { iface, netns, cgroup, pid, .. } = &self.what;
+impl Watch {
+    /// Where that is.
+    pub(super) fn place(&self) -> anyhow::Result<Place> {
+        let Self { iface, netns, cgroup, pid, .. } = self;
         match pid {
             Some(pid) => Place::of_process(*pid),
             None if cgroup.is_empty() => {
@@ -121,33 +125,39 @@ impl Args {
         }
     }
 
-    fn capture_options(&self, place: Place) -> CaptureOptions {
+    /// What has to be read meanwhile.
+    pub(super) fn needs(&self, place: &Place, files: Vec<PathBuf>) -> Needs {
+        Needs { namespaces: self.pods || place.netns.is_some(), processes: true, files }
+    }
+
+    /// How it is captured, as far as the kernel can filter.
+    pub(super) fn capture_options(&self, place: Place, filter: &FilterArgs) -> CaptureOptions {
         let ports: Vec<u16> =
-            self.filter.port.iter().flat_map(|ports| ports.first..=ports.last).take(KERNEL_PORTS + 1).collect();
+            filter.port.iter().flat_map(|ports| ports.first..=ports.last).take(KERNEL_PORTS + 1).collect();
         CaptureOptions {
-            interfaces: self.what.iface.iter().map(|name| name.0.clone()).collect(),
+            interfaces: self.iface.iter().map(|name| name.0.clone()).collect(),
             netns: place.netns.into_iter().collect(),
-            pods: self.what.pods,
+            pods: self.pods,
             cgroups: place.cgroups,
             filters: Filters {
                 ports: if ports.len() > KERNEL_PORTS { Vec::new() } else { ports },
                 ..Filters::default()
             },
-            sample: self.what.sample.0,
-            ring_bytes: self.what.ring_size.0,
+            sample: self.sample.0,
+            ring_bytes: self.ring_size.0,
             ..CaptureOptions::default()
         }
     }
 }
 
 /// Silence could mean that nothing happens or that nothing is seen; whoever waits at a terminal is told which.
-fn say_where(capture: &Capture) {
+pub(super) fn say_where(capture: &Capture) {
     let places: Vec<String> = capture.attached().iter().map(ToString::to_string).collect();
     eprintln!("interceptor: watching by {}; Ctrl-C ends it", places.join(", "));
 }
 
 /// Says what the kernel side could not hand over, if anything, and what would help.
-fn warn_of_drops(drops: &Drops) {
+pub(super) fn warn_of_drops(drops: &Drops) {
     let lost = [
         (DropReason::RingFull, "; a larger --ring-size, --port or --sample helps"),
         (DropReason::Oversized, ""),

@@ -13,13 +13,13 @@ use crate::{
 
 /// Where to watch, resolved to what the kernel knows: files and directories.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(in crate::cli) struct Place {
     /// Network namespace; none: our own.
-    pub(super) netns: Option<PathBuf>,
+    pub(in crate::cli) netns: Option<PathBuf>,
     /// Directories of cgroups.
-    pub(super) cgroups: Vec<PathBuf>,
+    pub(in crate::cli) cgroups: Vec<PathBuf>,
     /// The process that all this was for.
-    pub(super) process: Option<ProcessPattern>,
+    pub(in crate::cli) process: Option<ProcessPattern>,
 }
 
 /// Cgroups looked at for a process at the most; pods have a handful.

@@ -1,16 +1,43 @@
 use std::{fmt::Write as _, slice};
 
-use crate::model::{Role, Tensor, Values};
+use crate::model::{Datatype, Role, Tensor, Values};
 
 /// Columns of a tensor of two dimensions that are features; those after them are not.
-pub const COLUMNS: usize = 64;
+pub(super) const COLUMNS: usize = 64;
 
 /// Values of a feature in one exchange.
 pub(super) enum Column<'a> {
     /// Numbers.
-    Numbers(Every<'a, f64>),
+    Numbers(Numbers<'a>),
     /// Strings.
     Strings(Every<'a, Option<String>>),
+}
+
+/// Numbers of a feature.
+pub(super) struct Numbers<'a> {
+    values: Every<'a, f64>,
+    /// They are of single precision.
+    single: bool,
+}
+
+impl Numbers<'_> {
+    /// Calls `take` with each.
+    pub(super) fn for_each(self, mut take: impl FnMut(f64)) {
+        let mut text = String::new();
+        self.values.for_each(|number| take(if self.single { widened(*number as f32, &mut text) } else { *number }));
+    }
+}
+
+/// A number of single precision as the decimal that it stands for: 5.1, not 5.099999904632568, so that it is the same number
+/// whether it was sent as text or as bytes.
+pub(super) fn widened(number: f32, text: &mut String) -> f64 {
+    let wide = f64::from(number);
+    if !number.is_finite() || number.fract() == 0.0 {
+        return wide;
+    }
+    text.clear();
+    let written = write!(text, "{number}");
+    written.ok().and_then(|()| text.parse().ok()).unwrap_or(wide)
 }
 
 /// Every so many of some.
@@ -37,6 +64,7 @@ pub(super) fn each_of<'a>(
     let Some(columns) = columns(tensor) else {
         return 1;
     };
+    let single = tensor.datatype == Some(Datatype::Fp32);
     let mut none = columns.saturating_sub(COLUMNS) as u64;
     for column in 0..columns.min(COLUMNS) {
         name.clear();
@@ -50,7 +78,9 @@ pub(super) fn each_of<'a>(
             let _ = write!(name, "[{column}]");
         }
         match &tensor.values {
-            Values::Numbers(numbers) => take(&name, Column::Numbers(every(numbers, limit, column, columns))),
+            Values::Numbers(numbers) => {
+                take(&name, Column::Numbers(Numbers { values: every(numbers, limit, column, columns), single }))
+            }
             Values::Strings(strings) => take(&name, Column::Strings(every(strings, limit, column, columns))),
             Values::Unread => none += 1,
         }
@@ -84,7 +114,9 @@ mod tests {
         let mut seen = Vec::new();
         let none = each(tensors, role, |name, column| {
             if let Column::Numbers(numbers) = column {
-                seen.push((name.to_owned(), numbers.copied().collect()));
+                let mut values = Vec::new();
+                numbers.for_each(|number| values.push(number));
+                seen.push((name.to_owned(), values));
             }
         });
         (seen, none)
@@ -114,6 +146,15 @@ mod tests {
         ];
         assert_eq!((found, none), (expected.to_vec(), 3));
         assert_eq!(seen(&[tensor("", &[1, 2], 2)], Role::Response).0[1].0, "output[0][1]");
+    }
+
+    #[test]
+    fn single_precision_is_read_as_written() {
+        let values = Values::Numbers(vec![f64::from(5.1_f32), 5.1, -3.0, f64::NAN]);
+        let tensor = Tensor { datatype: Some(Datatype::Fp32), values, ..tensor("x", &[4], 0) };
+        let (found, _) = seen(&[tensor], Role::Request);
+        assert_eq!(found[0].1[..3], [5.1, 5.1, -3.0]);
+        assert!(found[0].1[3].is_nan());
     }
 
     #[test]

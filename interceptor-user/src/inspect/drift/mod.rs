@@ -8,7 +8,7 @@ mod compare;
 mod features;
 mod findings;
 mod plan;
-pub mod sketch;
+mod sketch;
 pub mod stats;
 mod window;
 
@@ -110,7 +110,7 @@ impl Drift {
                     Feed { plan, slot, time: subject.time, settings, origin, report, findings: &mut findings };
                 match column {
                     Column::Numbers(numbers) => {
-                        numbers.for_each(|number| feed.take(|window| window.number(*number, plan)))
+                        numbers.for_each(|number| feed.take(|window| window.number(number, plan)))
                     }
                     Column::Strings(texts) => {
                         texts.for_each(|text| feed.take(|window| window.text(text.as_deref(), plan)))

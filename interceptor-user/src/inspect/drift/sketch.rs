@@ -1,3 +1,5 @@
+//! Numbers in bounded memory.
+
 use std::collections::BTreeMap;
 
 use super::stats::Sample;

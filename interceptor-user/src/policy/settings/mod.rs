@@ -1,5 +1,6 @@
 //! Settings of inspectors, as policies give them.
 
+/// Comparison of features with a baseline.
 pub mod drift;
 mod pii;
 mod schema;

@@ -33,7 +33,7 @@ impl Learner {
     pub fn inference(&mut self, inference: &Inference, role: Role) {
         let model = inference.model.as_deref();
         self.ignored += features::each(inference.tensors(role), role, |name, column| match column {
-            Column::Numbers(numbers) => numbers.for_each(|number| self.number(model, role, name, *number)),
+            Column::Numbers(numbers) => numbers.for_each(|number| self.number(model, role, name, number)),
             Column::Strings(strings) => strings.for_each(|text| self.text(model, role, name, text.as_deref())),
         });
     }
@@ -49,6 +49,11 @@ impl Learner {
                 feature.missing += 1;
             }
         });
+    }
+
+    /// A number of single precision.
+    pub fn single(&mut self, model: Option<&str>, role: Role, name: &str, number: f32) {
+        self.number(model, role, name, features::widened(number, &mut String::new()));
     }
 
     /// A category of a feature; None is missing.

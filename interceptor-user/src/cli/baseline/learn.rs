@@ -1,0 +1,162 @@
+use std::{
+    ffi::OsStr,
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::atomic::Ordering::Relaxed,
+};
+
+use anyhow::{Context as _, bail};
+
+use super::{
+    captured::{self, Learn},
+    progress::Progress,
+    table,
+};
+use crate::{
+    cli::{filter::FilterArgs, logging, signal, tail::Watch},
+    config::Period,
+    inspect::drift::baseline::Learner,
+};
+
+const AFTER_HELP: &str = "\
+Files are captures (pcap, pcapng, compressed or not), or tables by their name: .csv, .tsv, .parquet. Of captures and live \
+traffic the features are the tensors and columns that requests and answers hold, as they were sent: a tensor of one \
+dimension, or of [n, 1], is a feature, one of [n, k] has the features NAME[0] to NAME[63]. Of a table each column is one: of \
+numbers if all that is written there reads as numbers. Up to 10,000 numbers of a feature are kept, beyond that 2,048 \
+quantiles; up to 10,000 categories. These are values of the traffic or the data: keep the file accordingly.
+
+Examples:
+  interceptor baseline learn --output iris.json capture.pcap
+  interceptor baseline learn --output iris.json --model iris --input-only monday.pcapng tuesday.pcapng
+  interceptor baseline learn --output iris.json --live --iface eth0 --port 8080 --duration 1h
+  interceptor baseline learn --output iris.json --model iris --predictions species train.csv
+  interceptor baseline learn --output iris.json --model iris --tensor input --input-only features.parquet
+
+Exit codes: 0 done, also by Ctrl-C with what was learned by then; 1 a file cannot be read or written, it cannot capture, or \
+nothing was learned; 2 the command line is wrong.";
+
+/// Arguments of `interceptor baseline learn`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// Captures or tables; '-' is a capture on standard input
+    #[arg(required_unless_present = "live", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// File to write; '-' is standard output
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// Of captures, the model to learn (* and ? allowed); of tables, the model that they were made for
+    #[arg(long, value_name = "NAME")]
+    pub(super) model: Option<String>,
+    /// Learn what models are sent, and not what they answer
+    #[arg(long)]
+    pub(super) input_only: bool,
+    #[command(flatten)]
+    pub(super) table: TableArgs,
+    /// Learn from live traffic instead of files
+    #[arg(long, conflicts_with = "files", help_heading = "Capture")]
+    live: bool,
+    /// End after this time; without it, Ctrl-C does
+    #[arg(long, value_name = "TIME", requires = "live", help_heading = "Capture")]
+    pub(super) duration: Option<Period>,
+    #[command(flatten)]
+    pub(super) watch: Watch,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+}
+
+/// What columns of tables are.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Tables")]
+pub(super) struct TableArgs {
+    /// Columns that are the model's answers; all others are what it is sent
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(super) predictions: Vec<String>,
+    /// The columns that the model is sent are those of this tensor, in order: they are named NAME[0], NAME[1] and so on
+    #[arg(long, value_name = "NAME")]
+    pub(super) tensor: Option<String>,
+}
+
+/// Learns, and writes the file.
+pub(super) fn execute(args: &Args) -> anyhow::Result<()> {
+    // First, so that nobody learns for an hour what cannot be written.
+    let output = Output::open(&args.output)?;
+    logging::start();
+    let learner = if args.live { captured::live(args)? } else { from_files(args)? };
+    if learner.is_empty() {
+        bail!("nothing was learned: no {} held a feature{}", if args.live { "exchange" } else { "file" }, advice(args));
+    }
+    let (features, values) = (learner.len(), learner.values());
+    output.write(&learner.finish().write()?)?;
+    eprintln!("interceptor: learned {features} features, of up to {values} values each");
+    Ok(())
+}
+
+fn advice(args: &Args) -> &'static str {
+    match args.model {
+        Some(_) => "; without --model every model is learned",
+        None => "; 'interceptor replay' shows what a capture holds",
+    }
+}
+
+fn from_files(args: &Args) -> anyhow::Result<Learner> {
+    let stop = signal::stop_flag()?;
+    let mut progress = Progress::new();
+    let mut learner = Learner::default();
+    let mut captures: Option<Learn> = None;
+    for path in &args.files {
+        match kind(path) {
+            Kind::Csv(delimiter) => table::csv(path, delimiter, args, &mut learner, &mut progress, &stop)?,
+            Kind::Parquet => table::parquet(path, args, &mut learner, &mut progress, &stop)?,
+            Kind::Capture => {
+                let learn = captures.take().map_or_else(|| Learn::new(args, None), Ok)?;
+                captures = Some(captured::file(path, learn.with(learner), &stop)?);
+                learner = captures.as_mut().map(Learn::take).unwrap_or_default();
+            }
+        }
+        if stop.load(Relaxed) {
+            break;
+        }
+    }
+    progress.end();
+    Ok(learner)
+}
+
+enum Kind {
+    Csv(u8),
+    Parquet,
+    Capture,
+}
+
+fn kind(path: &Path) -> Kind {
+    match path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase).as_deref() {
+        Some("csv") => Kind::Csv(b','),
+        Some("tsv") => Kind::Csv(b'\t'),
+        Some("parquet" | "pq") => Kind::Parquet,
+        _ => Kind::Capture,
+    }
+}
+
+/// Where the baseline goes. What a file holds is replaced only once there is something to write.
+struct Output<'a> {
+    path: &'a Path,
+    file: Option<File>,
+}
+
+impl<'a> Output<'a> {
+    fn open(path: &'a Path) -> anyhow::Result<Self> {
+        if path.as_os_str() == "-" {
+            return Ok(Self { path, file: None });
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+        let file = file.with_context(|| format!("cannot write the baseline {}", path.display()))?;
+        Ok(Self { path, file: Some(file) })
+    }
+
+    fn write(self, text: &str) -> anyhow::Result<()> {
+        let Some(mut file) = self.file else { return Ok(io::stdout().lock().write_all(text.as_bytes())?) };
+        let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+        written.with_context(|| format!("cannot write the baseline {}", self.path.display()))
+    }
+}
