@@ -125,6 +125,11 @@ impl Watch {
         }
     }
 
+    /// Does it name a place?
+    pub(super) const fn is_given(&self) -> bool {
+        !(self.iface.is_empty() && self.cgroup.is_empty()) || self.netns.is_some() || self.pid.is_some() || self.pods
+    }
+
     /// What has to be read meanwhile.
     pub(super) fn needs(&self, place: &Place, files: Vec<PathBuf>) -> Needs {
         Needs { namespaces: self.pods || place.netns.is_some(), processes: true, files }

@@ -5,6 +5,7 @@
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 
 mod child;
+mod drift;
 mod generate;
 mod hpack;
 mod lab;
@@ -57,6 +58,8 @@ enum Part {
     Offline,
     /// Header compression, against the h2 crate's.
     Hpack,
+    /// Drift: values a second.
+    Drift,
     /// Attached to live traffic: throughput, CPU, latency, losses.
     Live,
     /// Resident memory with many open connections.
@@ -92,12 +95,13 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
     let binary = build::all(project)?;
     let parts = args.part.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part]);
     for part in parts {
-        if !matches!(part, Part::Offline | Part::Hpack) && apt::privilege() != Privilege::Root {
+        if !matches!(part, Part::Offline | Part::Hpack | Part::Drift) && apt::privilege() != Privilege::Root {
             bail!("root is needed to attach to live traffic; without it: cargo xtask bench offline");
         }
         let section: Section = match part {
             Part::Offline => offline::run(project, &binary, &scale)?,
             Part::Hpack => hpack::run(project, &scale)?,
+            Part::Drift => drift::run(project, &scale)?,
             Part::Live => live::run(&binary, &scale)?,
             Part::Memory => memory::run(&binary, &scale)?,
             Part::Micro => micro::run(&binary, &scale)?,

@@ -1,12 +1,13 @@
 use std::{
     ffi::OsStr,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
 };
 
 use anyhow::{Context as _, bail};
+use clap::error::ErrorKind;
 
 use super::{
     captured::{self, Learn},
@@ -80,17 +81,40 @@ pub(super) struct TableArgs {
 
 /// Learns, and writes the file.
 pub(super) fn execute(args: &Args) -> anyhow::Result<()> {
+    args.check()?;
     // First, so that nobody learns for an hour what cannot be written.
     let output = Output::open(&args.output)?;
     logging::start();
-    let learner = if args.live { captured::live(args)? } else { from_files(args)? };
+    let learner = match if args.live { captured::live(args) } else { from_files(args) } {
+        Ok(learner) => learner,
+        Err(error) => {
+            output.give_up();
+            return Err(error);
+        }
+    };
     if learner.is_empty() {
+        output.give_up();
         bail!("nothing was learned: no {} held a feature{}", if args.live { "exchange" } else { "file" }, advice(args));
     }
     let (features, values) = (learner.len(), learner.values());
     output.write(&learner.finish().write()?)?;
     eprintln!("interceptor: learned {features} features, of up to {values} values each");
     Ok(())
+}
+
+impl Args {
+    /// Says what does not go together, before anything is begun.
+    fn check(&self) -> Result<(), clap::Error> {
+        let conflict = |problem| Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
+        if !self.live && self.watch.is_given() {
+            return conflict("--iface, --netns, --pods, --cgroup and --pid go with '--live'\n");
+        }
+        let tables = self.files.iter().any(|path| !matches!(kind(path), Kind::Capture));
+        if !tables && (self.table.tensor.is_some() || !self.table.predictions.is_empty()) {
+            return conflict("'--tensor' and '--predictions' go with tables: files .csv, .tsv or .parquet\n");
+        }
+        Ok(())
+    }
 }
 
 fn advice(args: &Args) -> &'static str {
@@ -142,16 +166,26 @@ fn kind(path: &Path) -> Kind {
 struct Output<'a> {
     path: &'a Path,
     file: Option<File>,
+    made: bool,
 }
 
 impl<'a> Output<'a> {
     fn open(path: &'a Path) -> anyhow::Result<Self> {
         if path.as_os_str() == "-" {
-            return Ok(Self { path, file: None });
+            return Ok(Self { path, file: None, made: false });
         }
+        let made = !path.exists();
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = file.with_context(|| format!("cannot write the baseline {}", path.display()))?;
-        Ok(Self { path, file: Some(file) })
+        Ok(Self { path, file: Some(file), made })
+    }
+
+    /// There is nothing to write: no file is left that was not there.
+    fn give_up(self) {
+        if self.made {
+            // Whatever is wrong with it, the error that led here says more.
+            let _ = fs::remove_file(self.path);
+        }
     }
 
     fn write(self, text: &str) -> anyhow::Result<()> {

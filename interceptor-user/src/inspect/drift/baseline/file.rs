@@ -20,7 +20,7 @@ const VERSION: u64 = 1;
 pub enum BaselineError {
     /// It is not what the schema says.
     #[error("it is no baseline: {0}; `interceptor baseline learn` makes one")]
-    Format(#[from] serde_json::Error),
+    Format(serde_json::Error),
     /// It was written by a program that knows more.
     #[error("it is of version {0}, and this program reads version {VERSION}; learn it anew")]
     Version(u64),
@@ -134,11 +134,11 @@ pub fn schema() -> serde_json::Result<String> {
 impl Baseline {
     /// From the bytes of a file.
     pub fn read(bytes: &[u8]) -> Result<Self, BaselineError> {
-        let Versioned { version } = serde_json::from_slice(bytes)?;
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(BaselineError::Format)?;
         if version != VERSION {
             return Err(BaselineError::Version(version));
         }
-        let File { version: _, features } = serde_json::from_slice(bytes)?;
+        let File { version: _, features } = serde_json::from_slice(bytes).map_err(BaselineError::Format)?;
         if features.len() > FEATURES {
             return Err(BaselineError::Large(features.len()));
         }
