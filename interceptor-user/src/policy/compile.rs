@@ -135,6 +135,7 @@ impl File<'_> {
         let keep = self.keep(rule.keep.as_ref())?;
         let compiled = Rule {
             name: format!("{policy}/{}", *rule.name).into(),
+            file: self.name.into(),
             condition,
             sample: rule.sample.as_ref().map(|sample| self.sample(sample)).transpose()?,
             extract: self.extractions(&rule.extract)?,

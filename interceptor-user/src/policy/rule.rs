@@ -17,6 +17,8 @@ use crate::model::{Needs, Sinks};
 pub struct Rule {
     /// `policy/rule`.
     pub name: Arc<str>,
+    /// File that it is from; what it names lies beside it.
+    pub file: Arc<str>,
     /// Which exchanges it is about.
     pub condition: Expression,
     /// Which part of them is looked at; None for all.
