@@ -78,7 +78,7 @@ pub(super) struct Lab {
     nginx: Running,
     client: Option<Namespace>,
     server: Namespace,
-    _scratch: Scratch,
+    scratch: Scratch,
     interface: &'static str,
     address: String,
 }
@@ -97,7 +97,7 @@ impl Lab {
         command.arg("-e").arg("stderr").arg("-c").arg(config);
         let nginx = Running::start("nginx", &mut command)?;
         let mut lab =
-            Self { nginx, client, server, _scratch: scratch, interface, address: format!("{address}:{PORT}") };
+            Self { nginx, client, server, scratch, interface, address: format!("{address}:{PORT}") };
         lab.wait_for_nginx()?;
         Ok(lab)
     }
@@ -117,6 +117,11 @@ impl Lab {
 
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Has nginx serve a file of so many bytes.
+    pub(super) fn serve(&self, name: &str, size: usize) -> Result<()> {
+        Ok(fs::write(self.scratch.0.join(name), "x".repeat(size))?)
     }
 
     pub(super) fn url(&self) -> String {
@@ -141,10 +146,10 @@ impl Lab {
     }
 
     /// Attaches the interceptor and waits until it is ready.
-    pub(super) fn interceptor(&self, binary: &Path) -> Result<Interceptor<'_>> {
+    pub(super) fn interceptor(&self, binary: &Path, more: &[&str]) -> Result<Interceptor<'_>> {
         let mut command = self.server.command(binary);
         command.args(["run", "--capture-interfaces", self.interface, "--capture-ports", &PORT.to_string()]);
-        command.args(["--metrics-address", METRICS, "--log-level", "error"]);
+        command.args(["--metrics-address", METRICS, "--log-level", "error"]).args(more);
         let mut interceptor = Interceptor { lab: self, running: Running::start("interceptor", &mut command)? };
         let started = Instant::now();
         while interceptor.get("readyz").is_err() {

@@ -165,7 +165,7 @@ impl Observer<'_> {
 fn measure(lab: &Lab, binary: &Path, scale: &Scale, pace: Pace, attached: Attached) -> Result<Sample> {
     let observer = match attached {
         Attached::Nothing => Observer::Nothing,
-        Attached::Interceptor => Observer::Interceptor(Box::new(lab.interceptor(binary)?)),
+        Attached::Interceptor => Observer::Interceptor(Box::new(lab.interceptor(binary, &[])?)),
         Attached::Tcpdump => Observer::Tcpdump(lab.tcpdump()?),
     };
     let (server, own) = (lab.server_pids(), observer.pids());

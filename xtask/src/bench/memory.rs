@@ -44,7 +44,7 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
 }
 
 fn measure(lab: &Lab, binary: &Path, count: usize) -> Result<u64> {
-    let interceptor = lab.interceptor(binary)?;
+    let interceptor = lab.interceptor(binary, &[])?;
     if count == 0 {
         return resident_kib(interceptor.running.pid());
     }

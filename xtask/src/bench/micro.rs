@@ -42,7 +42,7 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     let lab = Lab::new(Wire::Veth, 1)?;
     let _statistics = Statistics::on()?;
     let before = programs()?;
-    let interceptor = lab.interceptor(binary)?;
+    let interceptor = lab.interceptor(binary, &[])?;
     let mut command = lab.load_client()?;
     command.args(["load", "--connections", "16", "--rate", "2000", "--address", lab.address()]);
     command.args(["--seconds", &scale.seconds.to_string()]);

@@ -4,6 +4,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 
+mod bodies;
 mod child;
 mod drift;
 mod generate;
@@ -60,6 +61,8 @@ enum Part {
     Hpack,
     /// Drift: values a second.
     Drift,
+    /// Large bodies that nobody wants: throughput, and what of them is copied.
+    Bodies,
     /// Attached to live traffic: throughput, CPU, latency, losses.
     Live,
     /// Resident memory with many open connections.
@@ -102,6 +105,7 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
             Part::Offline => offline::run(project, &binary, &scale)?,
             Part::Hpack => hpack::run(project, &scale)?,
             Part::Drift => drift::run(project, &scale)?,
+            Part::Bodies => bodies::run(&binary, &scale)?,
             Part::Live => live::run(&binary, &scale)?,
             Part::Memory => memory::run(&binary, &scale)?,
             Part::Micro => micro::run(&binary, &scale)?,
