@@ -181,3 +181,8 @@ impl Leaves {
         Values::Strings(scalars.into_iter().map(text).collect())
     }
 }
+
+/// An array of strings, or an empty one.
+pub(super) const fn is_texts(array: &Array) -> bool {
+    matches!(array.items, Items::Strings(_) | Items::Nulls(0))
+}

@@ -107,9 +107,7 @@ impl Scalar {
     fn count(self, value: Value<'_>) -> usize {
         match (self, value) {
             // Each of them has one byte that ends it.
-            (Self::Signed | Self::Unsigned, Value::Bytes(packed)) => {
-                packed.iter().filter(|byte| **byte < 0x80).count()
-            }
+            (Self::Signed | Self::Unsigned, Value::Bytes(packed)) => packed.iter().filter(|byte| **byte < 0x80).count(),
             (Self::Float, Value::Bytes(packed)) => packed.len() / 4,
             (Self::Double, Value::Bytes(packed)) => packed.len() / 8,
             _ => 1,
@@ -139,8 +137,9 @@ impl Scalar {
 pub(super) fn messages<'a>(call: &Call<'a>, role: Role) -> impl Iterator<Item = Message<'a>> + use<'a> {
     call.exchange.part(role).into_iter().flat_map(|part| part.messages()).map(|(kept, bytes)| {
         let mut message = Message::parse(bytes);
-        if (bytes.len() as u64) < kept.piece.size {
-            message.unread = Some(Unread::Cut);
+        let cut = (bytes.len() as u64) < kept.piece.size;
+        if cut || message.unread == Some(Unread::Cut) {
+            message.unread = Some(if cut { Unread::Cut } else { Unread::Malformed });
         }
         message
     })

@@ -15,6 +15,7 @@ mod message;
 mod ollama;
 mod open_inference;
 mod openai;
+mod rows;
 #[cfg(test)]
 mod sample;
 mod tei;

@@ -113,7 +113,9 @@ impl Tree {
     pub(super) fn integers(&self) -> Option<Vec<i64>> {
         let Self::Array(array) = self else { return None };
         match &array.items {
-            Items::Numbers(numbers) if array.inner.is_empty() => Some(numbers.iter().map(|size| *size as i64).collect()),
+            Items::Numbers(numbers) if array.inner.is_empty() => {
+                Some(numbers.iter().map(|size| *size as i64).collect())
+            }
             Items::Nulls(0) => Some(Vec::new()),
             _ => None,
         }

@@ -20,8 +20,15 @@ pub(super) fn operation(method: &str) -> Option<Operation> {
     Some(match method {
         "ModelInfer" | "ModelStreamInfer" => Operation::Infer,
         "ModelStatistics" => Operation::Statistics,
-        "ServerLive" | "ServerReady" | "ModelReady" | "ServerMetadata" | "ModelMetadata" | "ModelConfig"
-        | "RepositoryIndex" | "SystemSharedMemoryStatus" | "CudaSharedMemoryStatus" => Operation::Metadata,
+        "ServerLive"
+        | "ServerReady"
+        | "ModelReady"
+        | "ServerMetadata"
+        | "ModelMetadata"
+        | "ModelConfig"
+        | "RepositoryIndex"
+        | "SystemSharedMemoryStatus"
+        | "CudaSharedMemoryStatus" => Operation::Metadata,
         "RepositoryModelLoad"
         | "RepositoryModelUnload"
         | "SystemSharedMemoryRegister"
@@ -122,8 +129,7 @@ fn tensor<'a>(
     room: &Room,
 ) -> (Tensor, bool) {
     let datatype = message.text(2).and_then(|name| Datatype::named(&name));
-    let mut tensor =
-        Tensor { name: message.text(1).unwrap_or_default().into(), datatype, ..Tensor::default() };
+    let mut tensor = Tensor { name: message.text(1).unwrap_or_default().into(), datatype, ..Tensor::default() };
     // A shape is a list of numbers like any other, but no elements.
     tensor.shape = message.numbers(3, Scalar::Signed, &Room::new()).0.into_iter().map(|size| size as i64).collect();
     let shared = || message.map(4).any(|(name, _)| name == "shared_memory_region");

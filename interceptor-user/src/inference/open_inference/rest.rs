@@ -157,6 +157,12 @@ fn tensor(mut tree: Tree, raw: &mut Raw<'_>, room: &Room) -> (Tensor, bool) {
         (None, None) => Tensor::default(),
         (Some(data), _) => columns::tensor(String::new(), data),
     };
+    // Of what is not there, JSON does not tell the type.
+    if let (Some(Datatype::Bytes), Values::Numbers(numbers)) = (datatype, &tensor.values)
+        && numbers.iter().all(|number| number.is_nan())
+    {
+        tensor.values = Values::Strings(vec![None; numbers.len()]);
+    }
     tensor.name = name.into();
     tensor.datatype = datatype;
     if let Some(shape) = declared {

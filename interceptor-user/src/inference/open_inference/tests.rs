@@ -41,9 +41,8 @@ fn paths() {
     ] {
         let found = Said { method, ..posted(path, "", "") }.read();
         let found = found.map(|found| (found.dialect, found.operation, found.model, found.version));
-        let expected = operation.map(|operation| {
-            (Dialect::OpenInference, operation, model.map(str::to_owned), version.map(str::to_owned))
-        });
+        let expected = operation
+            .map(|operation| (Dialect::OpenInference, operation, model.map(str::to_owned), version.map(str::to_owned)));
         assert_eq!(found, expected, "{method} {path}");
     }
 }
@@ -115,7 +114,8 @@ fn errors() {
 /// As tritonclient sends them: JSON, then each tensor's bytes.
 #[test]
 fn binary_both_ways() {
-    let json = br#"{"id":"1","inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":8}},
+    let json =
+        br#"{"id":"1","inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":8}},
         {"name":"t","shape":[1],"datatype":"INT8","data":[5]},
         {"name":"s","shape":[2],"datatype":"BYTES","parameters":{"binary_data_size":11}}],
         "parameters":{"binary_data_output":true}}"#;
@@ -153,7 +153,8 @@ fn binary_both_ways() {
 #[test]
 fn generate() {
     let request = r#"{"text_input":"Say","parameters":{"temperature":0.5},"max_tokens":8,"stream":true}"#;
-    let found = posted("/v2/models/m/generate", request, r#"{"model_name":"m","model_version":"1","text_output":"hi"}"#);
+    let found =
+        posted("/v2/models/m/generate", request, r#"{"model_name":"m","model_version":"1","text_output":"hi"}"#);
     let found = found.read().unwrap();
     let texts = |found: &crate::model::Inference| -> Vec<_> {
         found.texts.iter().map(|text| (text.role, text.path.clone(), text.text.clone())).collect()

@@ -49,7 +49,7 @@ fn what_is_not_of_one_shape_or_kind_is_kept() {
     for (text, shape, values) in [
         ("[[1,2],[3]]", &[2, -1][..], numbers(&[1.0, 2.0, 3.0])),
         ("[[1],[2,3],[4,5]]", &[3, -1], numbers(&[1.0, 2.0, 3.0, 4.0, 5.0])),
-        ("[1,\"a\",true,2.5]", &[4], strings(&[Some("1"), Some("a"), Some("true"), Some("2.5")])),
+        ("[1,\"a\",true,2.5]", &[4], strings(&[Some("1"), Some("a"), Some("1"), Some("2.5")])),
         ("[1,[2,3]]", &[2], numbers(&[1.0, 2.0, 3.0])),
         ("[[1,\"a\"],[2,\"b\"]]", &[2, 2], strings(&[Some("1"), Some("a"), Some("2"), Some("b")])),
     ] {
@@ -67,7 +67,8 @@ fn rows_that_are_objects_become_columns() {
     let room = Room::new();
     let rows = r#"[{"a":1,"b":"x"},{"b":"y","c":[1,2]},{"a":3}]"#;
     let columns = columns::of(tree(rows), &room);
-    let found: Vec<_> = columns.iter().map(|column| (column.name.as_ref(), &column.shape[..], column.values.len())).collect();
+    let found: Vec<_> =
+        columns.iter().map(|column| (column.name.as_ref(), &column.shape[..], column.values.len())).collect();
     assert_eq!(found, [("a", &[3][..], 3), ("b", &[3], 3), ("c", &[3], 4)]);
     assert_eq!(columns[1].values, strings(&[Some("x"), Some("y"), None]));
     let wide: Vec<_> = (0..60_000).map(|row| json!({ format!("c{row}"): 1 })).collect();
@@ -111,7 +112,9 @@ fn plain(value: &Value) -> Value {
     match value {
         Value::Array(items) => {
             let items: Vec<_> = items.iter().map(plain).collect();
-            Value::Array(items.into_iter().map(|item| item.as_bool().map_or(item, |item| u8::from(item).into())).collect())
+            Value::Array(
+                items.into_iter().map(|item| item.as_bool().map_or(item, |item| u8::from(item).into())).collect(),
+            )
         }
         Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
         other => other.clone(),
@@ -122,7 +125,7 @@ proptest! {
     #[test]
     fn a_tree_is_the_text(value in json_values()) {
         let tree = tree(&value.to_string());
-        prop_assert_eq!(&tree, &Tree::of(&value, &Room::new()).unwrap());
+        prop_assert_eq!(format!("{tree:?}"), format!("{:?}", Tree::of(&value, &Room::new()).unwrap()));
         prop_assert_eq!(plain(&Value::from(tree)), plain(&value));
     }
 
