@@ -111,7 +111,7 @@ impl<'a> Call<'a> {
 fn unread(part: &Part, exchange: &Exchange) -> Option<Unread> {
     if part.body_missing > 0 || (!part.ended && exchange.anomalies.contains(Anomaly::Gap)) {
         Some(Unread::Missing)
-    } else if part.body.is_empty() && part.body_size > 0 {
+    } else if part.body.is_empty() && part.whole_body() > 0 {
         Some(Unread::NotKept)
     } else if part.body_cut() {
         Some(Unread::Cut)
