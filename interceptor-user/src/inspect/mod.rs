@@ -6,6 +6,7 @@
 mod budget;
 mod plan;
 mod policies;
+mod redact;
 mod stage;
 pub mod pii;
 pub mod drift;

@@ -9,7 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Budget, Inspector, Plan, Policies, Report, Subject};
+use super::{Budget, Inspector, Plan, Policies, Report, Subject, redact};
 use crate::{
     inference,
     model::{DriftRecord, Exchange, Needs, Record, RuleVerdict, Timestamp},
@@ -112,22 +112,25 @@ impl Keep {
 
     /// What is to be kept of an exchange of which these heads were seen.
     pub fn needs(&self, exchange: &Exchange) -> Needs {
-        let [request, response] =
-            [&exchange.request, &exchange.response].map(|part| part.as_ref().map(|part| &part.head));
-        let recognised = request.and_then(inference::recognise);
-        let Some(plan) = &self.plan else {
-            return Needs::both(if recognised.is_some() { self.inference } else { 0 });
-        };
-        let scene = Scene {
-            flow: &exchange.flow,
-            number: exchange.number,
-            request,
-            response,
-            recognised,
-            over: None,
-            inference: None,
-        };
-        plan.policy().needs(&scene, plan.needs())
+        let scene = scene(exchange);
+        match &self.plan {
+            Some(plan) => plan.policy().needs(&scene, plan.needs()),
+            None => Needs::both(if scene.recognised.is_some() { self.inference } else { 0 }),
+        }
+    }
+}
+
+/// What is known of an exchange that goes on.
+fn scene(exchange: &Exchange) -> Scene<'_> {
+    let [request, response] = [&exchange.request, &exchange.response].map(|part| part.as_ref().map(|part| &part.head));
+    Scene {
+        flow: &exchange.flow,
+        number: exchange.number,
+        request,
+        response,
+        recognised: request.and_then(inference::recognise),
+        over: None,
+        inference: None,
     }
 }
 
@@ -140,11 +143,12 @@ fn note_connection(exchange: &mut Exchange) {
 }
 
 impl Look {
-    /// Looks at an exchange that is over.
+    /// Looks at an exchange that is over, or takes out of a message what is not to be shown.
     pub fn record(&mut self, record: &mut Record) {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
-            Record::Message(_) | Record::Flow(_) | Record::Drift(_) => {}
+            Record::Message(message) => self.message(&mut message.exchange),
+            Record::Flow(_) | Record::Drift(_) => {}
         }
     }
 
@@ -166,6 +170,17 @@ impl Look {
         }
         if let Some(plan) = self.plan.clone() {
             self.judge(exchange, &plan);
+        }
+    }
+
+    /// What a rule may turn out to be about is treated as if it were.
+    fn message(&self, exchange: &mut Exchange) {
+        let Some(plan) = &self.plan else { return };
+        for rule in plan.policy().rules() {
+            let Some(redact) = &rule.redact else { continue };
+            if rule.condition.is_possible(&scene(exchange)) {
+                redact::apply_to_message(exchange, redact);
+            }
         }
     }
 
@@ -191,6 +206,13 @@ impl Look {
             verdict.findings.append(&mut report.findings);
             verdict.uninspected.append(&mut report.uninspected);
             self.drift.append(&mut report.drift);
+        }
+        for rule in plan.policy().rules() {
+            if let Some(redact) = &rule.redact
+                && verdict.rules.iter().any(|said| Arc::ptr_eq(&said.rule, &rule.name))
+            {
+                redact::apply(exchange, redact);
+            }
         }
         exchange.verdict = Some(Box::new(verdict));
     }

@@ -33,6 +33,8 @@ pub struct Part {
     pub pieces: Option<Pieces>,
     /// The last messages, where `body` has no room for all: an answer's end tells how it came about.
     pub tail: Option<Box<Tail>>,
+    /// `body` is not what was sent: something was taken out of it.
+    pub redacted: bool,
     /// When its first byte was captured.
     pub first_byte: Timestamp,
     /// When its last byte so far was captured.
@@ -56,6 +58,7 @@ impl Part {
             undecoded: false,
             pieces: None,
             tail: None,
+            redacted: false,
             first_byte,
             last_byte,
             ended: false,
@@ -69,6 +72,25 @@ impl Part {
         let first = self.pieces.iter().flat_map(|pieces| &pieces.kept).map(|kept| (kept, kept.of(&self.body)));
         let last = self.tail.iter().flat_map(|tail| tail.kept.iter().map(|kept| (kept, kept.of(&tail.body))));
         first.chain(last)
+    }
+}
+
+impl Part {
+    /// Something was taken out of the body, which was there as a whole.
+    pub fn replace_body(&mut self, body: Bytes) {
+        self.body = body;
+        self.redacted = true;
+    }
+
+    /// Nothing of the content is to be shown.
+    pub fn hide_body(&mut self) {
+        self.body = Bytes::new();
+        self.tail = None;
+        self.undecoded = true;
+        self.redacted = true;
+        if let Some(pieces) = &mut self.pieces {
+            pieces.kept.clear();
+        }
     }
 }
 

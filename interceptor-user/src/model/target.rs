@@ -106,7 +106,7 @@ impl Part {
 
     /// Is `body` less than that?
     pub fn body_cut(&self) -> bool {
-        self.undecoded || (self.body.len() as u64) < self.whole_body()
+        self.undecoded || (!self.redacted && (self.body.len() as u64) < self.whole_body())
     }
 
     /// `body` as text, if it is text. Where the limit cut a character in two, what is before it.
