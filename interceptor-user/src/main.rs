@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Baseline(args) => cli::baseline::execute(args),
         Command::Demo(args) => cli::demo::execute(args),
         Command::Doctor(args) => cli::doctor::execute(args),
+        Command::Policy(args) => cli::policy::execute(args),
         Command::Generate(args) => cli::generate::execute(args),
     };
     cli::exit_code(result)

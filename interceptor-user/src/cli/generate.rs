@@ -11,7 +11,7 @@ use clap::{CommandFactory as _, Subcommand};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::{config, inspect::drift::baseline, sink::json};
+use crate::{config, inspect::drift::baseline, policy::document, sink::json};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -37,6 +37,8 @@ enum What {
     ConfigSchema,
     /// JSON Schema of the files that 'baseline learn' writes
     BaselineSchema,
+    /// JSON Schema of a policy
+    PolicySchema,
     /// Completions for a shell
     Completions {
         /// Which
@@ -55,6 +57,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
         What::Schema => json::schema::exchange()?.into_bytes(),
         What::ConfigSchema => config::schema_text().into_bytes(),
         What::BaselineSchema => baseline::schema()?.into_bytes(),
+        What::PolicySchema => document::schema_text().into_bytes(),
         What::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "interceptor", &mut text);

@@ -7,6 +7,7 @@ mod filter;
 pub mod generate;
 mod logging;
 mod output;
+pub mod policy;
 pub mod replay;
 pub mod run;
 mod signal;
@@ -46,6 +47,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Check what this machine has of what is needed
     Doctor(doctor::Args),
+    /// Check, try and explain policies: what is looked at in which exchanges
+    Policy(policy::Args),
     /// Print the JSON Schemas, shell completions and manual pages
     Generate(generate::Args),
 }
@@ -56,6 +59,7 @@ Examples:
   interceptor tail --iface eth0          watch what passes eth0
   interceptor tail --cgroup kubepods.slice/pod1 -o json
   interceptor replay capture.pcap --status 5xx
+  interceptor policy explain             what a policy can ask for
   interceptor doctor                     what is missing here, and how to get it
 
 Exit codes:

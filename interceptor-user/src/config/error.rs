@@ -76,6 +76,7 @@ fn explain(error: &Error, unknown_key: impl FnOnce(&str, &[&str]) -> String) -> 
     match error {
         Error::SerdeUnknownField { field, expected, .. } => unknown_key(field, expected),
         Error::SerdeUnknownVariant { variant, expected, .. } => not_allowed(variant, expected),
+        Error::SerdeMissingField { field, .. } => format!("the key `{field}` is missing"),
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` is given twice"),
         other => {
             let rendered = other.render_with_formatter(&serde_saphyr::UserMessageFormatter);
@@ -89,6 +90,7 @@ fn explain(error: &Error, unknown_key: impl FnOnce(&str, &[&str]) -> String) -> 
 fn in_words(problem: &str) -> &str {
     match problem {
         "expected sequence start" => "expected a list, such as [a, b]",
+        "expected string scalar" => "expected text",
         "expected mapping start" => "expected keys with their values, one `key: value` a line",
         "invalid type: unit value, expected a single value" => "the value is missing",
         "invalid type: map, expected a single value" => "expected a single value, found keys",

@@ -80,6 +80,11 @@ impl Policy {
         self.unmatched
     }
 
+    /// Does a rule ask for tokens to be estimated?
+    pub fn estimates_tokens(&self) -> bool {
+        self.rules.iter().any(|rule| rule.inspect.inference.is_some_and(|inference| inference.estimate_tokens))
+    }
+
     /// Names of policies that are not in force.
     pub fn disabled(&self) -> &[Arc<str>] {
         &self.disabled
@@ -166,14 +171,6 @@ impl File<'_> {
             let text = "no sink gets what this rule finds; name one, or leave out what it looks for";
             return Err(self.error(list.place, text));
         }
-        if let Some(keep) = &rule.keep
-            && !inspects
-            && compiled.own_needs() == Needs::default()
-            && compiled.keep != Needs::default()
-        {
-            let text = "nothing in this rule looks at content, so none is kept; leave it out, or add what needs it";
-            return Err(self.error(keep.place, text));
-        }
         let none_kept = |extraction: &&At<document::Extract>| {
             let content = extraction.json_path.as_ref().or(extraction.protobuf.as_ref());
             let kept = match extraction.from {
@@ -184,6 +181,14 @@ impl File<'_> {
         };
         if let Some(extraction) = rule.extract.iter().find(none_kept) {
             return Err(self.error(extraction.place, "this is in a content of which `keep` keeps nothing"));
+        }
+        if let Some(keep) = &rule.keep
+            && !inspects
+            && compiled.own_needs() == Needs::default()
+            && compiled.keep != Needs::default()
+        {
+            let text = "nothing in this rule looks at content, so none is kept; leave it out, or add what needs it";
+            return Err(self.error(keep.place, text));
         }
         Ok(())
     }
@@ -198,7 +203,7 @@ impl File<'_> {
             return Ok(compiled);
         }
         let hint = if wanted == Type::String && kind.is_number() { "; string() converts" } else { "" };
-        Err(self.error(text.place, format!("this gives a {kind}, expected one that gives a {wanted}{hint}")))
+        Err(self.error(text.place, format!("this gives {}, expected one that gives {}{hint}", kind.a(), wanted.a())))
     }
 
     fn sample(self, sample: &At<document::Sample>) -> Result<Sample, Error> {

@@ -1,6 +1,6 @@
 //! Values that rules take out of exchanges.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::OnceCell, fmt, sync::Arc};
 
 use serde_json::{Number, Value};
 use serde_json_path::JsonPath;
@@ -86,6 +86,18 @@ impl FieldPath {
     }
 }
 
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Field(name, _) => write!(f, "{}{name}", if index > 0 { "." } else { "" })?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 fn camel(name: &str) -> String {
     let mut after = false;
     let next = |c: char| {
@@ -96,6 +108,22 @@ fn camel(name: &str) -> String {
 }
 
 impl Extraction {
+    /// Where it is, in words.
+    pub fn place(&self) -> String {
+        let from = match self.from {
+            Role::Request => "request",
+            Role::Response => "response",
+        };
+        match &self.place {
+            Place::Header(name) => format!("header {name} of the {from}"),
+            Place::Trailer(name) => format!("trailer {name} of the {from}"),
+            Place::Query(name) => format!("query parameter {name}"),
+            Place::JsonPath(path) => format!("{path} in the {from}"),
+            Place::Protobuf(path) => format!("field {path} of the {from}"),
+            Place::Tensor(name) => format!("tensor {name} of the {from}"),
+        }
+    }
+
     /// Content that it needs.
     pub(super) fn needs(&self, keep: Needs) -> Needs {
         match (&self.place, self.from) {

@@ -17,7 +17,7 @@ use crate::model::{Needs, Sinks};
 pub struct Rule {
     /// `policy/rule`.
     pub name: Arc<str>,
-    /// File that it is from; what it names lies beside it.
+    /// The file that it is in, as it was named; files that its inspectors read are beside it.
     pub file: Arc<str>,
     /// Which exchanges it is about.
     pub condition: Expression,

@@ -2,7 +2,7 @@ use std::fmt::{self, Write};
 
 /// Text from the wire, safe to print: whatever could move the cursor, change colours or turn the reading direction
 /// becomes `\x1b` or `\u{202e}`, and so does what is not UTF-8. What is left cannot speak to the terminal.
-pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

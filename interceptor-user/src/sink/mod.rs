@@ -2,7 +2,7 @@
 
 mod clock;
 mod compact;
-mod escape;
+pub(crate) mod escape;
 pub mod har;
 pub mod json;
 pub(crate) mod latency;

@@ -1,7 +1,7 @@
-use std::{borrow::Cow, ops::Deref};
+use std::{borrow::Cow, iter, ops::Deref};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::value::MapDeserializer};
 use serde_saphyr::Spanned;
 
 /// A value, with the place where it stands in its file.
@@ -47,10 +47,9 @@ impl<T: JsonSchema> JsonSchema for At<T> {
 }
 
 /// A key that is there without a value means its defaults: `pii:` is `pii: {}`.
-pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    Ok(Some(Option::deserialize(deserializer)?.unwrap_or_default()))
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let nothing = MapDeserializer::<_, D::Error>::new(iter::empty::<(&str, &str)>());
+    Option::deserialize(deserializer)?.map_or_else(|| T::deserialize(nothing), Ok).map(Some)
 }
 
 /// Where the character at `offset` of a value stands in its file, the value beginning at `place`.
@@ -66,6 +65,7 @@ pub(in crate::policy) fn inside(file: &str, place: (u64, u64), value: &str, offs
     let block = matches!(begin, Some('|' | '>'));
     let quoted = matches!(begin, Some('\'' | '"'));
     let mut left = solid;
+    let mut end = place;
     for (index, line) in file.lines().enumerate().skip(if block { first + 1 } else { first }) {
         let skip = if index == first { skipped + usize::from(quoted) } else { 0 };
         for (column, character) in line.chars().enumerate().skip(skip) {
@@ -76,7 +76,11 @@ pub(in crate::policy) fn inside(file: &str, place: (u64, u64), value: &str, offs
                 return (index as u64 + 1, column as u64 + 1);
             }
             left -= 1;
+            end = (index as u64 + 1, column as u64 + 2);
+            if left == 0 && offset >= value.trim_end().chars().count() {
+                return end;
+            }
         }
     }
-    place
+    end
 }

@@ -125,7 +125,7 @@ impl<'s> Checker<'s> {
             }
             (operand, Type::Map(of)) => Ok((index(operand, field), *of)),
             (operand, Type::Dyn) => Ok((index(operand, field), Type::Dyn)),
-            (_, kind) => self.problem(at, format!("a {kind} has no field `{field}`")),
+            (_, kind) => self.problem(at, format!("{} has no field `{field}`", kind.a())),
         }
     }
 
@@ -181,7 +181,7 @@ impl<'s> Checker<'s> {
 
     fn has(&mut self, at: &IdedExpr, of: &IdedExpr) -> Typed {
         if !matches!(of.expr, Expr::Select(_)) {
-            return self.problem(at, "has() takes a field, such as has(request.headers.authorization)");
+            return self.problem(at, "has() takes a field, such as has(request.headers.authorization); of other names: 'x-api-key' in request.headers");
         }
         let (node, _) = self.expression(of)?;
         Ok((Node::Has(Box::new(node)), Type::Bool))
@@ -190,7 +190,7 @@ impl<'s> Checker<'s> {
     fn condition(&mut self, at: &IdedExpr, of: &str) -> Result<Node, Problem> {
         match self.expression(at)? {
             (node, Type::Bool | Type::Dyn) => Ok(node),
-            (_, kind) => self.problem(at, format!("`{of}` takes a bool, this is a {kind}")),
+            (_, kind) => self.problem(at, format!("`{of}` takes a bool, this is {}", kind.a())),
         }
     }
 
@@ -211,17 +211,15 @@ impl<'s> Checker<'s> {
 
     fn negative(&mut self, at: &IdedExpr, of: &IdedExpr) -> Typed {
         match self.expression(of)? {
-            (node, kind @ (Type::Int | Type::Double | Type::Duration | Type::Dyn)) => {
-                Ok((Node::Negative(Box::new(node)), kind))
-            }
-            (_, kind) => self.problem(at, format!("a {kind} has no negative")),
+            (node, kind @ (Type::Int | Type::Double | Type::Dyn)) => Ok((Node::Negative(Box::new(node)), kind)),
+            (_, kind) => self.problem(at, format!("{} has no negative", kind.a())),
         }
     }
 
     fn equal(&mut self, at: &IdedExpr, a: &IdedExpr, b: &IdedExpr, expected: bool) -> Typed {
         let (left, right) = (self.expression(a)?, self.expression(b)?);
         if !left.1.meets(right.1) {
-            return self.problem(at, format!("a {} is never equal to a {}", left.1, right.1));
+            return self.problem(at, format!("{} is never equal to {}", left.1.a(), right.1.a()));
         }
         self.possible(b, &left.0, &right.0)?;
         self.possible(a, &right.0, &left.0)?;
@@ -251,7 +249,7 @@ impl<'s> Checker<'s> {
         let (left, right) = (self.expression(a)?, self.expression(b)?);
         let ordered = |kind| !matches!(kind, Type::Null | Type::List(_) | Type::Map(_));
         if !left.1.meets(right.1) || !ordered(left.1) || !ordered(right.1) {
-            return self.problem(at, format!("a {} cannot be compared with a {}", left.1, right.1));
+            return self.problem(at, format!("{} cannot be compared with {}", left.1.a(), right.1.a()));
         }
         Ok((Node::Compare(Box::new((left.0, right.0)), comparison), Type::Bool))
     }
@@ -265,7 +263,7 @@ impl<'s> Checker<'s> {
             _ => false,
         };
         if !fits {
-            return self.problem(at, format!("a {} is never in a {}", left.1, right.1));
+            return self.problem(at, format!("{} is never in {}", left.1.a(), right.1.a()));
         }
         self.possible(b, &left.0, &right.0)?;
         self.possible(a, &right.0, &left.0)?;
@@ -297,7 +295,7 @@ impl<'s> Checker<'s> {
         let Some(kind) = kind else {
             let mixed = left.1.is_number() && right.1.is_number();
             let hint = if mixed { "; int(), uint() and double() convert" } else { "" };
-            return self.problem(at, format!("this cannot be done with a {} and a {}{hint}", left.1, right.1));
+            return self.problem(at, format!("this cannot be done with {} and {}{hint}", left.1.a(), right.1.a()));
         };
         Ok((Node::Arithmetic(Box::new((left.0, right.0)), operation), kind))
     }
@@ -315,7 +313,7 @@ impl<'s> Checker<'s> {
                 Ok((Node::Index(Box::new((node, key))), *of))
             }
             (Type::Dyn, _) => Ok((Node::Index(Box::new((node, key))), Type::Dyn)),
-            _ => self.problem(at, format!("a {kind} has no elements by a {by}")),
+            _ => self.problem(at, format!("{} has no elements by {}", kind.a(), by.a())),
         }
     }
 
@@ -357,7 +355,7 @@ impl<'s> Checker<'s> {
             Type::List(of) => *of,
             Type::Map(_) => Type::String,
             Type::Dyn => Type::Dyn,
-            other => return self.problem(target, format!("a {other} has no elements")),
+            other => return self.problem(target, format!("{} has no elements", other.a())),
         };
         self.element = Some((variable.clone(), element));
         let body = match kind {
@@ -377,7 +375,7 @@ impl<'s> Checker<'s> {
     fn matches(&mut self, at: &IdedExpr, target: &IdedExpr, arguments: &[IdedExpr]) -> Typed {
         let (node, kind) = self.expression(target)?;
         if !matches!(kind, Type::String | Type::Dyn) {
-            return self.problem(at, format!("matches() is for a string, this is a {kind}"));
+            return self.problem(at, format!("matches() is for a string, this is {}", kind.a()));
         }
         let [pattern] = arguments else { return self.problem(at, "matches() takes one pattern") };
         let Expr::Literal(LiteralValue::String(text)) = &pattern.expr else {

@@ -93,7 +93,6 @@ impl<'s, 'a> Evaluation<'s, 'a> {
             Node::Negative(node) => match self.at(node, element)? {
                 Value::Int(number) => Value::Int(number.checked_neg().ok_or(OVERFLOW)?),
                 Value::Double(number) => Value::Double(-number),
-                Value::Duration(nanos) => Value::Duration(nanos.checked_neg().ok_or(OVERFLOW)?),
                 _ => return Err(MISFIT),
             },
             Node::List(nodes) => {

@@ -32,6 +32,9 @@ use self::{
 /// Bytes of an expression at the most.
 pub const LENGTH: usize = 4096;
 
+/// Operators and brackets that are inside of each other at the most.
+const DEPTH: usize = 64;
+
 /// What is wrong with an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -60,6 +63,12 @@ impl Expression {
     pub fn compile(text: &str) -> Result<Self, Problem> {
         if text.len() > LENGTH {
             return Err(Problem { offset: 0, text: format!("an expression has {LENGTH} bytes at the most") });
+        }
+        if depth(text) > DEPTH {
+            return Err(Problem {
+                offset: 0,
+                text: "it is nested too deep, or too much in a row; divide it".to_owned(),
+            });
         }
         // Without macros, which are checked as the calls that they are written as.
         let parser = cel::Env::default().with_optional_support(false).parser().max_recursion_depth(48);
@@ -123,26 +132,62 @@ impl Expression {
     }
 }
 
-/// At each `&&` that is in no brackets and no quotes.
-fn split(text: &str) -> Vec<&str> {
-    let (mut sides, mut start, mut depth) = (Vec::new(), 0, 0_i32);
-    let (mut quote, mut escaped, mut before) = (None, false, ' ');
-    for (at, c) in text.char_indices() {
+/// How deep the tree of an expression is at the most. Parser and check go down it by recursion, so it is bounded before it is
+/// parsed: by the operators and brackets that stand one behind the other, or around, with none between that the parser
+/// makes siblings of: `&&`, `||`, `,`.
+fn depth(text: &str) -> usize {
+    let (mut outer, mut here, mut most) = (Vec::new(), 0_usize, 0_usize);
+    for (at, c) in outside_quotes(text) {
+        match c {
+            '(' | '[' | '{' => {
+                outer.push(here);
+                here += 2;
+            }
+            ')' | ']' | '}' => here = outer.pop().unwrap_or(0) + 1,
+            ',' => here = outer.last().map_or(0, |outer| outer + 2),
+            '&' | '|' if text.get(..at).is_some_and(|before| before.ends_with(c)) => {
+                here = outer.last().map_or(0, |outer| outer + 2);
+            }
+            '.' | '+' | '-' | '*' | '/' | '%' | '?' | ':' | '!' | '<' | '>' | '=' => here += 1,
+            // Of `in`, which is a word, there is no more than of spaces.
+            ' ' | '\t' | '\r' | '\n' if text.get(..at).is_some_and(|before| before.ends_with("in")) => here += 1,
+            _ => {}
+        }
+        most = most.max(here);
+    }
+    most
+}
+
+/// Characters that are in no string, with where they are.
+fn outside_quotes(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let (mut quote, mut escaped) = (None, false);
+    text.char_indices().filter(move |(_, c)| {
         match quote {
             Some(_) if escaped => escaped = false,
-            Some(_) if c == '\\' => escaped = true,
-            Some(open) if c == open => quote = None,
+            Some(_) if *c == '\\' => escaped = true,
+            Some(open) if *c == open => quote = None,
             Some(_) => {}
-            None if c == '\'' || c == '"' => quote = Some(c),
-            None if c == '(' || c == '[' => depth += 1,
-            None if c == ')' || c == ']' => depth -= 1,
-            None if c == '&' && before == '&' && depth == 0 => {
+            None if *c == '\'' || *c == '"' => quote = Some(*c),
+            None => return true,
+        }
+        false
+    })
+}
+
+/// At each `&&` that is in no brackets and no quotes.
+fn split(text: &str) -> Vec<&str> {
+    let (mut sides, mut start, mut depth, mut before) = (Vec::new(), 0, 0_i32, None);
+    for (at, c) in outside_quotes(text) {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
+            '&' if depth == 0 && before.is_some_and(|before| before + 1 == at && before >= start) => {
                 sides.push(text.get(start..at.saturating_sub(1)).unwrap_or_default().trim());
                 start = at + 1;
             }
-            None => {}
+            _ => {}
         }
-        before = c;
+        before = (c == '&').then_some(at);
     }
     sides.push(text.get(start..).unwrap_or_default().trim());
     sides
@@ -176,6 +221,12 @@ fn syntax(text: &str, errors: &cel::ParseErrors) -> Problem {
     // What the parser expected instead are the names of its rules.
     let said = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
     let said = said.split(" expecting ").next().unwrap_or(said);
+    let said = match said.strip_prefix("token recognition error at: ") {
+        _ if said.contains("<EOF>") => "it ends where more is expected".to_owned(),
+        Some(token) if token.starts_with("'=") => "`=` is no operator; did you mean `==`?".to_owned(),
+        Some(token) => format!("{token} is not expected here"),
+        None => said.to_owned(),
+    };
     let offset = (before + column.saturating_sub(1)).min(text.chars().count());
     Problem { offset, text: format!("this is not CEL: {said}") }
 }

@@ -48,6 +48,12 @@ impl Type {
         matches!(self, Self::Int | Self::Uint | Self::Double)
     }
 
+    /// With its article, for sentences.
+    pub fn a(self) -> String {
+        let vowel = matches!(self, Self::Int | Self::Uint);
+        format!("{} {self}", if vowel { "an" } else { "a" })
+    }
+
     /// Could a value of one be equal to one of the other?
     pub(super) fn meets(self, other: Self) -> bool {
         match (self, other) {

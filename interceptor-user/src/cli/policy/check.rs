@@ -1,0 +1,124 @@
+//! `interceptor policy check`.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
+
+use super::load;
+use crate::{
+    config::Size,
+    model::{Needs, Sinks},
+    policy::{Policy, Rule},
+};
+
+const AFTER_HELP: &str = "\
+Policies are refused whole, with file, line, column and what would be right. Of a directory the files that end in .yaml or .yml are \
+taken. Actions need the inline path: what is marked 'would' is reported and not done.
+
+Examples:
+  interceptor policy check observe-llm.yaml
+  interceptor policy check /etc/interceptor/policies
+
+Exit codes: 0 they are right, 2 they are not, or cannot be read.";
+
+/// Arguments of `interceptor policy check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// Policies, and directories of policies; those that are in force together belong in one call
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn execute(args: &Args) -> anyhow::Result<()> {
+    let policy = load(&args.files)?;
+    print(&policy, &mut io::stdout().lock())?;
+    Ok(())
+}
+
+fn print(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
+    for rule in policy.rules() {
+        writeln!(out, "{}", rule.name)?;
+        for (what, text) in lines(rule) {
+            writeln!(out, "  {what:<9} {text}")?;
+        }
+    }
+    for name in policy.disabled() {
+        writeln!(out, "{name}\n  {:<9} right, but not enabled", "off")?;
+    }
+    let count = policy.rules().len();
+    writeln!(out, "{count} rule{} in force", if count == 1 { "" } else { "s" })?;
+    writeln!(out, "exchanges that no rule matches: {}", sinks(policy.unmatched()))
+}
+
+/// What is in force of a rule.
+fn lines(rule: &Rule) -> Vec<(&'static str, String)> {
+    let mut all = vec![("match", one_line(rule.condition.text()))];
+    all.push(("known", format!("with the {}", rule.condition.stage().name())));
+    if let Some(sample) = &rule.sample {
+        let key = sample.key.as_ref().map(|key| format!(", by {}", one_line(key.text()))).unwrap_or_default();
+        let always = sample.always.as_ref();
+        let always = always.map(|always| format!("; always if {}", one_line(always.text()))).unwrap_or_default();
+        all.push(("sample", format!("{}{key}{always}", sample.rate)));
+    }
+    if let Some(inspect) = inspectors(rule) {
+        all.push(("inspect", inspect));
+    }
+    if !rule.extract.is_empty() {
+        let names: Vec<&str> = rule.extract.iter().map(|value| &*value.name).collect();
+        all.push(("extract", names.join(", ")));
+    }
+    all.push(("keep", keeps(rule)));
+    all.push(("sinks", sinks(rule.sinks)));
+    if let Some(would) = rule.action.as_ref().and_then(crate::policy::document::Action::would) {
+        all.push(("would", format!("{} {}", would.action, would.detail)));
+    }
+    all
+}
+
+/// Names of what looks at exchanges.
+pub(super) fn inspectors(rule: &Rule) -> Option<String> {
+    let inspect = &rule.inspect;
+    let all = [
+        ("inference", inspect.inference.is_some()),
+        ("pii", inspect.pii.is_some()),
+        ("drift", inspect.drift.is_some()),
+        ("schema", inspect.schema.is_some()),
+        ("transport", inspect.transport.is_some()),
+    ];
+    let named: Vec<&str> = all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect();
+    (!named.is_empty()).then(|| named.join(", "))
+}
+
+/// What is kept of contents.
+pub(super) fn keeps(rule: &Rule) -> String {
+    let needs = needs(rule);
+    let size = |bytes: usize| if bytes == 0 { "nothing".to_owned() } else { Size(bytes as u64).to_string() };
+    if needs == Needs::default() {
+        return "no content".to_owned();
+    }
+    format!("{} of the request, {} of the response", size(needs.request), size(needs.response))
+}
+
+/// What the rule itself and its inspectors take of contents.
+fn needs(rule: &Rule) -> Needs {
+    let content = rule.inspect.pii.is_some() || rule.inspect.schema.is_some();
+    if content { rule.keep } else { rule.own_needs() }
+}
+
+/// Names of sinks.
+pub(super) fn sinks(sinks: Sinks) -> String {
+    match (sinks.lines, sinks.metrics) {
+        (true, true) => "lines, metrics",
+        (true, false) => "lines",
+        (false, true) => "metrics",
+        (false, false) => "none",
+    }
+    .to_owned()
+}
+
+/// An expression on one line.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
