@@ -4,12 +4,17 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod budget;
+pub mod drift;
+mod path;
+pub mod pii;
 mod plan;
 mod policies;
 mod redact;
+mod schema;
 mod stage;
-pub mod pii;
-pub mod drift;
+#[cfg(test)]
+mod testing;
+mod transport;
 
 use std::sync::Arc;
 
@@ -17,7 +22,9 @@ pub use self::{
     budget::Budget,
     plan::{Plan, ReadFile},
     policies::Policies,
+    schema::Schema,
     stage::{Options, Stage},
+    transport::Transport,
 };
 use crate::{
     model::{

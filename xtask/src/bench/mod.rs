@@ -16,6 +16,7 @@ mod memory;
 mod micro;
 mod offline;
 mod packet;
+mod pii;
 mod report;
 mod wrk;
 
@@ -63,6 +64,8 @@ enum Part {
     Drift,
     /// Large bodies that nobody wants: throughput, and what of them is copied.
     Bodies,
+    /// Search for personal data: bytes per second, precision and recall.
+    Pii,
     /// Attached to live traffic: throughput, CPU, latency, losses.
     Live,
     /// Resident memory with many open connections.
@@ -98,7 +101,8 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
     let binary = build::all(project)?;
     let parts = args.part.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part]);
     for part in parts {
-        if !matches!(part, Part::Offline | Part::Hpack | Part::Drift) && apt::privilege() != Privilege::Root {
+        let alone = matches!(part, Part::Offline | Part::Hpack | Part::Drift | Part::Pii);
+        if !alone && apt::privilege() != Privilege::Root {
             bail!("root is needed to attach to live traffic; without it: cargo xtask bench offline");
         }
         let section: Section = match part {
@@ -106,6 +110,7 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
             Part::Hpack => hpack::run(project, &scale)?,
             Part::Drift => drift::run(project, &scale)?,
             Part::Bodies => bodies::run(&binary, &scale)?,
+            Part::Pii => pii::run(project, &scale)?,
             Part::Live => live::run(&binary, &scale)?,
             Part::Memory => memory::run(&binary, &scale)?,
             Part::Micro => micro::run(&binary, &scale)?,

@@ -24,7 +24,8 @@ pub(super) fn email(text: &[u8], at: usize, floor: usize) -> Option<Range<usize>
     start += begin.map_or(0, |last| last + 1);
     start += text.get(start..at)?.iter().take_while(|byte| b"'.-+%".contains(byte)).count();
     // The line end of JSON in text.
-    if start > floor && text.get(start - 1) == Some(&b'\\') && text.get(start).is_some_and(|byte| b"nrt".contains(byte)) {
+    if start > floor && text.get(start - 1) == Some(&b'\\') && text.get(start).is_some_and(|byte| b"nrt".contains(byte))
+    {
         start += 1;
     }
     let latin = text.get(floor..start).map_or(0, latin_letters);
@@ -45,7 +46,8 @@ pub(super) fn email(text: &[u8], at: usize, floor: usize) -> Option<Range<usize>
     // `git@host:path`, `https://user:password@host`
     let remote = text.get(end) == Some(&b':') && text.get(end + 1).is_some_and(|next| next.is_ascii_alphabetic());
     let user = start > 0 && matches!(text.get(start - 1), Some(b'/' | b':')) && within_address(text, start);
-    (good && start < at && !remote && !user && !text.get(start..at)?.windows(2).any(|two| two == b"..")).then_some(start..end)
+    (good && start < at && !remote && !user && !text.get(start..at)?.windows(2).any(|two| two == b".."))
+        .then_some(start..end)
 }
 
 /// Does an address with a scheme begin before this and go on to it?
@@ -80,14 +82,22 @@ pub(super) enum Colons {
 const IPV6: usize = 45;
 
 pub(super) fn colons(text: &[u8], at: usize) -> Colons {
-    let start = at - text.get(at.saturating_sub(5)..at).map_or(0, |before| {
-        before.iter().rev().take_while(|byte| byte.is_ascii_hexdigit()).count()
-    });
+    let start = at
+        - text
+            .get(at.saturating_sub(5)..at)
+            .map_or(0, |before| before.iter().rev().take_while(|byte| byte.is_ascii_hexdigit()).count());
     let run = text.get(start..text.len().min(start + IPV6 + 1)).unwrap_or_default();
     let len = run.iter().take_while(|byte| byte.is_ascii_hexdigit() || **byte == b':' || **byte == b'.').count();
     let run = run.get(..len).unwrap_or_default();
     let joined = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    if at - start > 4 || len > IPV6 || joined(text.get(start + len)) || (start > 0 && joined(text.get(start - 1))) {
+    // The middle of a longer one.
+    let chained = matches!(text.get(..start), Some([.., before, b':']) if before.is_ascii_hexdigit());
+    if chained
+        || at - start > 4
+        || len > IPV6
+        || joined(text.get(start + len))
+        || (start > 0 && joined(text.get(start - 1)))
+    {
         return Colons::None;
     }
     let trimmed = run.len() - run.iter().rev().take_while(|byte| **byte == b'.').count();
@@ -128,7 +138,8 @@ pub(super) fn ipv4(text: &[u8], start: usize) -> Option<usize> {
         }
     }
     let before = text.get(..start).unwrap_or_default();
-    let version = [b"v".as_slice(), b"/", b"version ", b"build ", b"section ", b"table ", b"kernel ", b"release ", b"NT "];
+    let version =
+        [b"v".as_slice(), b"/", b"version ", b"build ", b"section ", b"table ", b"kernel ", b"release ", b"NT "];
     let no_address = before.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._".contains(byte))
         || version.iter().any(|word| before.ends_with(word) && !before.ends_with(b"//"))
         // One that names nobody.
@@ -213,8 +224,8 @@ pub(super) fn is_bech32(text: &[u8]) -> bool {
     };
     // The human-readable part, expanded: the upper bits of `b` and `c`, a zero, the lower ones.
     let start = [3, 3, 0, 2, 3].into_iter().fold(1, step);
-    let check = data.iter().try_fold(start, |check, byte| {
-        Some(step(check, ALPHABET.iter().position(|known| known == byte)? as u32))
-    });
+    let check = data
+        .iter()
+        .try_fold(start, |check, byte| Some(step(check, ALPHABET.iter().position(|known| known == byte)? as u32)));
     matches!(check, Some(1 | 0x2bc8_30a3))
 }

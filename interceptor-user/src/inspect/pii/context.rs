@@ -16,15 +16,42 @@ const WINDOW: usize = 64;
 /// Words that speak of values of this kind, in small letters.
 pub(super) const fn words(entity: Entity) -> &'static [&'static str] {
     match entity {
-        Entity::CreditCard => {
-            &["credit", "card", "visa", "mastercard", "cc", "amex", "discover", "jcb", "diners", "debit", "pan", "charge"]
-        }
+        Entity::CreditCard => &[
+            "credit",
+            "card",
+            "visa",
+            "mastercard",
+            "cc",
+            "amex",
+            "discover",
+            "jcb",
+            "diners",
+            "debit",
+            "pan",
+            "charge",
+        ],
         Entity::IbanCode => &["iban", "bank", "transaction", "account", "konto"],
         Entity::UsSsn => &["social", "security", "ssn", "ssns", "ssid"],
         Entity::UsItin => &["itin", "taxpayer", "tax id", "individual", "tin"],
         Entity::PhoneNumber => &[
-            "phone", "telephone", "cell", "cellphone", "mobile", "call", "tel", "telefon", "téléphone", "telefono",
-            "teléfono", "fax", "whatsapp", "sms", "contact", "reach", "dial", "msisdn",
+            "phone",
+            "telephone",
+            "cell",
+            "cellphone",
+            "mobile",
+            "call",
+            "tel",
+            "telefon",
+            "téléphone",
+            "telefono",
+            "teléfono",
+            "fax",
+            "whatsapp",
+            "sms",
+            "contact",
+            "reach",
+            "dial",
+            "msisdn",
         ],
         Entity::IpAddress => &["ip", "ipv4", "ipv6"],
         Entity::MacAddress => &["mac", "ethernet", "hwaddr"],
@@ -167,7 +194,7 @@ mod tests {
         assert!(says("my SSN is #", "", Entity::UsSsn));
         assert!(says("#", "employeeSsn", Entity::UsSsn));
         assert!(says("#", "credit_card_number", Entity::CreditCard));
-        assert!(says("# is her phone", "", Entity::PhoneNumber) && !says("#. Phone", "", Entity::PhoneNumber));
+        assert!(says("# (her phone)", "", Entity::PhoneNumber) && !says("#. Phone", "", Entity::PhoneNumber));
         assert!(says("เลขประจำตัวประชาชน #", "", Entity::ThTnin) && says("주민등록번호 #", "", Entity::KrRrn));
         assert!(!says("the ssn which I told you of was #", "", Entity::UsSsn));
         assert!(!says("finish #", "", Entity::SgNricFin) && !says("classes of # mission", "", Entity::UsSsn));

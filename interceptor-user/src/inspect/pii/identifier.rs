@@ -4,9 +4,7 @@
 //! form than some digits stays below the threshold by itself, whatever its checksum says.
 
 use super::{
-    checksum::{
-        codice_fiscale, digit_at, gstin, luhn, mod97, month_and_day, number, spanish, verhoeff, weighted,
-    },
+    checksum::{codice_fiscale, digit_at, gstin, luhn, mod97, month_and_day, number, spanish, verhoeff, weighted},
     shape::Shaped,
 };
 use crate::model::Entity;
@@ -27,8 +25,16 @@ pub(super) const TEMPLATES: &[(Entity, &[&str])] = &[
     (
         Entity::UsBankNumber,
         &[
-            "99999999", "999999999", "9999999999", "99999999999", "999999999999", "9999999999999", "99999999999999",
-            "999999999999999", "9999999999999999", "99999999999999999",
+            "99999999",
+            "999999999",
+            "9999999999",
+            "99999999999",
+            "999999999999",
+            "9999999999999",
+            "99999999999999",
+            "999999999999999",
+            "9999999999999999",
+            "99999999999999999",
         ],
     ),
     (Entity::UsNpi, &["9999999999"]),

@@ -16,7 +16,8 @@ pub(super) fn phone(text: &[u8], at: usize, floor: usize) -> Option<(Range<usize
     let bracket = usize::from(before.last() == Some(&b'('));
     let plus = before.get(..before.len() - bracket)?.last() == Some(&b'+');
     let start = at - bracket - usize::from(plus);
-    let joined = start > 0 && text.get(start - 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(byte));
+    let joined =
+        start > 0 && text.get(start - 1).is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-./".contains(byte));
     let zero = text.get(at) == Some(&b'0');
     if joined || !(plus || bracket == 1 || zero) {
         return None;

@@ -203,7 +203,8 @@ impl Search<'_> {
         let letters = self.text.get(low..at).unwrap_or_default().iter().rev().take_while(alphanumeric).count();
         // `\\n` within text that holds JSON: the letter belongs to the line end.
         let before = self.text.get(low.saturating_sub(1)..at - letters).unwrap_or_default();
-        let escaped = before.last() == Some(&b'\\') && self.text.get(at - letters).is_some_and(|byte| b"nrt".contains(byte));
+        let escaped =
+            before.last() == Some(&b'\\') && self.text.get(at - letters).is_some_and(|byte| b"nrt".contains(byte));
         let letters = letters - usize::from(escaped && letters > 0);
         let start = at - letters;
         let rest = self.text.get(at..).unwrap_or_default();
@@ -269,7 +270,8 @@ impl Search<'_> {
         let Some((b' ' | b'-', before)) = before.split_last() else { return };
         let letters = before.iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
         let boundary = before.len() - letters;
-        let joined = boundary > 0 && before.get(boundary - 1).is_some_and(|byte| byte.is_ascii_digit() || *byte == b'_');
+        let joined =
+            boundary > 0 && before.get(boundary - 1).is_some_and(|byte| byte.is_ascii_digit() || *byte == b'_');
         if (1..=2).contains(&letters) && !joined {
             self.identifiers(start - 1 - letters, letters);
         }

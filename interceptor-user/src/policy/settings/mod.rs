@@ -2,8 +2,9 @@
 
 /// Comparison of features with a baseline.
 pub mod drift;
-mod pii;
-mod schema;
+mod error;
+pub mod pii;
+pub mod schema;
 mod transport;
 
-pub use self::{drift::Drift, pii::Pii, schema::Schema, transport::Transport};
+pub use self::{drift::Drift, error::Error, pii::Pii, schema::Schema, transport::Transport};
