@@ -77,7 +77,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
 fn run(args: &Args) -> anyhow::Result<()> {
     args.output.check(&Filter::default())?;
     let stop = signal::stop_flag()?;
-    let options = demo::Options { duration: (!args.hold).then_some(args.duration), pipeline: args.output.pipeline() };
+    let options = demo::Options { duration: (!args.hold).then_some(args.duration), pipeline: args.output.pipeline()? };
     let live = args.output.view(Filter::default(), args.output.registry()?);
     // What is for a program to read has standard output for itself.
     match args.output.output {

@@ -2,15 +2,20 @@ use std::{
     io::{self, IsTerminal as _, Stdout},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
+    sync::Arc,
 };
 
 use clap::{Args, ValueEnum, error::ErrorKind};
 use jiff::tz::TimeZone;
 
-use super::view::{To, View};
+use super::{
+    policy,
+    view::{To, View},
+};
 use crate::{
     config::Size,
-    inference, inspect,
+    inference,
+    inspect::{self, Policies},
     kernel::features,
     pipeline,
     policy::Filter,
@@ -47,6 +52,9 @@ pub(super) struct OutputArgs {
     /// Show only requests to model servers, by what they mean: model, shapes or tokens, time to first token, rate, findings
     #[arg(long)]
     models: bool,
+    /// Policy, or directory of policies: what is looked for in exchanges, and what is taken out of them; may be repeated
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
     /// Estimate tokens that the wire does not state; they are marked as estimated
     #[arg(long)]
     estimate_tokens: bool,
@@ -101,25 +109,27 @@ impl OutputArgs {
         self.body.unwrap_or(0)
     }
 
-    /// Bounds of a pipeline that keeps what these arguments show.
-    pub(super) fn pipeline(&self) -> pipeline::Options {
+    /// Bounds of a pipeline that keeps what these arguments show. It reads files.
+    pub(super) fn pipeline(&self) -> anyhow::Result<pipeline::Options> {
         let mut options = pipeline::Options::default();
         options.session.body = self.body_limit();
         options.session.messages = self.messages;
         // A request and its response must fit, or the limit would not be what the user said.
         options.session.memory += 2 * self.body_limit();
-        options.inspect = self.inspect();
-        options
+        options.inspect = self.inspect()?;
+        Ok(options)
     }
 
     /// What is made of exchanges.
-    fn inspect(&self) -> inspect::Options {
+    fn inspect(&self) -> anyhow::Result<inspect::Options> {
         let read = self.models || self.output == Format::Json;
-        inspect::Options {
+        let plan = (!self.policy.is_empty()).then(|| policy::plan(&self.policy, &policy::key()?)).transpose()?;
+        Ok(inspect::Options {
+            policies: plan.map(|plan| Arc::new(Policies::new(plan))),
             inference: if read { inference::BODY.max(self.body_limit()) } else { 0 },
             reading: inference::Options { estimate_tokens: self.estimate_tokens },
             ..inspect::Options::default()
-        }
+        })
     }
 
     /// What is known of the messages in bodies. It reads files.

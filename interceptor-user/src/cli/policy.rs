@@ -3,12 +3,14 @@
 mod check;
 mod explain;
 mod load;
+mod plan;
 mod test;
 mod trial;
 
 use clap::Subcommand;
 
-pub(super) use self::load::load;
+use self::load::load;
+pub(super) use self::plan::{key, plan};
 
 const AFTER_HELP: &str = "\
 A policy says what is looked at in which exchanges, and who is told. Its text is YAML in the style of Kubernetes, with conditions in \

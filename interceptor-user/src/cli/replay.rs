@@ -56,7 +56,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let stop = signal::stop_flag()?;
     logging::start();
     let view = args.output.view(args.filter.filter(), args.output.registry()?);
-    let mut pipeline = Pipeline::new(args.output.pipeline(), view);
+    let mut pipeline = Pipeline::new(args.output.pipeline()?, view);
     let mut packets = PacketStats::default();
     let started = Instant::now();
     for path in &args.files {

@@ -4,6 +4,7 @@ mod drain;
 mod logging;
 mod outputs;
 mod plan;
+mod reload;
 mod worker;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use self::{reload::Reload, worker::Shared};
 use super::signal;
 use crate::{
     admin::{Phase, Server, State},
@@ -69,6 +71,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
         return Ok(io::stdout().lock().write_all(config::schema_text().as_bytes())?);
     }
     let config = Config::load(args.config.as_deref(), &args.overrides)?;
+    let paths: Vec<PathBuf> = config.inspect.policies.iter().map(|path| path.0.clone()).collect();
     if args.check {
         let text = serde_saphyr::to_string(&config).context("cannot print the configuration")?;
         return Ok(io::stdout().lock().write_all(text.as_bytes())?);
@@ -79,12 +82,21 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
         tracing::warn!("the environment variable {name} is not known and was ignored; did you mean {meant}?");
     }
     tracing::info!("{}", Features::get().line());
+    let metrics = Arc::new(Metrics::new(config.metrics.max_label_sets.0 as usize)?);
+    let reload = Reload::start(paths, &metrics)?;
     // Before any thread is started, so that all threads have given up what nothing takes.
     let give = Give { capabilities: config.privileges.drop.0, sandbox: config.privileges.sandbox.0 };
     privilege::begin(give, &needs(&config, args.config.as_deref()));
     // Likewise, so that all threads leave signals to the one that waits for them.
     let stop = signal::stop_flag()?;
-    run(&config, &stop)
+    run(&config, &stop, &metrics, reload)
+}
+
+/// A file is replaced in its directory.
+fn directory_of(path: &Path) -> PathBuf {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = if path.is_dir() { path } else { parent.unwrap_or(Path::new(".")) };
+    directory.to_owned()
 }
 
 /// What capturing takes once everything is attached.
@@ -93,6 +105,8 @@ fn needs(config: &Config, file: Option<&Path>) -> Needs {
     let pods = *pods == Pods::All;
     let sock_ops = if let SockOps::Cgroup(cgroup) = sock_ops { Some(cgroup) } else { None };
     let cgroups = cgroups.iter().chain(sock_ops).map(|cgroup| cgroup::resolve(&cgroup.0));
+    // Policies, and what they name beside them, are read anew when they change.
+    let policies = config.inspect.policies.iter().map(|path| directory_of(&path.0));
     // Names come and go in their directory, which may not be there yet.
     let names =
         netns.iter().filter_map(|netns| netns.0.ancestors().skip(1).find(|above| above.is_dir())).map(Path::to_owned);
@@ -101,25 +115,31 @@ fn needs(config: &Config, file: Option<&Path>) -> Needs {
         namespaces: pods || !netns.is_empty(),
         // Namespaces without a name are found by their processes.
         processes: pods || netns.iter().any(|netns| netns.0.starts_with("/proc")),
-        files: cgroups.chain(names).chain(file.map(Path::to_owned)).collect(),
+        files: cgroups.chain(names).chain(policies).chain(file.map(Path::to_owned)).collect(),
     }
 }
 
-fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
-    let metrics = Arc::new(Metrics::new(config.metrics.max_label_sets.0 as usize)?);
-    let state = Arc::new(State::new(Arc::clone(&metrics)));
+fn run(
+    config: &Config,
+    stop: &Arc<AtomicBool>,
+    metrics: &Arc<Metrics>,
+    mut reload: Option<Reload>,
+) -> anyhow::Result<()> {
+    let state = Arc::new(State::new(Arc::clone(metrics)));
     // First, so that an address in use is noticed before anything is attached, and probes see the start.
     let server = Server::start(config.metrics.address.0, Arc::clone(&state))?;
     tracing::info!(address = %server.address(), "serving /metrics, /healthz, /readyz and /status");
 
     let memory = Arc::new(Budget::new(config.session.memory_total.to_usize()));
+    let policies = reload.as_ref().map(|reload| Arc::clone(reload.policies()));
     let mut workers = Vec::new();
     let mut started = Ok(());
     for plan in plan::plans(&config.capture) {
         if stop.load(Relaxed) {
             break;
         }
-        match worker::start(&plan, config, &memory, &metrics, &state, stop) {
+        let shared = Shared { memory: &memory, metrics, policies: policies.as_ref(), state: &state };
+        match worker::start(&plan, config, shared, stop) {
             Ok(worker) => workers.push(worker),
             Err(error) => {
                 // Those that run detach what they attached before we end: clsact filters would outlive us.
@@ -137,6 +157,9 @@ fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
 
     while !stop.load(Relaxed) && !workers.iter().any(worker::Running::is_over) {
         thread::park_timeout(WATCH);
+        if let Some(reload) = &mut reload {
+            reload.look();
+        }
     }
     state.enter(Phase::Draining);
     tracing::info!("draining");

@@ -86,6 +86,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     tracing::debug!("{}", Features::get().line());
     let place = args.what.place()?;
     let registry = args.output.registry()?;
+    let options = args.output.pipeline()?;
     // Before any thread is started. Who listens is found by what processes have open.
     let needs = args.what.needs(&place, Vec::new());
     privilege::begin(Give { capabilities: true, sandbox: true }, &needs);
@@ -99,7 +100,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     privilege::settle();
     tracing::debug!("{}", privilege::report());
     say_where(&capture);
-    let mut pipeline = Pipeline::new(args.output.pipeline(), args.output.view(filter, registry))
+    let mut pipeline = Pipeline::new(options, args.output.view(filter, registry))
         .with_identify(Box::new(move |info| identity.fill(info)))
         .with_skip(skip(capture.cut_offs()?));
     pipeline.run(&mut source, &stop)?;

@@ -1,10 +1,11 @@
-use std::{fmt, io, path::Path};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 
 use super::{
-    Inspector,
+    Inspector, Schema, Transport,
     drift::{Baseline, Drift},
+    pii::{Key, Pii},
 };
 use crate::{
     model::Needs,
@@ -16,6 +17,8 @@ pub struct Plan {
     policy: Policy,
     /// What makes the inspectors of each rule.
     makers: Vec<Vec<Make>>,
+    /// What searches for personal data, for rules that take it out.
+    searches: Vec<Option<Arc<Pii>>>,
     /// What they need.
     needs: Vec<Needs>,
     /// Does a rule need to know what is asked of a model server?
@@ -30,13 +33,21 @@ type Make = Box<dyn Fn() -> Option<Box<dyn Inspector>> + Send + Sync>;
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 impl Plan {
-    /// Reads what the policy names. Errors say which rule is meant, and what is wrong with what it names.
-    pub fn new(policy: Policy, read: ReadFile<'_>) -> anyhow::Result<Self> {
+    /// Reads what the policy names. Hashes of what is found are made with `key`. Errors say which rule is meant, and what is
+    /// wrong with what it names.
+    pub fn new(policy: Policy, read: ReadFile<'_>, key: &Key) -> anyhow::Result<Self> {
         let rules = policy.rules();
+        let in_rule = |rule: &Rule| format!("{}: rule {}", rule.file, rule.name);
         let makers: Vec<Vec<Make>> = rules
             .iter()
-            .map(|rule| makers(rule, read).with_context(|| format!("{}: rule {}", rule.file, rule.name)))
+            .map(|rule| makers(rule, read, key).with_context(|| in_rule(rule)))
             .collect::<anyhow::Result<_>>()?;
+        let search = |rule: &Rule| {
+            let settings = rule.inspect.pii.as_ref().filter(|_| rule.redact.as_ref().is_some_and(|redact| redact.pii));
+            settings.map(|settings| Pii::new(settings, key.clone()).map(Arc::new)).transpose()
+        };
+        let searches =
+            rules.iter().map(|rule| search(rule).with_context(|| in_rule(rule))).collect::<anyhow::Result<_>>()?;
         let needs = makers.iter().map(|makers| {
             makers
                 .iter()
@@ -48,7 +59,7 @@ impl Plan {
         let reads_inference = rules.iter().any(Rule::reads_inference);
         let estimates = |rule: &Rule| rule.inspect.inference.is_some_and(|inference| inference.estimate_tokens);
         let estimates_tokens = rules.iter().any(estimates);
-        Ok(Self { policy, makers, needs, reads_inference, estimates_tokens })
+        Ok(Self { policy, makers, searches, needs, reads_inference, estimates_tokens })
     }
 
     /// The policy.
@@ -71,6 +82,11 @@ impl Plan {
         self.estimates_tokens
     }
 
+    /// Of each rule that takes personal data out, what finds it.
+    pub(super) fn searches(&self) -> impl Iterator<Item = Option<&Pii>> {
+        self.searches.iter().map(Option::as_deref)
+    }
+
     /// The inspectors of each rule, for one worker.
     pub fn inspectors(&self) -> Vec<Vec<Box<dyn Inspector>>> {
         self.makers.iter().map(|makers| makers.iter().filter_map(|make| make()).collect()).collect()
@@ -83,8 +99,22 @@ impl fmt::Debug for Plan {
     }
 }
 
-fn makers(rule: &Rule, read: ReadFile<'_>) -> anyhow::Result<Vec<Make>> {
-    let mut makers = Vec::new();
+fn makers(rule: &Rule, read: ReadFile<'_>, key: &Key) -> anyhow::Result<Vec<Make>> {
+    let mut makers: Vec<Make> = Vec::new();
+    if let Some(settings) = rule.inspect.pii.clone() {
+        let key = key.clone();
+        Pii::new(&settings, key.clone()).context("inspect.pii")?;
+        makers.push(Box::new(move || boxed(Pii::new(&settings, key.clone()))));
+    }
+    if let Some(settings) = &rule.inspect.schema {
+        let directory = Path::new(&*rule.file).parent().unwrap_or(Path::new(""));
+        let schema = Schema::new(settings, |path| read(&directory.join(path))).context("inspect.schema")?;
+        makers.push(Box::new(move || Some(Box::new(schema.clone()))));
+    }
+    if let Some(settings) = rule.inspect.transport.clone() {
+        Transport::new(&settings).context("inspect.transport")?;
+        makers.push(Box::new(move || boxed(Transport::new(&settings))));
+    }
     if let Some(settings) = &rule.inspect.drift {
         makers.push(drift(rule, settings, read)?);
     }
@@ -99,5 +129,10 @@ fn drift(rule: &Rule, settings: &settings::Drift, read: ReadFile<'_>) -> anyhow:
     let baseline = Baseline::read(&bytes).with_context(|| format!("inspect.drift.baseline: {}", path.display()))?;
     Drift::new(settings, &baseline).map_err(|unfit| anyhow!("inspect.drift: {unfit}"))?;
     let settings = settings.clone();
-    Ok(Box::new(move || Drift::new(&settings, &baseline).ok().map(|drift| Box::new(drift) as Box<dyn Inspector>)))
+    Ok(Box::new(move || boxed(Drift::new(&settings, &baseline))))
+}
+
+/// It was made before, of the same.
+fn boxed<I: Inspector + 'static, E>(made: Result<I, E>) -> Option<Box<dyn Inspector>> {
+    made.ok().map(|inspector| Box::new(inspector) as Box<dyn Inspector>)
 }

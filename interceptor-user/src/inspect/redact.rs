@@ -3,12 +3,15 @@
 //! What cannot be redacted with certainty (a content that is cut, or divided into messages, where places in one JSON text are
 //! named) is not shown at all.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
+use super::pii::{Pii, Replacement, Scanner};
 use crate::{
-    model::{Exchange, Fields, Head, Inference, Part, StartLine},
+    model::{Exchange, Fields, Finding, Head, Inference, InspectorName, Part, Role, StartLine},
     policy::Redact,
 };
 
@@ -42,6 +45,47 @@ pub(super) fn apply_to_message(exchange: &mut Exchange, redact: &Redact) {
     }
 }
 
+/// Takes out what `pii` finds. Where it has looked already, it has found `findings`.
+pub(super) fn apply_pii(exchange: &mut Exchange, pii: &Pii, findings: Option<&[Finding]>) {
+    let scanner = pii.scanner();
+    let found = |role| {
+        let of_role = |finding: &Finding| finding.inspector == InspectorName::Pii && finding.role == Some(role);
+        findings.is_none_or(|findings| findings.iter().any(of_role))
+    };
+    for (role, part) in [(Role::Request, &mut exchange.request), (Role::Response, &mut exchange.response)] {
+        let Some(part) = part.as_mut().filter(|_| found(role)) else { continue };
+        rewrite_head(part, |name, value| scanner.redact(value, name, Replacement::Entity));
+        if part.pieces.is_some() {
+            // A value may be spread over several messages, and a message may be binary.
+            part.hide_body();
+        } else if str::from_utf8(&part.body).is_err() {
+            part.hide_body();
+        } else if let Some(body) = scanner.redact_json(&part.body, Replacement::Entity) {
+            part.replace_body(Bytes::from(body));
+        }
+    }
+    if let Some(inference) = &mut exchange.inference {
+        redact_inference(inference, scanner);
+    }
+}
+
+fn redact_inference(inference: &mut Inference, scanner: &Scanner) {
+    let redact = |text: &mut String| {
+        if let Some(clean) = scanner.redact_json(text.as_bytes(), Replacement::Entity) {
+            *text = String::from_utf8_lossy(&clean).into_owned();
+        }
+    };
+    inference.texts.iter_mut().for_each(|text| redact(&mut text.text));
+    inference.tool_calls.iter_mut().for_each(|call| redact(&mut call.arguments));
+    inference.error.iter_mut().for_each(|error| redact(&mut error.message));
+    for (_, value) in &mut inference.parameters {
+        let clean = serde_json::to_vec(value).ok().and_then(|text| scanner.redact_json(&text, Replacement::Entity));
+        if let Some(clean) = clean {
+            *value = serde_json::from_slice(&clean).unwrap_or_else(|_| Value::String(REDACTED.to_owned()));
+        }
+    }
+}
+
 /// What was read from contents may be what is named.
 fn forget_contents(inference: &mut Inference) {
     inference.texts.clear();
@@ -53,19 +97,33 @@ fn forget_contents(inference: &mut Inference) {
 }
 
 fn redact_head(part: &mut Part, redact: &Redact) {
-    let names = |fields: &Fields| fields.iter().any(|(name, _)| is_named(name, &redact.headers));
-    let target = part.head.target().and_then(|target| redact_query(target, &redact.query));
-    if target.is_some() || names(&part.head.fields) {
-        let fields = redact_fields(&part.head.fields, &redact.headers);
+    rewrite_head(part, |name, value| {
+        if name == TARGET {
+            return redact_query(str::from_utf8(value).ok()?, &redact.query).map(String::into_bytes);
+        }
+        is_named(name, &redact.headers).then(|| REDACTED.as_bytes().to_vec())
+    });
+}
+
+/// Stands for the request's target where fields have their names; no field can be called so.
+const TARGET: &str = "";
+
+/// Replaces the target and the values of fields by what `clean` makes of them, if it makes something.
+fn rewrite_head(part: &mut Part, clean: impl Fn(&str, &[u8]) -> Option<Vec<u8>>) {
+    let fields = rewritten(&part.head.fields, &clean);
+    let target = part.head.target().and_then(|target| clean(TARGET, target.as_bytes()));
+    if fields.is_some() || target.is_some() {
+        let fields = fields.unwrap_or_else(|| part.head.fields.clone());
+        let target = target.as_deref().map(String::from_utf8_lossy);
         part.head = match part.head.start_line() {
             StartLine::Request { method, target: sent } => {
-                Head::request(method, target.as_deref().unwrap_or(sent), part.head.version, fields)
+                Head::request(method, &target.unwrap_or(Cow::Borrowed(sent)), part.head.version, fields)
             }
             StartLine::Response { status } => Head::response(status, part.head.version, fields),
         };
     }
-    if names(&part.trailers) {
-        part.trailers = redact_fields(&part.trailers, &redact.headers);
+    if let Some(trailers) = rewritten(&part.trailers, &clean) {
+        part.trailers = trailers;
     }
 }
 
@@ -73,13 +131,17 @@ fn is_named(name: &str, names: &[String]) -> bool {
     names.iter().any(|named| named.eq_ignore_ascii_case(name))
 }
 
-fn redact_fields(fields: &Fields, names: &[String]) -> Fields {
-    let mut redacted = Fields::default();
-    for (name, value) in fields.iter() {
-        let value = if is_named(name, names) { REDACTED.as_bytes() } else { value };
-        redacted.push(name.as_bytes(), value);
+/// The fields with other values; None where none is another.
+fn rewritten(fields: &Fields, clean: &impl Fn(&str, &[u8]) -> Option<Vec<u8>>) -> Option<Fields> {
+    let values: Vec<Option<Vec<u8>>> = fields.iter().map(|(name, value)| clean(name, value)).collect();
+    if values.iter().all(Option::is_none) {
+        return None;
     }
-    redacted
+    let mut rewritten = Fields::default();
+    for ((name, value), clean) in fields.iter().zip(&values) {
+        rewritten.push(name.as_bytes(), clean.as_deref().unwrap_or(value));
+    }
+    Some(rewritten)
 }
 
 /// The target with the values of these parameters taken out; None where it has none of them.

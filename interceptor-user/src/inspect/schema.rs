@@ -22,7 +22,7 @@ const STEP: usize = 16 << 10;
 const PATTERN: usize = 1 << 20;
 
 /// Checks contents.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Schema {
     settings: settings::Schema,
     request: Option<Validator>,

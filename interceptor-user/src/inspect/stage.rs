@@ -207,11 +207,13 @@ impl Look {
             verdict.uninspected.append(&mut report.uninspected);
             self.drift.append(&mut report.drift);
         }
-        for rule in plan.policy().rules() {
-            if let Some(redact) = &rule.redact
-                && verdict.rules.iter().any(|said| Arc::ptr_eq(&said.rule, &rule.name))
-            {
-                redact::apply(exchange, redact);
+        for (rule, search) in plan.policy().rules().iter().zip(plan.searches()) {
+            let Some(redact) = &rule.redact else { continue };
+            let Some(said) = verdict.rules.iter().find(|said| Arc::ptr_eq(&said.rule, &rule.name)) else { continue };
+            redact::apply(exchange, redact);
+            if let Some(pii) = search {
+                let findings = said.sampled.is_in().then_some(verdict.findings.as_slice());
+                redact::apply_pii(exchange, pii, findings);
             }
         }
         exchange.verdict = Some(Box::new(verdict));

@@ -16,7 +16,8 @@ use crate::cli::skip::skip;
 use crate::{
     admin::State,
     config::{self, Config},
-    inference, inspect,
+    inference,
+    inspect::{self, Policies},
     kernel::{Capture, Drops},
     model::Counts,
     pipeline::{Budget, Options, Pipeline},
@@ -45,15 +46,23 @@ impl Running {
     }
 }
 
+/// What all workers have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    pub(super) memory: &'a Arc<Budget>,
+    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) policies: Option<&'a Arc<Policies>>,
+    pub(super) state: &'a State,
+}
+
 /// Attaches, and starts to read on a new thread.
 pub(super) fn start(
     plan: &Plan,
     config: &Config,
-    memory: &Arc<Budget>,
-    metrics: &Arc<Metrics>,
-    state: &State,
+    shared: Shared<'_>,
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<Running> {
+    let Shared { memory, metrics, policies, state } = shared;
     let mut capture = Capture::start(&plan.options)?;
     let mut source = capture.source()?;
     for attachment in capture.attached() {
@@ -66,7 +75,7 @@ pub(super) fn start(
     let options = Options {
         flow: (&config.flow).into(),
         session: (&config.session).into(),
-        inspect: inspect(&config.inspect),
+        inspect: inspect(&config.inspect, policies),
         memory: Arc::clone(memory),
     };
     let mut pipeline = Pipeline::new(options, Outputs::new(metrics, config)).with_skip(skip);
@@ -91,8 +100,9 @@ pub(super) fn start(
 }
 
 /// What is asked of exchanges.
-fn inspect(config: &config::Inspect) -> inspect::Options {
+fn inspect(config: &config::Inspect, policies: Option<&Arc<Policies>>) -> inspect::Options {
     inspect::Options {
+        policies: policies.cloned(),
         inference: config.inference_body.to_usize(),
         reading: inference::Options { estimate_tokens: config.estimate_tokens.0 },
         ..inspect::Options::default()

@@ -131,6 +131,16 @@ impl Metrics {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
+    /// Policies with so many rules are in force now.
+    pub fn policy_taken(&self, rules: usize) {
+        self.verdicts.taken(rules);
+    }
+
+    /// A policy was refused.
+    pub fn policy_refused(&self) {
+        self.verdicts.refused();
+    }
+
     /// All metrics in Prometheus' text format, version 0.0.4.
     pub fn text(&self) -> prometheus::Result<String> {
         // One scrape at a time: `sample` reads counters and then sets them.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::metrics::register;
+use super::metrics::{array, by_label, register};
 use crate::model::{DriftRecord, Role, Verdict};
 
 /// Metrics of verdicts. Their labels are names that the policy's author gave, and closed sets, but for features and models,
 /// of which the inspector bounds the number.
 pub(super) struct Verdicts {
+    reloads: [IntCounter; 2],
+    in_force: IntGauge,
     rules: IntCounterVec,
     findings: IntCounterVec,
     uninspected: IntCounterVec,
@@ -30,7 +32,16 @@ impl Verdicts {
         };
         let gauge = |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), &DRIFT));
         let detected = Opts::new("inference_drift_detected", "1 if a feature's last window has drifted, else 0.");
+        let in_force = IntGauge::new("interceptor_policy_rules", "Rules of the policies that are in force.");
         Ok(Self {
+            reloads: array(by_label(
+                registry,
+                "interceptor_policy_reloads_total",
+                "How often policies were read: taken, or refused because one is bad; then what was in force stays so.",
+                "result",
+                ["taken", "refused"],
+            )?)?,
+            in_force: register(registry, in_force)?,
             rules: counter(
                 "interceptor_policy_matches_total",
                 "Exchanges that a rule matches, by why they are in its sample (out: they are not).",
@@ -66,6 +77,15 @@ impl Verdicts {
                 "Missing values of a feature's last window: 0 to 1.",
             )?,
         })
+    }
+
+    pub(super) fn taken(&self, rules: usize) {
+        self.reloads[0].inc();
+        self.in_force.set(i64::try_from(rules).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn refused(&self) {
+        self.reloads[1].inc();
     }
 
     pub(super) fn count(&self, verdict: &Verdict) -> prometheus::Result<()> {
