@@ -70,7 +70,7 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     let policy = std::env::temp_dir().join(format!("ixbench-policy-{}.yaml", std::process::id()));
     fs::write(&policy, WANTED).with_context(|| format!("cannot write {}", policy.display()))?;
     let result = SIZES.into_iter().try_for_each(|(name, size)| {
-        lab.serve("body", size)?;
+        lab.serve("large", size)?;
         let rounds = rounds(&lab, binary, scale, &policy)?;
         describe(&mut section, name, &rounds, scale.seconds);
         Ok(())
@@ -105,7 +105,7 @@ fn measure(lab: &Lab, binary: &Path, scale: &Scale, policy: &Path, attached: Att
         Attached::Wanted => Some(lab.interceptor(binary, &["--inspect-policies", &wanted])?),
     };
     let mut command = lab.in_client("wrk");
-    let url = format!("http://{}/body", lab.address());
+    let url = format!("http://{}/large", lab.address());
     let output = command.args(["-t1", "-c8", "--latency", &format!("-d{}s", scale.seconds), &url]).output()?;
     if !output.status.success() {
         bail!("wrk: {}", String::from_utf8_lossy(&output.stderr).trim());
