@@ -2,10 +2,10 @@ use std::{borrow::Cow, cell::OnceCell};
 
 use serde_json::Value;
 
-use super::Options;
+use super::{Options, partial};
 use crate::{
     content::sse::Event,
-    model::{Anomaly, Exchange, Format, Head, Part, Role, Target, Timestamp, Unread},
+    model::{Anomaly, Exchange, Format, Head, Part, Pieces, Role, Target, Timestamp, Unread},
     protobuf::Registry,
 };
 
@@ -57,6 +57,8 @@ pub(super) struct Call<'a> {
 pub(super) struct Streamed<'a> {
     /// When its last byte was captured.
     pub(super) time: Timestamp,
+    /// Messages right before it that were not kept.
+    pub(super) skipped: u64,
     /// The event's type, where it has one.
     pub(super) event: Option<&'a str>,
     /// What it holds: of an event its data, of a line the line.
@@ -73,33 +75,44 @@ impl<'a> Call<'a> {
         Self { exchange, asked, registry, options, request: OnceCell::new(), response: OnceCell::new() }
     }
 
-    /// The content as one JSON text; None where it is none.
+    /// The content as one JSON text; None where it is none. Of one that is cut, its beginning.
     pub(super) fn json(&self, role: Role) -> Option<&Value> {
         let cell = match role {
             Role::Request => &self.request,
             Role::Response => &self.response,
         };
-        cell.get_or_init(|| serde_json::from_slice(&self.exchange.part(role)?.body).ok()).as_ref()
+        cell.get_or_init(|| {
+            let part = self.exchange.part(role)?;
+            let cut = part.body_missing == 0 && (part.body_cut() || !part.ended);
+            let whole = serde_json::from_slice(&part.body).ok();
+            if cut { whole.or_else(|| partial::parse(&part.body)) } else { whole }
+        })
+        .as_ref()
     }
 
-    /// The events or lines that the response was sent in; None where it was not. `[DONE]` is one of them.
+    /// The events or lines that the response was sent in, counted; None where it was not sent in such.
+    pub(super) fn pieces(&self) -> Option<&'a Pieces> {
+        let pieces = self.exchange.response.as_ref()?.pieces.as_ref()?;
+        matches!(pieces.format, Format::EventStream | Format::JsonLines).then_some(pieces)
+    }
+
+    /// Those of them that were kept. `[DONE]` is one of them.
     pub(super) fn streamed(&self) -> Option<impl Iterator<Item = Streamed<'a>> + use<'a>> {
+        let pieces = self.pieces()?;
         let part = self.exchange.response.as_ref()?;
-        let format = part.pieces.as_ref()?.format;
-        let text = matches!(format, Format::EventStream | Format::JsonLines);
-        text.then(|| {
-            part.messages().filter_map(move |(kept, bytes)| {
-                let text = str::from_utf8(bytes).ok()?;
-                let time = kept.piece.time;
-                Some(match format {
-                    Format::EventStream => {
-                        let event = Event::parse(text);
-                        Streamed { time, event: event.event, data: Cow::Owned(event.data) }
-                    }
-                    _ => Streamed { time, event: None, data: Cow::Borrowed(text.trim_ascii()) },
-                })
-            })
-        })
+        let first = pieces.kept.len();
+        let kept = first + part.tail.as_ref().map_or(0, |tail| tail.kept.len());
+        let between = pieces.count.saturating_sub(kept as u64);
+        Some(part.messages().enumerate().map(move |(index, (kept, bytes))| {
+            let text = str::from_utf8(bytes).unwrap_or_default();
+            let (time, skipped) = (kept.piece.time, if index == first { between } else { 0 });
+            if pieces.format == Format::EventStream {
+                let event = Event::parse(text);
+                Streamed { time, skipped, event: event.event, data: Cow::Owned(event.data) }
+            } else {
+                Streamed { time, skipped, event: None, data: Cow::Borrowed(text.trim_ascii()) }
+            }
+        }))
     }
 
     /// Why not all of this side's content can be read, if it cannot.

@@ -9,7 +9,10 @@ mod body;
 mod call;
 mod columns;
 mod element;
+mod deltas;
+mod draft;
 mod invocations;
+mod json;
 mod kserve_v1;
 mod message;
 mod ollama;
@@ -18,9 +21,13 @@ mod openai;
 mod rows;
 #[cfg(test)]
 mod sample;
+mod partial;
 mod tei;
 mod tensorflow;
+#[cfg(test)]
+mod tests;
 mod tgi;
+mod timing;
 mod torchserve;
 mod tree;
 
