@@ -8,10 +8,7 @@ use serde_json::Value;
 use super::{Budget, Inspector, Report, Subject};
 use crate::{
     model::{Anomaly, Finding, InspectorName, Needs, Part, Role, Tensor, UninspectedReason},
-    policy::settings::{
-        self, Error,
-        schema::{Signature, Source},
-    },
+    policy::settings::{self, Error, Signature, Source},
 };
 
 /// Bytes of a content that have to be kept.
@@ -105,7 +102,7 @@ impl Inspector for Schema {
                 let tensors = subject.inference.filter(|inference| inference.unread.is_none());
                 match tensors {
                     Some(inference) => {
-                        check.tensors(self.declared(role), inference.tensors(role), self.settings.closed)
+                        check.tensors(self.declared(role), inference.tensors(role), self.settings.closed);
                     }
                     None => check.skip(reason(subject, part).unwrap_or(UninspectedReason::Unsupported)),
                 }

@@ -34,7 +34,9 @@ pub(super) fn part(head: Head, body: &[u8]) -> Part {
 /// A request with this target, these fields and this content.
 pub(super) fn request(target: &str, fields: &[(&str, &str)], body: &[u8]) -> Exchange {
     let mut sent = Fields::default();
-    fields.iter().for_each(|(name, value)| sent.push(name.as_bytes(), value.as_bytes()));
+    for (name, value) in fields {
+        sent.push(name.as_bytes(), value.as_bytes());
+    }
     let head = Head::request("POST", target, Version::Http11, sent);
     Exchange { request: Some(part(head, body)), ..exchange() }
 }

@@ -9,6 +9,8 @@ const LOCAL: usize = 64;
 const DOMAIN: usize = 255;
 /// The longest address that is looked at as a whole.
 const URL: usize = 2048;
+/// Punctuation that may follow it and is no part of it.
+const PUNCTUATION: usize = 8;
 /// Endings of file names that follow `@` in names of pictures and packages, and of no mailbox.
 const NO_DOMAINS: [&[u8]; 8] = [b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js"];
 /// Schemes of addresses that are worth a finding.
@@ -44,7 +46,7 @@ pub(super) fn email(text: &[u8], at: usize, floor: usize) -> Option<Range<usize>
         && !NO_DOMAINS.iter().any(|other| top.eq_ignore_ascii_case(other));
     let end = at + 1 + end;
     // `git@host:path`, `https://user:password@host`
-    let remote = text.get(end) == Some(&b':') && text.get(end + 1).is_some_and(|next| next.is_ascii_alphabetic());
+    let remote = text.get(end) == Some(&b':') && text.get(end + 1).is_some_and(u8::is_ascii_alphabetic);
     let user = start > 0 && matches!(text.get(start - 1), Some(b'/' | b':')) && within_address(text, start);
     (good && start < at && !remote && !user && !text.get(start..at)?.windows(2).any(|two| two == b".."))
         .then_some(start..end)
@@ -173,9 +175,10 @@ fn extent(text: &[u8], from: usize) -> usize {
     let rest = text.get(from..text.len().min(from + URL)).unwrap_or_default();
     let part = |byte: &&u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(byte);
     let mut len = rest.iter().take_while(part).count();
-    while let Some((last, kept)) = rest.get(..len).and_then(|rest| rest.split_last()) {
+    for _ in 0..PUNCTUATION {
+        let Some((last, kept)) = rest.get(..len).and_then(|rest| rest.split_last()) else { break };
         let closes = |open: u8, close: u8| {
-            let count = |byte: u8| kept.iter().filter(|other| **other == byte).count();
+            let count = |byte: u8| memchr::memchr_iter(byte, kept).count();
             *last == close && count(open) <= count(close)
         };
         if !b".,;:!?'*".contains(last) && !closes(b'(', b')') && !closes(b'[', b']') {

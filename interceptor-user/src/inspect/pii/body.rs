@@ -98,15 +98,15 @@ impl Contents<'_> {
                 }
             }
             for call in inference.into_iter().flat_map(|inference| &inference.tool_calls) {
-                self.text_or_json(call.arguments.as_bytes(), search)?;
+                text_or_json(call.arguments.as_bytes(), search)?;
             }
             return Ok(());
         }
         for (_, bytes) in self.part.messages() {
             let text = String::from_utf8_lossy(bytes);
             match format {
-                Format::EventStream => self.text_or_json(Event::parse(&text).data.as_bytes(), search)?,
-                _ => self.text_or_json(bytes, search)?,
+                Format::EventStream => text_or_json(Event::parse(&text).data.as_bytes(), search)?,
+                _ => text_or_json(bytes, search)?,
             }
         }
         Ok(())
@@ -115,8 +115,8 @@ impl Contents<'_> {
     fn web_socket(&self, search: &mut Search<'_>) -> Result<(), Over> {
         for (kept, bytes) in self.part.messages() {
             match kept.piece.kind {
-                Kind::Text => self.text_or_json(bytes, search)?,
-                Kind::Binary | Kind::Data if str::from_utf8(bytes).is_ok() => self.text_or_json(bytes, search)?,
+                Kind::Text => text_or_json(bytes, search)?,
+                Kind::Binary | Kind::Data if str::from_utf8(bytes).is_ok() => text_or_json(bytes, search)?,
                 Kind::Binary | Kind::Data => search.skip(UninspectedReason::Unsupported),
                 Kind::Ping | Kind::Pong | Kind::Close(_) => {}
             }
@@ -142,14 +142,6 @@ impl Contents<'_> {
         Ok(())
     }
 
-    fn text_or_json(&self, text: &[u8], search: &mut Search<'_>) -> Result<(), Over> {
-        let begins = text.trim_ascii_start().first().is_some_and(|byte| b"{[\"".contains(byte));
-        if begins && search.json(text)? {
-            return Ok(());
-        }
-        search.text(text, "", |_| "body".to_owned())
-    }
-
     /// Strings of tensors that are not in a JSON text.
     fn tensors(&self, search: &mut Search<'_>, wanted: bool) -> Result<(), Over> {
         let Some(inference) = self.subject.inference.filter(|_| wanted) else { return Ok(()) };
@@ -170,4 +162,13 @@ impl Contents<'_> {
         let kind = value.split(|byte| *byte == b';').next().unwrap_or_default();
         String::from_utf8_lossy(kind.trim_ascii()).to_ascii_lowercase()
     }
+}
+
+/// JSON, if it begins like it, else text.
+fn text_or_json(text: &[u8], search: &mut Search<'_>) -> Result<(), Over> {
+    let begins = text.trim_ascii_start().first().is_some_and(|byte| b"{[\"".contains(byte));
+    if begins && search.json(text)? {
+        return Ok(());
+    }
+    search.text(text, "", |_| "body".to_owned())
 }

@@ -116,7 +116,9 @@ impl Context {
         let before = String::from_utf8_lossy(before).replace("\\n", " ").replace("\\t", " ");
         let mut words: Vec<&str> = divided(&before).rev().take(BEFORE).collect();
         words.reverse();
-        words.into_iter().for_each(|word| context.say(word));
+        for word in words {
+            context.say(word);
+        }
         let after = text.get(end..text.len().min(end + WINDOW / 2)).unwrap_or_default();
         let after = String::from_utf8_lossy(after);
         // Words of another sentence or field speak of something else.
@@ -157,7 +159,7 @@ impl Context {
                 let begins = at > 0 && self.said.as_bytes().get(at - 1) == Some(&b' ');
                 let ends = self.said.as_bytes().get(at + word.len()) == Some(&b' ');
                 // A script without spaces between words.
-                let joined = !word.is_ascii() && !word.chars().any(|letter| letter.is_lowercase());
+                let joined = !word.is_ascii() && !word.chars().any(char::is_lowercase);
                 joined || (begins && (ends || word.len() > 3))
             })
         })

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     inspect::{Budget, Inspector, Report, Subject},
     model::{Fields, Finding, InspectorName, Needs, Part, Role, Target, UninspectedReason},
-    policy::settings::{Error, pii::Pii as Settings, pii::Place},
+    policy::settings::{Error, Pii as Settings, Place},
 };
 
 /// Bytes that are asked for at a time.
@@ -159,8 +159,8 @@ impl Search<'_> {
         let mut at = 0;
         while at < text.len() {
             let end = at + self.take(text.len() - at)?;
-            self.tell(text, at..end, name, &place)?;
-            at = end;
+            // What was found may go on beyond, and is not to be found again.
+            at = end.max(self.tell(text, at..end, name, &place)?);
         }
         Ok(())
     }
@@ -211,19 +211,22 @@ impl Search<'_> {
         self.report.skip(InspectorName::Pii, Some(self.role), reason);
     }
 
+    /// Tells what is found in this part of a text, and where the last of it ends.
     fn tell(
         &mut self,
         text: &[u8],
         part: std::ops::Range<usize>,
         name: &str,
         place: &impl Fn(&Scanner) -> String,
-    ) -> Result<(), Over> {
+    ) -> Result<usize, Over> {
         let found = self.pii.scanner.scan_part(text, part, name);
         if found.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let place = place(&self.pii.scanner);
-        found.into_iter().try_for_each(|found| self.finding(text, &found, &place))
+        let end = found.last().map_or(0, |last| last.range.end);
+        found.into_iter().try_for_each(|found| self.finding(text, &found, &place))?;
+        Ok(end)
     }
 
     fn finding(&mut self, text: &[u8], found: &Match, place: &str) -> Result<(), Over> {

@@ -9,6 +9,8 @@ use crate::inspect::path::push_member;
 
 /// Arrays and objects within each other.
 const DEPTH: usize = 256;
+/// Values that are written as words.
+const KNOWN: [&[u8]; 5] = [b"true", b"false", b"null", b"NaN", b"Infinity"];
 /// The shortest number that may be somebody's.
 const NUMBER: usize = 7;
 
@@ -129,7 +131,6 @@ impl<'a> Walk<'a> {
     /// `true`, `false`, `null`, and what some write beside them.
     fn literal(&mut self) -> bool {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        const KNOWN: [&[u8]; 5] = [b"true", b"false", b"null", b"NaN", b"Infinity"];
         let Some(known) = KNOWN.into_iter().find(|known| rest.starts_with(known) || known.starts_with(rest)) else {
             return false;
         };

@@ -33,7 +33,7 @@ pub(super) fn phone(text: &[u8], at: usize, floor: usize) -> Option<(Range<usize
         // `(212) 555-0142`
         (false, 1) => {
             let plain = count == 10 && matches!(digits.as_slice(), [b'2'..=b'9', _, _, b'2'..=b'9', ..]);
-            let area = text.get(at + 3) == Some(&b')') || (zero && count >= 9 && count <= 12 && groups > 1);
+            let area = text.get(at + 3) == Some(&b')') || (zero && (9..=12).contains(&count) && groups > 1);
             (plain || zero).then_some(())?;
             area.then_some((number, if plain { 0.65 } else { 0.4 }))
         }

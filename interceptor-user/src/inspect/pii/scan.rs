@@ -15,8 +15,8 @@ use crate::model::Entity;
 
 /// Letters that may go before the first digit of what is searched for.
 const BEFORE_DIGIT: usize = 128;
-/// What is found in one text; the rest of it is not looked at.
-const MOST: usize = 4096;
+/// How far what a recogniser of the policy's fits may go beyond the part in which it begins.
+const BEYOND: usize = 4096;
 
 /// What a match is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,15 +113,13 @@ impl Scanner {
 
     /// The same, of what begins in this part of the text.
     pub(super) fn scan_part(&self, text: &[u8], part: Range<usize>, name: &str) -> Vec<Match> {
-        let mut search = Search { scanner: self, text, name, found: Vec::new(), floor: 0 };
+        let mut search =
+            Search { scanner: self, text, name, found: Vec::new(), floor: 0, said: Context::default(), said_at: 0..0 };
         let mut at = part.start;
         while let Some(rest) = text.get(at..part.end.min(text.len())) {
             let stop = |byte: &u8| self.stops.get(usize::from(*byte)).is_some_and(|stop| *stop);
             let Some(offset) = rest.iter().position(stop) else { break };
             at = search.look(at + offset).max(at + offset + 1);
-            if search.found.len() >= MOST {
-                break;
-            }
         }
         search.custom(&part);
         resolve(search.found)
@@ -153,6 +151,9 @@ struct Search<'a> {
     found: Vec<Match>,
     /// What is before this is part of something that was found.
     floor: usize,
+    /// What is said around the last place for which that was asked.
+    said: Context,
+    said_at: Range<usize>,
 }
 
 impl Search<'_> {
@@ -173,18 +174,26 @@ impl Search<'_> {
     fn tell(&mut self, range: Range<usize>, entity: Entity, score: f32) -> usize {
         let words = words(entity);
         let end = range.end;
-        let sure = score >= self.scanner.threshold;
-        let score = if !words.is_empty() && score < 1.0 && (sure || raised(score) >= self.scanner.threshold) {
-            let context = Context::around(self.text, range.start, range.end, self.name);
-            if context.says(words.iter().copied()) { raised(score) } else { score }
-        } else {
-            score
-        };
-        if score < self.scanner.threshold || !self.scanner.has(entity) {
+        let threshold = self.scanner.threshold;
+        if !self.scanner.has(entity) || score.max(raised(score)) < threshold {
+            return range.start;
+        }
+        let spoken_of = !words.is_empty() && score < 1.0 && self.context(&range).says(words.iter().copied());
+        let score = if spoken_of { raised(score) } else { score };
+        if score < threshold {
             return range.start;
         }
         self.push(Match { range, kind: Kind::Known(entity), score });
         end
+    }
+
+    /// What is said around this; several recognisers ask in a row.
+    fn context(&mut self, range: &Range<usize>) -> &Context {
+        if self.said_at != *range {
+            self.said = Context::around(self.text, range.start, range.end, self.name);
+            self.said_at = range.clone();
+        }
+        &self.said
     }
 
     fn push(&mut self, found: Match) {
@@ -339,7 +348,8 @@ impl Search<'_> {
 
     fn colon(&mut self, at: usize) -> usize {
         if self.text.get(at..at + 3) == Some(b"://") {
-            return match address::url(self.text, at) {
+            let within = self.found.last().is_some_and(|last| last.range.end > at);
+            return match address::url(self.text, at).filter(|_| !within) {
                 // What is in it is looked at too.
                 Some(range) if self.scanner.has(Entity::Url) => {
                     self.found.push(Match { range, kind: Kind::Known(Entity::Url), score: 0.6 });
@@ -364,15 +374,17 @@ impl Search<'_> {
 
     /// The policy's own.
     fn custom(&mut self, part: &Range<usize>) {
+        let text = self.text.get(..part.end.saturating_add(BEYOND).min(self.text.len())).unwrap_or_default();
         for (index, custom) in self.scanner.custom.iter().enumerate() {
-            for found in custom.regex.find_iter(self.text).take(MOST) {
-                if !part.contains(&found.start()) {
-                    continue;
+            let mut at = part.start;
+            while let Some(found) = (at <= text.len()).then(|| custom.regex.find_at(text, at)).flatten() {
+                if found.start() >= part.end {
+                    break;
                 }
-                let near = !custom.context.is_empty()
-                    && Context::around(self.text, found.start(), found.end(), self.name)
-                        .says(custom.context.iter().map(String::as_str));
-                let score = if near { raised(custom.score) } else { custom.score };
+                at = found.end().max(found.start() + 1);
+                let context = custom.context.iter().map(String::as_str);
+                let spoken_of = !custom.context.is_empty() && self.context(&found.range()).says(context);
+                let score = if spoken_of { raised(custom.score) } else { custom.score };
                 if score >= self.scanner.threshold {
                     self.push(Match { range: found.range(), kind: Kind::Custom(index), score });
                 }

@@ -10,8 +10,11 @@ use crate::model::Entity;
 const TOKEN: usize = 8 << 10;
 const PEM: usize = 16 << 10;
 
+/// What goes before a divider and after it, how long the rest is, and what it is.
+type Prefix = (&'static [u8], &'static [u8], Range<usize>, Entity);
+
 /// What ends before `_`, what has to follow it at least and at the most, and what that is.
-const UNDERSCORED: [(&[u8], &[u8], Range<usize>, Entity); 11] = [
+const UNDERSCORED: [Prefix; 11] = [
     (b"ghp", b"", 36..256, Entity::GithubToken),
     (b"gho", b"", 36..256, Entity::GithubToken),
     (b"ghu", b"", 36..256, Entity::GithubToken),
@@ -26,7 +29,7 @@ const UNDERSCORED: [(&[u8], &[u8], Range<usize>, Entity); 11] = [
 ];
 
 /// The same for `-`. The first that fits is taken.
-const HYPHENED: [(&[u8], &[u8], Range<usize>, Entity); 9] = [
+const HYPHENED: [Prefix; 9] = [
     (b"xoxb", b"", 20..256, Entity::SlackToken),
     (b"xoxp", b"", 20..256, Entity::SlackToken),
     (b"xoxa", b"", 20..256, Entity::SlackToken),
@@ -103,7 +106,9 @@ pub(super) fn token(text: &[u8], at: usize, len: usize) -> Option<(Range<usize>,
     if token.starts_with(b"AIza") {
         return (run(text, at, 40, word).len() == 39).then_some((at..at + 39, Entity::GcpApiKey));
     }
-    if token.starts_with(b"eyJ") {
+    // Not within a longer word: each part of one would be read to its end.
+    let begins = at == 0 || text.get(at - 1).is_some_and(|byte| !word(*byte));
+    if begins && token.starts_with(b"eyJ") {
         return Some((at..at + jwt(text, at)?, Entity::Jwt));
     }
     None

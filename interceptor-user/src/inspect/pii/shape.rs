@@ -75,7 +75,7 @@ impl Index {
 }
 
 fn hyphens(template: &[u8]) -> usize {
-    template.iter().filter(|class| **class == b'-').count()
+    memchr::memchr_iter(b'-', template).count()
 }
 
 /// The text from `at` on, if it begins with what fits the template and does not go on like it.

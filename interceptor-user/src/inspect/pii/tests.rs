@@ -266,7 +266,7 @@ fn budgets_end_the_search_and_it_is_said() {
         assert_eq!(report.uninspected.iter().map(|skipped| skipped.reason).collect::<Vec<_>>(), [reason]);
     }
     assert_eq!(inspect(&mut pii("{}"), &sent, None).findings.len(), 1);
-    let many: String = (0..500).map(|number| format!("user{number}@example.com ")).collect();
+    let many = (0..500).map(|number| format!("user{number}@example.com")).collect::<Vec<_>>().join(" ");
     let report = inspect(&mut pii(r#"{"maxFindings":7}"#), &request("/", &[], many.as_bytes()), None);
     assert_eq!((report.findings.len(), report.uninspected.len()), (7, 1));
 }
@@ -283,10 +283,14 @@ fn what_was_not_kept_is_said() {
 
 #[test]
 fn a_value_across_windows_is_found_once() {
-    for pad in 16_370..16_400 {
-        let text = format!("{} jane@example.com {}", "x".repeat(pad), "y ".repeat(20_000));
-        let report = inspect(&mut pii("{}"), &request("/", &[], text.as_bytes()), None);
+    let mut inspector = pii("{}");
+    for pad in 16_366..16_386 {
+        let text = format!("{} jane@example.com {}", "x".repeat(pad), "y ".repeat(2_000));
+        let report = inspect(&mut inspector, &request("/", &[], text.as_bytes()), None);
         assert_eq!(told(&report), ["EMAIL_ADDRESS body ***@example.com x1"], "{pad}");
+        let text = text.replace("jane@example.com", "4111111111111111");
+        let report = inspect(&mut inspector, &request("/", &[], text.as_bytes()), None);
+        assert_eq!(told(&report), ["CREDIT_CARD body ************1111 x1"], "{pad}");
     }
 }
 
@@ -325,7 +329,7 @@ fn values() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn any_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..300), part in 0..300_usize) {

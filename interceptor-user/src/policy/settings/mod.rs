@@ -3,8 +3,14 @@
 /// Comparison of features with a baseline.
 pub mod drift;
 mod error;
-pub mod pii;
-pub mod schema;
+mod pii;
+mod schema;
 mod transport;
 
-pub use self::{drift::Drift, error::Error, pii::Pii, schema::Schema, transport::Transport};
+pub use self::{
+    drift::Drift,
+    error::Error,
+    pii::{Pii, Place, Recognizer, Side},
+    schema::{Schema, Signature, Source},
+    transport::Transport,
+};
