@@ -1,7 +1,12 @@
 //! How many values a second drift takes: collecting them in windows, and comparing these with the baseline.
 //! `cargo xtask bench drift` runs it; by hand: `cargo bench -p interceptor-user --bench drift [ROUNDS]`.
 
-#![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "counts of a benchmark are far below 2^52"
+)]
 
 use std::{
     hint::black_box,

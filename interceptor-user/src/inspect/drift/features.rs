@@ -79,7 +79,7 @@ pub(super) fn each_of<'a>(
         }
         match &tensor.values {
             Values::Numbers(numbers) => {
-                take(&name, Column::Numbers(Numbers { values: every(numbers, limit, column, columns), single }))
+                take(&name, Column::Numbers(Numbers { values: every(numbers, limit, column, columns), single }));
             }
             Values::Strings(strings) => take(&name, Column::Strings(every(strings, limit, column, columns))),
             Values::Unread => none += 1,

@@ -110,10 +110,10 @@ impl Drift {
                     Feed { plan, slot, time: subject.time, settings, origin, report, findings: &mut findings };
                 match column {
                     Column::Numbers(numbers) => {
-                        numbers.for_each(|number| feed.take(|window| window.number(number, plan)))
+                        numbers.for_each(|number| feed.take(|window| window.number(number, plan)));
                     }
                     Column::Strings(texts) => {
-                        texts.for_each(|text| feed.take(|window| window.text(text.as_deref(), plan)))
+                        texts.for_each(|text| feed.take(|window| window.text(text.as_deref(), plan)));
                     }
                 }
             });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::stats::Sample;
 
 /// Up to so many numbers are kept as they are.
-pub const KEPT: usize = 10_000;
+pub(super) const KEPT: usize = 10_000;
 
 /// Numbers of which there are no more than so many different ones are counted, however many there are.
 const FEW: usize = 64;
@@ -16,7 +16,7 @@ const FEW: usize = 64;
 /// A rank is off by no more than [`Sketch::error`]: each time a level `l` is halved adds at most `2^l`, so of `n` numbers it
 /// is about `log2(n / 10,000) / 10,000` of them, 0.07 % of a million.
 #[derive(Clone, Debug)]
-pub struct Sketch {
+pub(super) struct Sketch {
     levels: Vec<Level>,
     few: Option<BTreeMap<u64, u64>>,
     count: u64,
@@ -39,7 +39,7 @@ impl Default for Sketch {
 
 impl Sketch {
     /// Takes a number, which is finite.
-    pub fn push(&mut self, number: f64) {
+    pub(super) fn push(&mut self, number: f64) {
         // Zero has one sign.
         let number = number + 0.0;
         self.count += 1;
@@ -78,12 +78,12 @@ impl Sketch {
     }
 
     /// How many it took.
-    pub const fn count(&self) -> u64 {
+    pub(super) const fn count(&self) -> u64 {
         self.count
     }
 
     /// How many places a rank may be off.
-    pub const fn error(&self) -> u64 {
+    pub(super) const fn error(&self) -> u64 {
         if self.few.is_some() { 0 } else { self.error }
     }
 
@@ -94,7 +94,7 @@ impl Sketch {
     }
 
     /// The numbers, or what stands for them.
-    pub fn sample(&self) -> Sample {
+    pub(super) fn sample(&self) -> Sample {
         if let Some(few) = &self.few {
             return Sample::new(few.iter().map(|(bits, count)| (f64::from_bits(*bits), whole(*count))), false);
         }
@@ -111,75 +111,4 @@ pub(super) const fn whole(count: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The greatest distance of a rank in the sample from the true one.
-    fn off(numbers: &mut [f64], sample: &Sample) -> f64 {
-        numbers.sort_unstable_by(f64::total_cmp);
-        let edges: Vec<f64> = numbers.iter().step_by(97).copied().collect();
-        let found = sample.below(&edges);
-        let ranks = edges.iter().map(|edge| numbers.partition_point(|number| number < edge));
-        ranks.zip(found).map(|(rank, found)| (rank as f64 - found).abs()).fold(0.0, f64::max)
-    }
-
-    #[test]
-    fn up_to_the_bound_nothing_is_lost() {
-        let mut sketch = Sketch::default();
-        (0..KEPT).for_each(|index| sketch.push(index as f64));
-        assert_eq!((sketch.error(), sketch.sample().is_sketched(), sketch.sample().distinct()), (0, false, KEPT));
-        sketch.push(0.5);
-        let sample = sketch.sample();
-        assert_eq!((sketch.error(), sample.is_sketched(), sample.count()), (1, true, KEPT as f64 + 1.0));
-    }
-
-    #[test]
-    fn few_different_numbers_are_counted_exactly() {
-        let mut sketch = Sketch::default();
-        (0..1_000_000_u32).for_each(|index| sketch.push(f64::from(index % 3)));
-        [-0.0, 0.0].into_iter().for_each(|zero| sketch.push(zero));
-        let sample = sketch.sample();
-        assert!(!sample.is_sketched());
-        assert_eq!(sample.points(), [(0.0, 333_336.0), (1.0, 333_333.0), (2.0, 333_333.0)]);
-    }
-
-    #[test]
-    fn a_million_numbers_take_bounded_memory_and_their_ranks_hold() {
-        let mut numbers: Vec<f64> = (0..1_000_000_u64).map(|index| (index * 7_919 % 1_000_003) as f64).collect();
-        let mut sketch = Sketch::default();
-        numbers.iter().for_each(|number| sketch.push(*number));
-        assert!(sketch.kept() <= 2 * KEPT * 8, "{}", sketch.kept());
-        assert!(sketch.error() <= 800, "{}", sketch.error());
-        assert!((sketch.sample().count() - 1e6).abs() < 0.5);
-        assert!(off(&mut numbers, &sketch.sample()) <= sketch.error() as f64);
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-
-        #[test]
-        fn ranks_are_no_further_off_than_stated(seed in any::<u64>(), count in 1_usize..120_000, shape in 0_u8..4) {
-            let mut state = seed | 1;
-            let mut numbers: Vec<f64> = (0..count)
-                .map(|index| {
-                    state ^= state << 13;
-                    state ^= state >> 7;
-                    state ^= state << 17;
-                    let random = (state >> 11) as f64;
-                    match shape {
-                        0 => random,
-                        1 => index as f64,
-                        2 => -(index as f64),
-                        _ => (random * 1e-13).floor(),
-                    }
-                })
-                .collect();
-            let mut sketch = Sketch::default();
-            numbers.iter().for_each(|number| sketch.push(*number));
-            let off = off(&mut numbers, &sketch.sample());
-            prop_assert!(off <= sketch.error() as f64, "{off} of {count}, stated {}", sketch.error());
-        }
-    }
-}
+mod tests;

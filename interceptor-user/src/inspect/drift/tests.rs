@@ -1,3 +1,5 @@
+#![expect(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "counts of a test")]
+
 use std::time::Duration;
 
 use super::{baseline::Learner, *};

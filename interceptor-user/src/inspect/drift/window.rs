@@ -74,7 +74,8 @@ impl Window {
             return None;
         }
         let (Values::Numbers(sketch), Reference::Numbers(reference)) = (&mut self.values, &plan.values) else {
-            return self.odd_type();
+            self.wrong_type += 1;
+            return Some(Oddity::Type);
         };
         sketch.push(number);
         let outside = number < reference.minimum || number > reference.maximum;
@@ -89,14 +90,10 @@ impl Window {
             return None;
         };
         let (Values::Categories(counts), Reference::Categories(reference)) = (&mut self.values, &plan.values) else {
-            return self.odd_type();
+            self.wrong_type += 1;
+            return Some(Oddity::Type);
         };
         counts.push(cut(text), reference).then_some(Oddity::Category)
-    }
-
-    const fn odd_type(&mut self) -> Option<Oddity> {
-        self.wrong_type += 1;
-        Some(Oddity::Type)
     }
 
     pub(super) const fn start(&self) -> Timestamp {

@@ -191,6 +191,7 @@ impl FileFeature {
 }
 
 impl FileNumbers {
+    #[expect(clippy::cast_sign_loss, reason = "they are counts")]
     fn of(numbers: &Numbers) -> Self {
         let Numbers { minimum, maximum, mean, deviation, distinct, sample } = numbers;
         let (mut values, mut quantiles) = (Vec::new(), Vec::new());
@@ -216,7 +217,7 @@ impl FileNumbers {
             return Err(format!("it has more than {KEPT} values or {QUANTILES} quantiles"));
         }
         let sketched = !quantiles.is_empty();
-        if sketched == !values.is_empty() && present > 0 {
+        if sketched != values.is_empty() && present > 0 {
             return Err("it has to have one of `values` and `quantiles`".to_owned());
         }
         let ascending = values.is_sorted_by(|a, b| a.0 < b.0) && quantiles.is_sorted();

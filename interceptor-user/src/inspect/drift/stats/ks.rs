@@ -38,7 +38,6 @@ fn outside(m: u32, n: u32, d: f64) -> f64 {
     let divisor = greatest_common_divisor(m, n);
     let (down, right) = (m / divisor, n / divisor);
     // In units of one by the least common multiple the statistic is whole.
-    #[expect(clippy::cast_precision_loss, reason = "at most 10^8")]
     let distance = (d * (down * n) as f64).round() as i64;
     if distance == 0 {
         return 1.0;
@@ -64,7 +63,6 @@ fn outside(m: u32, n: u32, d: f64) -> f64 {
     column.last().copied().unwrap_or(1.0)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "at most 10^4")]
 const fn whole(number: i64) -> f64 {
     number as f64
 }

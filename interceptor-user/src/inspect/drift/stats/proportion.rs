@@ -15,7 +15,6 @@ pub fn chi_squared(pairs: &Pairs) -> Option<f64> {
 
 /// How likely a chi-squared distribution with so many degrees of freedom is to exceed `statistic`.
 pub(super) fn chi_squared_above(freedom: usize, statistic: f64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "as many as there are categories")]
     let half = freedom as f64 / 2.0;
     gamma::upper(half, statistic / 2.0)
 }

@@ -24,7 +24,7 @@ fn sample(case: &Value, key: &str) -> Sample {
 fn kinds(case: &Value) -> Pairs {
     let mut kinds: Vec<&Value> =
         ["reference", "current"].iter().flat_map(|key| list(case, key)).map(|pair| &pair[0]).collect();
-    kinds.sort_by_key(|kind| kind.to_string());
+    kinds.sort_by_key(ToString::to_string);
     kinds.dedup();
     let count = |key, kind: &Value| {
         let pair = list(case, key).iter().find(|pair| pair[0] == *kind);
