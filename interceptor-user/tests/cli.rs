@@ -36,7 +36,10 @@ fn seen(args: &[&str]) -> String {
 
 #[test]
 fn help_of_every_command() {
-    for command in ["", "tail", "replay", "baseline", "baseline learn", "baseline show", "demo", "doctor", "generate"] {
+    let policy = ["policy", "policy check", "policy test", "policy explain"];
+    let baseline = ["baseline", "baseline learn", "baseline show"];
+    let others = ["", "tail", "replay", "demo", "doctor", "generate"];
+    for command in others.into_iter().chain(baseline).chain(policy) {
         let args: Vec<&str> = command.split_terminator(' ').chain(["--help"]).collect();
         insta::assert_snapshot!(format!("help {command}").trim_end().replace(' ', "_"), seen(&args));
     }
@@ -44,7 +47,7 @@ fn help_of_every_command() {
 
 #[test]
 fn usage_errors_say_what_is_allowed_and_exit_2() {
-    let cases: [&[&str]; 18] = [
+    let cases: [&[&str]; 21] = [
         &[],
         &["tial"],
         &["replay"],
@@ -63,6 +66,9 @@ fn usage_errors_say_what_is_allowed_and_exit_2() {
         &["baseline", "learn", "--output", "x"],
         &["baseline", "learn", "--output", "x", "x.pcap", "--iface", "lo"],
         &["baseline", "learn", "--output", "x", "x.pcap", "--tensor", "input"],
+        &["policy", "check"],
+        &["policy", "check", "/nonexistent.yaml"],
+        &["policy", "test", "../deploy/policies/pii-audit.yaml", "--capture", "x", "--rule", "prompt"],
     ];
     let mut all = String::new();
     for args in cases {
@@ -108,6 +114,8 @@ fn version_schemas_completions_and_manual_pages() {
     assert_eq!(seen(&["--version"]), format!("exit 0\ninterceptor {}\n", env!("CARGO_PKG_VERSION")));
     let committed = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/exchange.schema.json"));
     assert_eq!(output(&["generate", "schema"]).stdout, committed.expect("the committed schema"));
+    let committed = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policy.schema.json"));
+    assert_eq!(output(&["generate", "policy-schema"]).stdout, committed.expect("the committed schema"));
     for shell in ["bash", "zsh", "fish"] {
         let script = seen(&["generate", "completions", shell]);
         assert!(script.starts_with("exit 0\n") && script.contains("show-secrets"), "{shell}: {script}");
@@ -121,7 +129,7 @@ fn version_schemas_completions_and_manual_pages() {
     let pages = fs::read_dir(&man).expect("is there").map(|page| page.expect("an entry").file_name());
     let mut pages: Vec<_> = pages.map(|name| name.into_string().expect("UTF-8")).collect();
     pages.sort();
-    let commands = ["baseline", "demo", "doctor", "generate", "replay", "run", "tail"];
+    let commands = ["baseline", "demo", "doctor", "generate", "policy", "replay", "run", "tail"];
     for command in commands {
         assert!(pages.contains(&format!("interceptor-{command}.1")), "{pages:?}");
         let help = seen(&[command, "--help"]);
@@ -194,6 +202,52 @@ fn corpus() -> Vec<PathBuf> {
     files.sort();
     assert!(files.len() > 20, "{files:?}");
     files
+}
+
+#[test]
+fn policies_are_checked_and_explained() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let text = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: { name: p }\nspec:\n  unmatched: { sinks: [] }\n  rules:\n    \
+                - name: one\n      match: request.method == \"POST\"\n        && response.code >= 500\n      sample: { rate: 0.25, key: request.id, always: \"!complete\" }\n      \
+                extract: [{ name: a, jsonPath: $.a }]\n      tenant: { header: x }\n      redact: { headers: [x] }\n      sinks: [lines]\n      action: { deny: { status: 429 } }\n    \
+                - name: two\n---\napiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: { name: off }\nspec: { enabled: false, rules: [{ name: r }] }\n";
+    let good = file("good.yaml", text);
+    let bad = file("bad.yaml", &text.replace("response.code", "response.cod"));
+    insta::assert_snapshot!("policy_check", seen(&["policy", "check", &good]));
+    insta::assert_snapshot!("policy_explain", seen(&["policy", "explain", &good]));
+    insta::assert_snapshot!("policy_reference", seen(&["policy", "explain"]));
+    let whole = seen(&["policy", "check", directory.path().to_str().expect("UTF-8")]);
+    assert!(whole.starts_with("exit 2\n") && whole.contains("bad.yaml:9:12: unknown field `response.cod`"), "{whole}");
+    assert!(seen(&["policy", "test", &bad, "--capture", "x"]).starts_with("exit 2\n"));
+    assert!(seen(&["policy", "test", &good, "--capture", "/nonexistent.pcap"]).starts_with("exit 1\n"));
+}
+
+/// What each line says of rules is what the last one counts.
+#[test]
+fn the_ready_made_policies_are_tried_on_the_corpus() {
+    for capture in corpus() {
+        let capture = capture.to_str().expect("UTF-8");
+        let Output { status, stdout, stderr } =
+            output(&["policy", "test", "../deploy/policies", "--capture", capture, "-o", "json"]);
+        assert!(status.success(), "{capture}: {}", String::from_utf8_lossy(&stderr));
+        let mut lines: Vec<Value> = stdout
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).expect("JSON"))
+            .collect();
+        let summary = lines.pop().expect("a summary");
+        assert_eq!(summary["exchanges"], lines.len(), "{capture}");
+        for counted in summary["summary"].as_array().expect("rules") {
+            let rules = || lines.iter().flat_map(|line| line["rules"].as_array().expect("rules"));
+            let matched = rules().filter(|rule| rule["rule"] == counted["rule"] && rule["matched"] == true);
+            assert_eq!(counted["matched"], matched.count(), "{capture}: {counted}");
+        }
+    }
 }
 
 #[test]

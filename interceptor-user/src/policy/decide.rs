@@ -47,7 +47,10 @@ impl Policy {
 
 impl Rule {
     fn needs(&self, scene: &Scene<'_>, inspectors: Needs) -> Needs {
-        let wanted = self.own_needs().max(inspectors);
+        // What asks nothing of a model server will not turn out to be an inference.
+        let is_inference = scene.recognised.is_some() || scene.request.is_none();
+        let inspectors = if is_inference || self.inspects_any() { inspectors } else { Needs::default() };
+        let wanted = self.own_needs(is_inference).max(inspectors);
         let wanted =
             Needs { request: wanted.request.min(self.keep.request), response: wanted.response.min(self.keep.response) };
         // An exchange that is out of the sample is counted, for which nothing is kept. But whether it matches may be known

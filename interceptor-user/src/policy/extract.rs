@@ -124,11 +124,10 @@ impl Extraction {
         }
     }
 
-    /// Content that it needs.
+    /// Content that it needs; of tensors the rule knows, which reads the whole inference for them.
     pub(super) fn needs(&self, keep: Needs) -> Needs {
         match (&self.place, self.from) {
-            (Place::Header(_) | Place::Trailer(_) | Place::Query(_), _) => Needs::default(),
-            (Place::Tensor(_), _) => keep,
+            (Place::Header(_) | Place::Trailer(_) | Place::Query(_) | Place::Tensor(_), _) => Needs::default(),
             (Place::JsonPath(_) | Place::Protobuf(_), Role::Request) => Needs { request: keep.request, response: 0 },
             (Place::JsonPath(_) | Place::Protobuf(_), Role::Response) => Needs { request: 0, response: keep.response },
         }

@@ -40,13 +40,18 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Content that it needs itself, inspectors apart: to know what is asked of a model server, and to take values out.
-    pub fn own_needs(&self) -> Needs {
-        let all = Needs { request: self.keep.request, response: self.keep.response };
-        if self.reads_inference() {
-            return all;
+    /// Content that it needs itself, inspectors apart: of an inference, to know what was asked of the model server, and of
+    /// any exchange to take values out.
+    pub fn own_needs(&self, is_inference: bool) -> Needs {
+        if is_inference && self.reads_inference() {
+            return self.keep;
         }
         self.extract.iter().map(|extraction| extraction.needs(self.keep)).fold(Needs::default(), Needs::max)
+    }
+
+    /// Does something look at content that is no inference's?
+    pub const fn inspects_any(&self) -> bool {
+        self.inspect.pii.is_some() || self.inspect.schema.is_some()
     }
 
     /// Does it need what is asked of a model server, and how that answered?

@@ -103,8 +103,7 @@ pub(super) fn keeps(rule: &Rule) -> String {
 
 /// What the rule itself and its inspectors take of contents.
 fn needs(rule: &Rule) -> Needs {
-    let content = rule.inspect.pii.is_some() || rule.inspect.schema.is_some();
-    if content { rule.keep } else { rule.own_needs() }
+    if rule.inspects_any() { rule.keep } else { rule.own_needs(true) }
 }
 
 /// Names of sinks.

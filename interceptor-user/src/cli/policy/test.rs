@@ -26,8 +26,8 @@ use crate::{
 };
 
 const AFTER_HELP: &str = "\
-Each rule's condition is shown in its parts, each with what it gives for the exchange. What could not be evaluated is an error, with \
-the reason, and no match. What an inline path would have done is shown as 'would'.
+Each rule's condition is shown in its parts, each with what it gives for the exchange: true, false, none where \
+something has no value, or an error. The latter two are no match. What an inline path would have done is shown as 'would'.
 
 Examples:
   interceptor policy test observe-llm.yaml --capture traffic.pcap

@@ -163,7 +163,10 @@ impl Trial<'_> {
             let text = super::check::one_line(text);
             match outcome {
                 Ok(value) => writeln!(f, "    {value:<5} {text}")?,
-                Err(fault) => writeln!(f, "    error {text}\n          {fault}")?,
+                Err(fault) => {
+                    let kind = if matches!(fault, Fault::Failed(_)) { "error" } else { "none" };
+                    writeln!(f, "    {kind:<5} {text}\n          {fault}")?;
+                }
             }
         }
         for (name, value) in verdict.iter().flat_map(|verdict| &verdict.extracted) {
