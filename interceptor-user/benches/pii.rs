@@ -67,6 +67,7 @@ fn exchange(body: Vec<u8>) -> Exchange {
         server: Peer::new(server),
         start: Timestamp::default(),
         joined: false,
+        round_trip: None,
         interface: 0,
     };
     let mut fields = Fields::default();

@@ -18,6 +18,7 @@ pub(super) fn exchange() -> Exchange {
         server: Peer::new(server),
         start: Timestamp::default(),
         joined: false,
+        round_trip: None,
         interface: 0,
     };
     Exchange::new(Arc::new(flow), 1, Protocol::Http1)
