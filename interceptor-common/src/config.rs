@@ -61,6 +61,12 @@ impl CutOff {
     pub const fn covers(&self, end: u32) -> bool {
         self.forever != 0 || self.until.wrapping_sub(end).cast_signed() >= 0
     }
+
+    /// Need not even be told that it was there? What comes next tells: there is more that is unwanted, with an end.
+    #[inline(always)]
+    pub const fn covers_beyond(&self, end: u32) -> bool {
+        self.forever == 0 && self.until.wrapping_sub(end).cast_signed() > 0
+    }
 }
 
 #[cfg(feature = "user")]

@@ -9,7 +9,8 @@ use interceptor_common::{
 };
 
 use crate::{
-    emit, filter,
+    emit,
+    filter::{self, Wanted},
     packet::{Link, Skb, Skip},
     zone,
 };
@@ -58,7 +59,7 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
     filter::flow(config, &event.key)?;
     filter::cgroup(config, skb)?;
     event.key.zone = zone::of_packet(skb);
-    let wanted = wanted(config, event);
+    let Some(wanted) = wanted(config, event) else { return Ok(()) };
     own(skb, hook, event);
     event.time_ns = emit::now();
     event.direction = hook.direction;
@@ -70,22 +71,27 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
     Ok(())
 }
 
-/// How much of the payload is wanted; counts the rest.
+/// How much of the payload is wanted; counts the rest. None where not even its length is.
 #[inline(always)]
-fn wanted(config: &CaptureConfig, event: &mut SegmentEvent) -> u32 {
+fn wanted(config: &CaptureConfig, event: &mut SegmentEvent) -> Option<u32> {
     let payload_len = event.payload_len;
     // The SYN takes a sequence number of its own (RFC 9293 section 3.4).
     let end = event.seq.wrapping_add(u32::from(event.flags & SYN != 0)).wrapping_add(payload_len);
-    let (wanted, reason) = if payload_len != 0 && filter::cut_off(config, &event.key, end) {
+    let asked = if payload_len == 0 { Wanted::All } else { filter::cut_off(config, &event.key, end) };
+    if asked == Wanted::Nothing && event.flags & (SYN | FIN | RST) == 0 {
+        emit::count_drop(DropReason::CutOff, payload_len);
+        return None;
+    }
+    let (wanted, reason) = if asked != Wanted::All {
         (0, DropReason::CutOff)
     } else if config.payload_limit != 0 && payload_len > config.payload_limit {
         (config.payload_limit, DropReason::PayloadLimit)
     } else {
-        return payload_len;
+        return Some(payload_len);
     };
     event.cut = reason as u32 + 1;
     emit::count_drop(reason, payload_len - wanted);
-    wanted
+    Some(wanted)
 }
 
 /// Writes down whose socket the kernel ties to this packet.

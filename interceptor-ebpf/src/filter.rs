@@ -58,20 +58,34 @@ pub fn cgroup(config: &CaptureConfig, skb: Skb) -> Result<(), DropReason> {
     Err(DropReason::Filtered)
 }
 
+/// What is wanted of a segment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of it.
+    All,
+    /// That it was there.
+    Length,
+    /// Nothing.
+    Nothing,
+}
+
 /// Is this direction of the flow cut off as far as `end`, where the segment's payload ends?
 #[inline(always)]
-pub fn cut_off(config: &CaptureConfig, key: &TupleKey, end: u32) -> bool {
+pub fn cut_off(config: &CaptureConfig, key: &TupleKey, end: u32) -> Wanted {
     if config.filters & FILTER_CUT_OFFS == 0 {
-        return false;
+        return Wanted::All;
     }
     // SAFETY: userspace may write the value meanwhile, both of its words at once; either is an answer.
-    let Some(cut_off) = (unsafe { CUT_OFFS.get(key) }) else { return false };
-    let covers = cut_off.covers(end);
-    if !covers {
+    let Some(cut_off) = (unsafe { CUT_OFFS.get(key) }) else { return Wanted::All };
+    if cut_off.covers_beyond(end) {
+        Wanted::Nothing
+    } else if cut_off.covers(end) {
+        Wanted::Length
+    } else {
         // Passed. Left in place it would cut again once sequence numbers have come round (RFC 9293 section 3.4).
         let _gone = CUT_OFFS.remove(key);
+        Wanted::All
     }
-    covers
 }
 
 #[inline(always)]

@@ -19,7 +19,7 @@ use crate::{
     capture::{Polled, Source},
     flow,
     inspect::{self, Stage},
-    model::{Counts, Decide, Event, Exchange, FlowEvent, FlowInfo, Record, Side, Timestamp},
+    model::{Counts, Decide, Event, Exchange, FlowEvent, FlowInfo, FlowKey, Record, Side, Timestamp},
     session::{self, Session},
     sink::{Sink, Stop},
 };
@@ -68,6 +68,8 @@ struct Downstream<K> {
     wants_events: bool,
     identify: Option<Identify>,
     skip: Option<Skip>,
+    /// What it was told with the last event.
+    skipped: Vec<(FlowKey, Side, u32)>,
     counts: Arc<Counts>,
     flows_opened: u64,
     open_exchanges: u64,
@@ -94,6 +96,7 @@ impl<K: Sink> Pipeline<K> {
                 sink,
                 identify: None,
                 skip: None,
+                skipped: Vec::new(),
                 counts: Arc::default(),
                 flows_opened: 0,
                 open_exchanges: 0,
@@ -171,6 +174,9 @@ impl<K: Sink> Pipeline<K> {
 
     fn event(&mut self, event: &Event<'_>) {
         self.flows.event(event, |info, session, event| self.downstream.deliver(info, session, event));
+        for (key, side, until) in self.downstream.skipped.drain(..) {
+            self.flows.leave_out(&key, side, until);
+        }
         if self.downstream.wants_events
             && let Some(info) = self.flows.info(&event.key())
         {
@@ -237,7 +243,9 @@ impl<K: Sink> Downstream<K> {
         if let (Some(skip), FlowEvent::Chunk { side, next, .. }) = (&mut self.skip, event)
             && let Some(count) = session.take_unwanted(side, SKIP_LEAST)
         {
-            skip(info, side, next.wrapping_add(count as u32));
+            let until = next.wrapping_add(count as u32);
+            skip(info, side, until);
+            self.skipped.push((info.key, side, until));
         }
         self.open_exchanges = (self.open_exchanges + u64::from(session.open())).saturating_sub(before);
         self.share.change(held, session.held());

@@ -62,6 +62,8 @@ pub(super) struct Direction {
     pub(super) history: History,
     /// The last segment that was out of the window.
     pub(super) stray: Option<Box<Stray>>,
+    /// Offset up to which the kernel was asked to leave out what nobody wants: what is missing before it is no loss.
+    pub(super) unwanted: u64,
     /// The hole that the gap timer watches, and since when.
     pub(super) watched: Option<(u64, Timestamp)>,
     pub(super) ledger: SideLedger,
@@ -88,6 +90,7 @@ impl Direction {
             pieces: Pieces::default(),
             history: History::default(),
             stray: None,
+            unwanted: 0,
             watched: None,
             ledger: SideLedger::default(),
             kernel: None,
@@ -167,6 +170,9 @@ impl Direction {
         emit: &mut impl FnMut(FlowEvent<'_>),
     ) {
         self.begin(incoming.seq);
+        if self.pass_unwanted(incoming, emit) {
+            return self.segment(incoming, peer_queued, shared, emit);
+        }
         if !self.is_in_window(incoming) && !self.stray_is_followed(incoming, peer_queued, shared, emit) {
             return;
         }
@@ -182,6 +188,24 @@ impl Direction {
             self.give_up_front(incoming.time, shared, emit);
         }
         self.finish(incoming.time, emit);
+    }
+
+    /// What this side sends is left out by the kernel up to this sequence number.
+    pub(super) fn leave_out(&mut self, until: u32) {
+        if let Ok(ahead) = u64::try_from(distance(until, self.next)) {
+            self.unwanted = self.delivered + ahead;
+        }
+    }
+
+    /// The segment comes after bytes that were left out; says whether it is the next one now.
+    fn pass_unwanted(&mut self, incoming: &Incoming<'_>, emit: &mut impl FnMut(FlowEvent<'_>)) -> bool {
+        let ahead = u64::try_from(distance(incoming.seq, self.next)).unwrap_or(0);
+        let left_out = ahead > 0 && self.delivered + ahead <= self.unwanted;
+        if !left_out || !self.pieces.is_empty() || self.fin.is_some() {
+            return false;
+        }
+        self.gap(ahead, LossReason::SkippedByPolicy, incoming.time, emit);
+        true
     }
 
     /// The FIN's place is the first one that was seen and that makes sense: not before what was handed over.
@@ -348,6 +372,12 @@ impl Direction {
 
     /// What to say of bytes that simply did not come.
     const fn missing_reason(&self) -> LossReason {
-        if self.joined && self.delivered == 0 { LossReason::BeforeJoin } else { LossReason::NotSeen }
+        if self.delivered < self.unwanted {
+            LossReason::SkippedByPolicy
+        } else if self.joined && self.delivered == 0 {
+            LossReason::BeforeJoin
+        } else {
+            LossReason::NotSeen
+        }
     }
 }

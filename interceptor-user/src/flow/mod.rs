@@ -121,6 +121,15 @@ impl<S: Default> Table<S> {
         self.flow(*self.index.get(key)?).map(|flow| &flow.info)
     }
 
+    /// What this side of a flow sends is left out by the kernel up to a sequence number: it was told that nobody wants it.
+    pub fn leave_out(&mut self, key: &FlowKey, side: Side, until: u32) {
+        if let Some(slot) = self.find(key)
+            && let Some(flow) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+        {
+            flow.side_mut(side).leave_out(until);
+        }
+    }
+
     /// What the table did so far.
     pub const fn stats(&self) -> &Stats {
         &self.shared.stats

@@ -216,9 +216,14 @@ fn cut_off_until() -> anyhow::Result<()> {
     let mut collected = Collected::default();
     collected.until(&mut source, |seen| seen.stream(from, to).is_ok_and(|stream| stream == b"first"))?;
     let first = collected.segments[&(from, to)].iter().find(|kept| kept.wire_len == 5).context("no payload")?.seq;
-    // The next ten bytes, of which a segment with the last five is wanted because it goes beyond.
-    cut_offs.until(Way { zone: zone()?, source: from, destination: to }, first.wrapping_add(15))?;
-    for bytes in [&b"aaaaa"[..], b"bbb", b"bbcc", b"d", b"e"] {
+    // The next ten bytes: nothing of what ends before their end, the length of what ends there, all of what goes beyond.
+    let way = Way { zone: zone()?, source: from, destination: to };
+    cut_offs.until(way, first.wrapping_add(15))?;
+    for bytes in [&b"aaaaa"[..], b"bbb", b"cc", b"d"] {
+        send(bytes)?;
+    }
+    cut_offs.until(way, first.wrapping_add(20))?;
+    for bytes in [&b"ee"[..], b"ffff", b"g"] {
         send(bytes)?;
     }
     drop(client);
@@ -229,8 +234,8 @@ fn cut_off_until() -> anyhow::Result<()> {
         .filter(|kept| kept.wire_len != 0)
         .map(|kept| (kept.payload.as_slice(), kept.wire_len))
         .collect();
-    let expected: [(&[u8], u32); 6] = [(b"first", 5), (b"", 5), (b"", 3), (b"bbcc", 4), (b"d", 1), (b"e", 1)];
+    let expected: [(&[u8], u32); 5] = [(b"first", 5), (b"", 2), (b"d", 1), (b"ffff", 4), (b"g", 1)];
     ensure!(seen == expected, "{seen:?}");
-    ensure!(capture.drops()?.total(DropReason::CutOff).bytes == 8);
+    ensure!(capture.drops()?.total(DropReason::CutOff).bytes == 12);
     Ok(())
 }

@@ -7,6 +7,7 @@ mod property;
 mod reset;
 mod speed;
 mod stray;
+mod unwanted;
 
 use std::time::Duration;
 
