@@ -23,7 +23,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 VENV = HERE.parents[1] / "target/corpus/venv"
-PROTOCOLS = ["http1", "http2", "grpc", "sse", "websocket", "opaque"]
+PROTOCOLS = ["http1", "http2", "grpc", "sse", "websocket", "opaque", "inference"]
 
 
 def record(protocol, name, case):

@@ -42,7 +42,7 @@ pub(super) fn refused(call: &Call<'_>) -> bool {
 fn status(head: &Head) -> Option<u16> {
     match head.start_line() {
         StartLine::Response { status, .. } => Some(status),
-        _ => None,
+        StartLine::Request { .. } => None,
     }
 }
 

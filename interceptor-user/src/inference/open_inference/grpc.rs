@@ -134,8 +134,10 @@ fn tensor<'a>(
     tensor.shape = message.numbers(3, Scalar::Signed, &Room::new()).0.into_iter().map(|size| size as i64).collect();
     let shared = || message.map(4).any(|(name, _)| name == "shared_memory_region");
     let mut well = true;
-    if let Some(contents) = message.message(5) {
-        (tensor.values, tensor.cut) = contents_of(&contents, datatype, room);
+    // MLServer sends contents that are empty, and the elements as bytes.
+    let contents = message.last(5);
+    if let Some(contents) = contents.filter(|contents| !contents.is_empty()) {
+        (tensor.values, tensor.cut) = contents_of(&Message::parse(contents), datatype, room);
     } else if !shared()
         && let Some(bytes) = raw.next()
         && let Some(datatype) = datatype
@@ -143,6 +145,8 @@ fn tensor<'a>(
         let elements = element::read(datatype, bytes, room);
         well = elements.fits;
         (tensor.values, tensor.cut) = (elements.values, elements.cut);
+    } else if contents.is_some() {
+        (tensor.values, tensor.cut) = contents_of(&Message::parse(b""), datatype, room);
     }
     let read = !matches!(tensor.values, Values::Unread) && !tensor.cut;
     let short = read && !fits(&tensor);

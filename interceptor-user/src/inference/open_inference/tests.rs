@@ -216,7 +216,7 @@ fn grpc_typed_and_raw() {
         bytes(1, b"iris"),
         bytes(2, b"3"),
         bytes(5, &tensor("y", "BF16", &[2], b"")),
-        bytes(5, &tensor("z", "UINT16", &[1], b"")),
+        bytes(5, &[tensor("z", "UINT16", &[1], b""), bytes(5, b"")].concat()),
         bytes(6, &[0x80, 0x3f, 0, 0xc0]),
         bytes(6, &[0xff, 0xff]),
     ]

@@ -14,7 +14,7 @@ use super::{
     body,
     call::{Asked, Call},
     columns, rows,
-    tree::{Room, Tree},
+    tree::Room,
 };
 use crate::model::{Inference, Operation, Role, percent_decoded};
 
