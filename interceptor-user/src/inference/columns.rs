@@ -49,27 +49,27 @@ pub(super) struct Columns<'a> {
     room: &'a Room,
     rows: usize,
     names: HashMap<String, usize>,
-    columns: Vec<(String, Array)>,
+    arrays: Vec<(String, Array)>,
 }
 
 impl<'a> Columns<'a> {
     pub(super) fn new(room: &'a Room) -> Self {
-        Self { room, rows: 0, names: HashMap::new(), columns: Vec::new() }
+        Self { room, rows: 0, names: HashMap::new(), arrays: Vec::new() }
     }
 
     pub(super) fn row(&mut self, members: Vec<(String, Tree)>) {
         for (name, value) in members {
             let known = self.names.get(&name).copied();
-            let at = known.unwrap_or(self.columns.len());
+            let at = known.unwrap_or(self.arrays.len());
             if known.is_none() {
                 if at == TENSORS {
                     self.room.overflow();
                     continue;
                 }
                 self.names.insert(name.clone(), at);
-                self.columns.push((name, Array::new()));
+                self.arrays.push((name, Array::new()));
             }
-            if let Some((_, column)) = self.columns.get_mut(at)
+            if let Some((_, column)) = self.arrays.get_mut(at)
                 && column.len() <= self.rows
             {
                 pad(column, self.rows, self.room);
@@ -81,13 +81,13 @@ impl<'a> Columns<'a> {
 
     /// All columns; `cut` where there were more rows.
     pub(super) fn end(self, cut: bool) -> Vec<Tensor> {
-        let Self { room, rows, columns, .. } = self;
+        let Self { room, rows, arrays, .. } = self;
         let end = |(name, mut column): (String, Array)| {
             pad(&mut column, rows, room);
             column.cut |= cut;
             tensor(name, Tree::Array(column))
         };
-        columns.into_iter().map(end).collect()
+        arrays.into_iter().map(end).collect()
     }
 }
 

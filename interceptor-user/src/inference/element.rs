@@ -1,6 +1,8 @@
 //! Elements of a tensor as bytes: little-endian, one after the other, in row-major order ("Binary Tensor Data Extension" of
 //! the Open Inference Protocol; `tensor_content` of TensorFlow).
 
+#![expect(clippy::cast_precision_loss, reason = "integers beyond 2^53 are rounded, as `Values::Numbers` says")]
+
 use super::tree::{ELEMENTS, Room};
 use crate::model::{Datatype, Values};
 
@@ -71,7 +73,7 @@ fn number(datatype: Datatype, element: &[u8]) -> f64 {
         Datatype::Int8 => f64::from(bits as i8),
         Datatype::Int16 => f64::from(bits as i16),
         Datatype::Int32 => f64::from(bits as i32),
-        Datatype::Int64 => bits as i64 as f64,
+        Datatype::Int64 => bits.cast_signed() as f64,
         Datatype::Fp16 => half(bits as u16),
         Datatype::Bf16 => bfloat(bits as u16),
         Datatype::Fp32 => f64::from(f32::from_bits(bits as u32)),

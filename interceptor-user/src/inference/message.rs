@@ -1,8 +1,10 @@
 //! Messages of gRPC, read by the numbers of their fields: tensors are large, and descriptors slow.
 
+#![expect(clippy::cast_precision_loss, reason = "integers beyond 2^53 are rounded, as `Values::Numbers` says")]
+
 use super::{call::Call, element, tree::Room};
 use crate::{
-    model::{ModelError, Role, Unread, percent_decoded, status_name},
+    model::{ModelError, Part, Role, Unread, percent_decoded, status_name},
     protobuf::wire::{self, End, Field, Value},
 };
 
@@ -124,7 +126,7 @@ impl Scalar {
 
     fn number(self, value: Value<'_>) -> Option<f64> {
         match (self, value) {
-            (Self::Signed, Value::Varint(value)) => Some(value as i64 as f64),
+            (Self::Signed, Value::Varint(value)) => Some(value.cast_signed() as f64),
             (Self::Unsigned, Value::Varint(value)) => Some(value as f64),
             (Self::Float, Value::Fixed32(bits)) => Some(f64::from(f32::from_bits(bits))),
             (Self::Double, Value::Fixed64(bits)) => Some(f64::from_bits(bits)),
@@ -135,7 +137,7 @@ impl Scalar {
 
 /// The messages of a side; of the last one perhaps only the beginning.
 pub(super) fn messages<'a>(call: &Call<'a>, role: Role) -> impl Iterator<Item = Message<'a>> + use<'a> {
-    call.exchange.part(role).into_iter().flat_map(|part| part.messages()).map(|(kept, bytes)| {
+    call.exchange.part(role).into_iter().flat_map(Part::messages).map(|(kept, bytes)| {
         let mut message = Message::parse(bytes);
         let cut = (bytes.len() as u64) < kept.piece.size;
         if cut || message.unread == Some(Unread::Cut) {

@@ -1,5 +1,7 @@
 //! Exchanges with a model server, for tests.
 
+#![allow(clippy::cast_sign_loss, reason = "varints are two's complement")]
+
 use super::{Options, read};
 use crate::{
     model::{Exchange, Format, Head, Inference, Kind, Part, Tensor, Values, Version},

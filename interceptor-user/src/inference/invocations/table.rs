@@ -56,21 +56,23 @@ pub(super) fn read(content: &[u8], header: Option<bool>, room: &Room) -> (Vec<Te
     if !named && all_numbers && well {
         return (vec![matrix(&data, cut, room)], well);
     }
-    (columns(&data, names, named, cut, room), well)
+    (columns(&data, &names, named, cut, room), well)
 }
 
 fn matrix(rows: &[ByteRecord], cut: bool, room: &Room) -> Tensor {
     let mut table = Array::new();
     for row in rows {
         let mut cells = Array::new();
-        row.iter().for_each(|cell| cells.push(value(cell, true), room));
+        for cell in row {
+            cells.push(value(cell, true), room);
+        }
         table.push(Tree::Array(cells), room);
     }
     table.cut |= cut;
     tensor(String::new(), Tree::Array(table))
 }
 
-fn columns(rows: &[ByteRecord], names: Vec<String>, named: bool, cut: bool, room: &Room) -> Vec<Tensor> {
+fn columns(rows: &[ByteRecord], names: &[String], named: bool, cut: bool, room: &Room) -> Vec<Tensor> {
     let mut numeric = vec![true; names.len()];
     for row in rows {
         for (numeric, cell) in numeric.iter_mut().zip(row.iter()) {
@@ -84,7 +86,9 @@ fn columns(rows: &[ByteRecord], names: Vec<String>, named: bool, cut: bool, room
     }
     let mut columns = columns.end(cut);
     if !named {
-        columns.iter_mut().for_each(|column| column.name = "".into());
+        for column in &mut columns {
+            column.name = "".into();
+        }
     }
     columns.retain(|column| !matches!(column.values, Values::Unread));
     columns

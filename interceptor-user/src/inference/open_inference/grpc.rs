@@ -187,7 +187,7 @@ fn parameter(entry: &Message<'_>) -> Json {
         return (value != 0).into();
     }
     if let Some(value) = parameter.integer(2) {
-        return (value as i64).into();
+        return value.cast_signed().into();
     }
     if let Some(Value::Fixed64(bits)) = parameter.value(4) {
         return f64::from_bits(bits).into();

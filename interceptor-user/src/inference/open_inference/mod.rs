@@ -68,16 +68,15 @@ impl Path {
         let post = asked.method == "POST";
         match words.as_slice() {
             [] if !post => Some(Self::plain(Operation::Metadata, Ask::Server)),
-            ["health", "live" | "ready"] | ["repository", "index"] => {
+            ["health", "live" | "ready"]
+            | ["repository", "index"]
+            | ["systemsharedmemory" | "cudasharedmemory", .., "status"] => {
                 Some(Self::plain(Operation::Metadata, Ask::Other))
             }
             ["models", "stats"] => Some(Self::plain(Operation::Statistics, Ask::Other)),
             ["models", model, rest @ ..] => Self::model(model, rest, post),
             ["repository", "models", model, "load" | "unload"] if post => {
                 Some(Self { model: Some(name(model)), ..Self::plain(Operation::Manage, Ask::Other) })
-            }
-            ["systemsharedmemory" | "cudasharedmemory", .., "status"] => {
-                Some(Self::plain(Operation::Metadata, Ask::Other))
             }
             ["systemsharedmemory" | "cudasharedmemory", .., "register" | "unregister"] if post => {
                 Some(Self::plain(Operation::Manage, Ask::Other))

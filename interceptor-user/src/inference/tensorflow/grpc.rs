@@ -123,7 +123,7 @@ fn number(message: &Message<'_>, field: u32, room: &Room) -> Tree {
 
 /// A number, or a label.
 fn version(spec: &Message<'_>) -> Option<String> {
-    let number = spec.message(2).map(|version| (version.integer(1).unwrap_or(0) as i64).to_string());
+    let number = spec.message(2).map(|version| version.integer(1).unwrap_or(0).cast_signed().to_string());
     number.or_else(|| spec.text(4))
 }
 

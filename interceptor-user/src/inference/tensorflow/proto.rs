@@ -35,29 +35,27 @@ const fn datatype(value: u64) -> Option<(Datatype, u32, Scalar)> {
 /// A tensor, and whether its elements are as many as its shape says.
 pub(super) fn tensor(name: String, proto: &Message<'_>, room: &Room) -> (Tensor, bool) {
     let shape: Vec<i64> = proto.message(2).map_or_else(Vec::new, |shape| {
-        shape.all(2).take(TENSORS).map(|dim| Message::parse(dim).integer(1).unwrap_or(0) as i64).collect()
+        shape.all(2).take(TENSORS).map(|dim| Message::parse(dim).integer(1).unwrap_or(0).cast_signed()).collect()
     });
     let mut tensor = Tensor { name: name.into(), shape, ..Tensor::default() };
     let Some((datatype, field, scalar)) = datatype(proto.integer(1).unwrap_or(0)) else { return (tensor, true) };
     tensor.datatype = Some(datatype);
     let elements = tensor.elements();
-    match proto.last(4).filter(|content| !content.is_empty()) {
-        Some(content) => {
-            let read = element::read(datatype, content, room);
-            (tensor.values, tensor.cut) = (read.values, read.cut);
-            if !read.fits {
-                return (tensor, false);
-            }
+    if let Some(content) = proto.last(4).filter(|content| !content.is_empty()) {
+        let read = element::read(datatype, content, room);
+        (tensor.values, tensor.cut) = (read.values, read.cut);
+        if !read.fits {
+            return (tensor, false);
         }
-        None => {
-            (tensor.values, tensor.cut) = listed(proto, datatype, field, scalar, room);
-            repeat_last(&mut tensor, elements, room);
-        }
+    } else {
+        (tensor.values, tensor.cut) = listed(proto, datatype, field, scalar, room);
+        repeat_last(&mut tensor, elements, room);
     }
     let fits = tensor.cut || elements.is_none_or(|elements| elements == tensor.values.len());
     (tensor, fits)
 }
 
+#[expect(clippy::cast_sign_loss, reason = "what is no 16 bits saturates")]
 fn listed(proto: &Message<'_>, datatype: Datatype, field: u32, scalar: Scalar, room: &Room) -> (Values, bool) {
     if datatype == Datatype::Bytes {
         let count = proto.all(field).count();

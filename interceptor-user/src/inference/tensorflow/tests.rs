@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, clippy::float_cmp, reason = "small, exact numbers")]
+
 use proptest::prelude::*;
 
 use crate::{
