@@ -63,6 +63,15 @@ pub(super) const fn words(entity: Entity) -> &'static [&'static str] {
         }
         Entity::UsNpi => &["npi", "national provider", "provider"],
         Entity::MedicalLicense => &["medical", "certificate", "dea", "prescriber"],
+        Entity::AwsSecretKey => &["aws", "secret access"],
+        Entity::AzureStorageKey => &["accountkey", "account key", "azure", "storage"],
+        _ => national(entity),
+    }
+}
+
+/// The same for numbers that states issue, but for the United States. What says by itself what it is has no words.
+const fn national(entity: Entity) -> &'static [&'static str] {
+    match entity {
         Entity::UkNhs => &["nhs", "national health", "health service", "health authority", "patient"],
         Entity::UkNino => &["national insurance", "ni", "nino"],
         Entity::EsNif => &["dni", "nif", "documento nacional", "identificación"],
@@ -82,21 +91,7 @@ pub(super) const fn words(entity: Entity) -> &'static [&'static str] {
         Entity::KrRrn => &["rrn", "resident registration", "주민등록번호", "주민번호"],
         Entity::ThTnin => &["thai", "national id", "เลขประจำตัวประชาชน", "บัตรประชาชน"],
         Entity::SePersonnummer => &["personnummer", "svenskt", "personal identity", "pnr"],
-        Entity::AwsSecretKey => &["aws", "secret access"],
-        Entity::AzureStorageKey => &["accountkey", "account key", "azure", "storage"],
-        Entity::EmailAddress
-        | Entity::Url
-        | Entity::AwsAccessKey
-        | Entity::GcpApiKey
-        | Entity::GithubToken
-        | Entity::GitlabToken
-        | Entity::SlackToken
-        | Entity::OpenaiApiKey
-        | Entity::AnthropicApiKey
-        | Entity::HuggingfaceToken
-        | Entity::StripeKey
-        | Entity::PrivateKey
-        | Entity::Jwt => &[],
+        _ => &[],
     }
 }
 
