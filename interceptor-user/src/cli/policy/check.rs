@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use super::load;
@@ -14,7 +14,7 @@ use crate::{
 
 const AFTER_HELP: &str = "\
 Policies are refused whole, with file, line, column and what would be right. Of a directory the files that end in .yaml or .yml are \
-taken. Actions need the inline path: what is marked 'would' is reported and not done.
+taken. A baseline that is not there yet is said, and no error here. Actions need the inline path: what is marked 'would' is reported and not done.
 
 Examples:
   interceptor policy check observe-llm.yaml
@@ -65,6 +65,9 @@ fn lines(rule: &Rule) -> Vec<(&'static str, String)> {
     if let Some(inspect) = inspectors(rule) {
         all.push(("inspect", inspect));
     }
+    if let Some(missing) = rule.inspect.drift.as_ref().and_then(|drift| missing(rule, &drift.baseline)) {
+        all.push(("missing", missing));
+    }
     if !rule.extract.is_empty() {
         let names: Vec<&str> = rule.extract.iter().map(|value| &*value.name).collect();
         all.push(("extract", names.join(", ")));
@@ -75,6 +78,13 @@ fn lines(rule: &Rule) -> Vec<(&'static str, String)> {
         all.push(("would", format!("{} {}", would.action, would.detail)));
     }
     all
+}
+
+/// The baseline, if it is not there; it lies beside the policy.
+fn missing(rule: &Rule, baseline: &str) -> Option<String> {
+    let path = Path::new(&*rule.file).parent().unwrap_or(Path::new("")).join(baseline);
+    let text = || format!("{} is not there; 'interceptor baseline learn' makes it", path.display());
+    (!path.exists()).then(text)
 }
 
 /// Names of what looks at exchanges.

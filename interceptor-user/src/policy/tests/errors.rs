@@ -32,7 +32,7 @@ fn errors_say_what_where_and_how_to_fix_it() {
         "  - {name: r, extract: [{name: a, protobuf: 'a[x]'}]}",
         "  - {name: r, extract: [{name: a, jsonPath: $.a}], keep: {request: 0}}",
         "  - {name: r, inspect: {pi: {}}}",
-        "  - {name: r, inspect: {pii: {entitys: []}}}",
+        "  - {name: r, inspect: {drift: }}",
         "  - {name: r, redact: {pii: true}}",
         "  - {name: r, sinks: [line]}",
         "  - {name: r, sinks: [], inspect: {transport: {}}}",

@@ -26,7 +26,7 @@ fn policies() -> Vec<(String, String)> {
 fn the_ready_made_policies_are_right_by_themselves_and_together() {
     let all = policies();
     let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["observe-llm.yaml", "payload-log.yaml", "pii-audit.yaml"]);
+    assert_eq!(names, ["drift-tabular.yaml", "observe-llm.yaml", "payload-log.yaml", "pii-audit.yaml"]);
     let files: Vec<(&str, &str)> = all.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     for file in &files {
         Policy::parse(std::slice::from_ref(file)).unwrap_or_else(|error| panic!("{error}"));
