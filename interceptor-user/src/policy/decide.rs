@@ -57,7 +57,7 @@ impl Rule {
         // from its content only.
         let needed = wanted != Needs::default()
             && self.condition.is_possible(scene)
-            && (self.sampled_by_now(scene) != Some(Sampled::Out) || !matches!(self.condition.test(scene), Ok(_)));
+            && (self.sampled_by_now(scene) != Some(Sampled::Out) || self.condition.test(scene).is_err());
         if needed { wanted } else { Needs::default() }
     }
 

@@ -142,9 +142,9 @@ impl<W: Write> Sink for Trials<'_, W> {
             }
         }
         if self.json {
-            writeln!(self.out, "{}", trial.json())?
+            writeln!(self.out, "{}", trial.json())?;
         } else {
-            writeln!(self.out, "{trial}")?
+            writeln!(self.out, "{trial}")?;
         }
         Ok(())
     }

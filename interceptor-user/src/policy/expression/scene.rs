@@ -168,7 +168,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn of_exchange<'a>(attribute: Attribute, exchange: &'a Exchange) -> Option<Value<'a>> {
+fn of_exchange(attribute: Attribute, exchange: &Exchange) -> Option<Value<'_>> {
     use Attribute as A;
     let (request, response) = (exchange.request.as_ref(), exchange.response.as_ref());
     let messages = |part: Option<&Part>| Some(int(part?.pieces.as_ref()?.count));
@@ -249,15 +249,12 @@ fn map(fields: &Fields) -> Value<'_> {
     for (name, value) in fields.iter().take(ELEMENTS) {
         let name = name.to_ascii_lowercase();
         let value = String::from_utf8_lossy(value);
-        match places.get(&name).and_then(|place| entries.get_mut(*place)) {
-            Some((_, values)) => {
-                values.to_mut().push(',');
-                values.to_mut().push_str(&value);
-            }
-            None => {
-                places.insert(name.clone(), entries.len());
-                entries.push((Cow::Owned(name), value));
-            }
+        if let Some((_, values)) = places.get(&name).and_then(|place| entries.get_mut(*place)) {
+            values.to_mut().push(',');
+            values.to_mut().push_str(&value);
+        } else {
+            places.insert(name.clone(), entries.len());
+            entries.push((Cow::Owned(name), value));
         }
     }
     Value::Map(entries.into_iter().map(|(name, value)| (name, Value::String(value))).collect())

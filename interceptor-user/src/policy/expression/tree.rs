@@ -139,7 +139,9 @@ impl Node {
             Self::Literal(_) | Self::Attribute(_) | Self::Field(..) | Self::Element => {}
             Self::Has(node) | Self::Not(node) | Self::Negative(node) | Self::Matches(node, _) => node.walk(visit),
             Self::All(nodes) | Self::Any(nodes) | Self::List(nodes) | Self::Call(_, nodes) => {
-                nodes.iter().for_each(|node| node.walk(visit));
+                for node in nodes {
+                    node.walk(visit);
+                }
             }
             Self::Conditional(nodes) => nodes.iter().for_each(|node| node.walk(visit)),
             Self::Index(pair)

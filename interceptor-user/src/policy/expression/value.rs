@@ -122,6 +122,7 @@ impl Value<'_> {
     }
 
     /// None where these have no order; not a number has none with any.
+    #[expect(clippy::option_option, reason = "no order at all, and none of these two")]
     pub(super) fn order(&self, other: &Value<'_>) -> Option<Option<Ordering>> {
         match (self, other) {
             (Self::Bool(a), Value::Bool(b)) => Some(Some(a.cmp(b))),
@@ -132,6 +133,7 @@ impl Value<'_> {
         }
     }
 
+    #[expect(clippy::option_option, reason = "as `order`")]
     #[expect(clippy::cast_precision_loss, reason = "as CEL compares an integer with a double")]
     fn number_order(&self, other: &Value<'_>) -> Option<Option<Ordering>> {
         let whole = |value: &Value<'_>| match value {

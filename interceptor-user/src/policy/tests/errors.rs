@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::parse;
 use crate::policy::Policy;
 
@@ -79,7 +81,7 @@ fn errors_of_whole_documents() {
     let mut all = String::new();
     for text in cases {
         let error = Policy::parse(&[("p.yaml", &text)]).expect_err(&text);
-        all += &format!("{error}\n\n");
+        write!(all, "{error}\n\n").unwrap();
     }
     insta::assert_snapshot!(all);
 }

@@ -27,7 +27,7 @@ fn the_rate_is_what_is_taken() {
         for key in ["", ", key: 'request.headers[\"x-tenant\"]'"] {
             let policy = policy(&format!("  - {{name: r, sample: {{rate: {rate}{key}}}}}"));
             let taken = (0..10_000).filter(|n| sampled(&policy, &exchange(*n, &format!("t{n}"), 200)).is_in()).count();
-            let share = taken as f64 / 10_000.0;
+            let share = f64::from(u32::try_from(taken).unwrap()) / 10_000.0;
             // Five standard deviations of a fair draw.
             let tolerance = 5.0 * (rate * (1.0 - rate) / 10_000.0_f64).sqrt();
             assert!((share - rate).abs() <= tolerance, "{rate}{key}: {share}");

@@ -65,6 +65,7 @@ fn context() -> Context<'static, 'static> {
     context
 }
 
+#[expect(clippy::float_cmp, reason = "the same operations on the same numbers")]
 fn same(ours: &Value<'_>, theirs: &Theirs) -> bool {
     match (ours, theirs) {
         (Value::Null, Theirs::Null) => true,

@@ -151,16 +151,16 @@ fn every_attribute_has_a_value_of_its_type_or_none() {
         for scene in [Scene::of(&exchange, Some(&inference)), Scene::of(&call, None)] {
             let expression = compile(attribute.path());
             let Ok(value) = expression.value(&scene) else { continue };
-            let fits = match (attribute.kind(), &value) {
+            let fits = matches!(
+                (attribute.kind(), &value),
                 (Type::Bool, Value::Bool(_))
-                | (Type::Int, Value::Int(_))
-                | (Type::String, Value::String(_))
-                | (Type::Duration, Value::Duration(_))
-                | (Type::Timestamp, Value::Timestamp(_))
-                | (Type::List(_), Value::List(_))
-                | (Type::Map(_), Value::Map(_)) => true,
-                _ => false,
-            };
+                    | (Type::Int, Value::Int(_))
+                    | (Type::String, Value::String(_))
+                    | (Type::Duration, Value::Duration(_))
+                    | (Type::Timestamp, Value::Timestamp(_))
+                    | (Type::List(_), Value::List(_))
+                    | (Type::Map(_), Value::Map(_))
+            );
             assert!(fits, "{}: {value}", attribute.path());
         }
     }

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::super::Expression;
 
 #[test]
@@ -42,8 +44,10 @@ fn what_is_wrong_with_an_expression_is_said_with_its_place() {
     let mut all = String::new();
     for text in cases {
         match Expression::compile(text) {
-            Ok(_) => all += &format!("{text}\n(is right)\n\n"),
-            Err(problem) => all += &format!("{text}\n{:>width$} {}\n\n", "^", problem.text, width = problem.offset + 1),
+            Ok(_) => write!(all, "{text}\n(is right)\n\n").unwrap(),
+            Err(problem) => {
+                write!(all, "{text}\n{:>width$} {}\n\n", "^", problem.text, width = problem.offset + 1).unwrap();
+            }
         }
     }
     insta::assert_snapshot!(all);
