@@ -13,7 +13,7 @@ pub enum DriftTest {
     ZTest,
     /// First Wasserstein distance, by the baseline's standard deviation.
     Wasserstein,
-    /// Jensen-Shannon distance, base 2.
+    /// Jensen-Shannon distance, by natural logarithms.
     JensenShannon,
     /// Population stability index.
     Psi,

@@ -57,7 +57,7 @@ def numbers(name, reference, current):
         "ks_statistic": float(ks.statistic),
         "ks": float(ks.pvalue),
         "wasserstein": float(_wasserstein_distance_norm(reference, current, NUMBER, 0.1)[0]),
-        "jensenshannon": float(_jensenshannon(reference, current, NUMBER, 0.1, base=2)[0]),
+        "jensenshannon": float(_jensenshannon(reference, current, NUMBER, 0.1)[0]),
         "psi_sturges": float(_psi(reference, current, NUMBER, 0.1)[0]),
         "psi": float(_psi(reference, current, NUMBER, 0.1)[0]) if few else psi_of_quantiles(reference, current),
     }
@@ -73,7 +73,7 @@ def categories(name, reference, current):
         "default": _get_default_stattest(reference, current, NUMBER if numeric else CATEGORY).name,
         "chisquare": float(_chi_stat_test(reference, current, CATEGORY, 0.05)[0]),
         "z": float(_z_stat_test(reference, current, CATEGORY, 0.05)[0]),
-        "jensenshannon": float(_jensenshannon(reference, current, CATEGORY, 0.1, base=2)[0]),
+        "jensenshannon": float(_jensenshannon(reference, current, CATEGORY, 0.1)[0]),
         "psi": float(_psi(reference, current, CATEGORY, 0.1)[0]),
     }
 

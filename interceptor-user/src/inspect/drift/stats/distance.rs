@@ -13,9 +13,10 @@ pub fn psi(pairs: &Pairs) -> Option<f64> {
     Some(shares.iter().map(|(p, q)| (fill(*p, zero_p), fill(*q, zero_q))).map(|(p, q)| (p - q) * (p / q).ln()).sum())
 }
 
-/// Jensen-Shannon distance, 0 to 1: the root of the divergence (Lin 1991) with logarithms to base 2.
+/// Jensen-Shannon distance, 0 to 0.8326: the root of the divergence (Lin 1991) with natural logarithms, as SciPy and Evidently
+/// have it.
 pub fn jensen_shannon(pairs: &Pairs) -> Option<f64> {
-    let entropy = |share: f64, middle: f64| if share > 0.0 { share * (share / middle).log2() } else { 0.0 };
+    let entropy = |share: f64, middle: f64| if share > 0.0 { share * (share / middle).ln() } else { 0.0 };
     let terms = pairs.shares()?.into_iter().map(|(p, q)| {
         let middle = f64::midpoint(p, q);
         entropy(p, middle) + entropy(q, middle)
