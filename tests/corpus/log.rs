@@ -31,7 +31,7 @@ fn differences(entry: &Value, exchange: &Value) -> Vec<String> {
                     equal(name, logged, &exchange[format!("interceptor.stream.abort.{name}")], &mut found);
                 }
             }
-            // Compared by itself.
+            // What a client told its caller: compared in `inference.rs` and in the library's `inference::tests::clients`.
             "inference" => {}
             _ => match key(name) {
                 Ok(key) => equal(name, logged, &exchange[key], &mut found),

@@ -23,7 +23,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 VENV = HERE.parents[1] / "target/corpus/venv"
-PROTOCOLS = ["http1", "http2", "grpc", "sse", "websocket", "opaque", "inference"]
+PROTOCOLS = ["http1", "http2", "grpc", "sse", "websocket", "opaque", "inference", "llm"]
 
 
 def record(protocol, name, case):
@@ -56,6 +56,8 @@ def inside(wanted):
 
     sys.path.insert(0, str(HERE))
     for protocol in PROTOCOLS:
+        if wanted and protocol not in [name.split("/")[0] for name in wanted]:
+            continue
         module = importlib.import_module(f"recorder.{protocol}")
         names = [name for name in module.CASES if not wanted or protocol in wanted or f"{protocol}/{name}" in wanted]
         if not names:

@@ -71,10 +71,9 @@ impl Endpoint {
             Self::Chat => &["messages"],
             Self::Completions => &["prompt", "prompt_embeds", "suffix", "model"],
             Self::Responses => &["input", "instructions", "prompt", "model"],
-            Self::Embeddings => &["input", "messages"],
+            Self::Embeddings | Self::Classify => &["input", "messages"],
             Self::Rerank => &["documents"],
             Self::Score => &["text_1", "queries", "data_1"],
-            Self::Classify => &["input", "messages"],
             Self::Tokenize => &["prompt", "messages", "tokens"],
             Self::Models => &[],
         }
@@ -130,7 +129,7 @@ fn models(call: &Call<'_>, inference: &mut Inference) -> bool {
     let fits = match call.json(Role::Response) {
         Some(answer) => listed(answer) || failed && known,
         // Nothing tells: of all who have this path, this dialect is the most common.
-        None => known && call.unread(Role::Response).is_some() || known && failed,
+        None => known && (failed || call.unread(Role::Response).is_some()),
     };
     if !fits {
         return false;

@@ -63,7 +63,7 @@ mod tests {
         for bad in ["", "12", "\"a", "{]", "{a:1,", "[1,,"] {
             assert_eq!(parse(bad.as_bytes()), None, "{bad}");
         }
-        assert_eq!(parse(&vec![b'['; 1_000_000]), None, "depth has a bound");
+        assert_eq!(parse(&[b'['; 1_000_000]), None, "depth has a bound");
         assert!(parse(&vec![b'['; DEPTH]).is_some(), "and that is what serde_json takes");
     }
 

@@ -1,6 +1,7 @@
 //! Exchanges as clients and servers of each dialect have them, by their public documentation.
 
 mod anthropic;
+mod clients;
 mod hostile;
 mod hugging_face;
 mod ollama;
