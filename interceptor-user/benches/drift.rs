@@ -122,7 +122,16 @@ fn exchange() -> Exchange {
     let peer = |text: &str| Peer::new(text.parse::<SocketAddr>().expect("an address").into());
     let (client, server) = (peer("10.0.0.2:40000"), peer("10.0.0.1:8000"));
     let key = FlowKey::new(0, client.endpoint, server.endpoint);
-    let info = FlowInfo { id: 1, key, client, server, start: Timestamp::default(), joined: false, round_trip: None, interface: 2 };
+    let info = FlowInfo {
+        id: 1,
+        key,
+        client,
+        server,
+        start: Timestamp::default(),
+        joined: false,
+        round_trip: None,
+        interface: 2,
+    };
     let head = Head::request("POST", "/", Version::Http11, interceptor::model::Fields::EMPTY);
     let request = Some(Part::new(head, Timestamp::default(), Timestamp::default()));
     Exchange { request, ..Exchange::new(Arc::new(info), 1, Protocol::Http1) }

@@ -8,9 +8,9 @@ mod anthropic;
 mod body;
 mod call;
 mod columns;
-mod element;
 mod deltas;
 mod draft;
+mod element;
 mod invocations;
 mod json;
 mod kserve_v1;
@@ -18,10 +18,10 @@ mod message;
 mod ollama;
 mod open_inference;
 mod openai;
+mod partial;
 mod rows;
 #[cfg(test)]
 mod sample;
-mod partial;
 mod tei;
 mod tensorflow;
 #[cfg(test)]

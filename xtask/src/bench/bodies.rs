@@ -139,9 +139,8 @@ fn describe(section: &mut Section, size: &str, rounds: &Rounds, seconds: u64) {
         let percent = |part: f64| {
             if attached == Attached::Nothing { String::new() } else { format!("{:.1} %", 100.0 * part / carried) }
         };
-        let ratio = median(
-            rounds.iter().map(|round| round[attached as usize].rate / round[Attached::Nothing as usize].rate),
-        );
+        let ratio =
+            median(rounds.iter().map(|round| round[attached as usize].rate / round[Attached::Nothing as usize].rate));
         [
             attached.name().to_owned(),
             format!("{:.0}", median(samples().map(|sample| sample.rate))),

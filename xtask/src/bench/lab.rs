@@ -96,8 +96,7 @@ impl Lab {
         let mut command = server.command("nginx");
         command.arg("-e").arg("stderr").arg("-c").arg(config);
         let nginx = Running::start("nginx", &mut command)?;
-        let mut lab =
-            Self { nginx, client, server, scratch, interface, address: format!("{address}:{PORT}") };
+        let mut lab = Self { nginx, client, server, scratch, interface, address: format!("{address}:{PORT}") };
         lab.wait_for_nginx()?;
         Ok(lab)
     }
