@@ -8,7 +8,6 @@ use interceptor::{
     inference::{self, Options},
     model::{Exchange, Inference, Record, Tensor, Values},
     pipeline::{self, Pipeline},
-    protobuf::Registry,
     session,
     sink::Sink,
 };
@@ -36,7 +35,7 @@ pub(crate) fn compare(capture: &Path, log: &[Value]) -> Result<()> {
     exchanges.sort_by_key(|exchange| exchange.request.as_ref().map(|request| request.first_byte));
     ensure!(exchanges.len() == told.len(), "{} exchanges, {} logged", exchanges.len(), told.len());
     for (exchange, told) in exchanges.iter().zip(told) {
-        let found = inference::read(exchange, &Registry::builtin(), &Options::default())
+        let found = inference::read(exchange, &Options::default())
             .with_context(|| format!("means nothing, but the client says {told:?}"))?;
         ensure!(found.unread.is_none(), "not all was read: {found:?}");
         for (name, told) in told {

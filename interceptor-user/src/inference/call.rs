@@ -6,7 +6,6 @@ use super::{Options, partial};
 use crate::{
     content::sse::Event,
     model::{Anomaly, Exchange, Format, Head, Part, Pieces, Role, Target, Timestamp, Unread},
-    protobuf::Registry,
 };
 
 /// The request's head, as far as it tells what is asked.
@@ -47,7 +46,6 @@ pub(super) fn media_type(head: &Head) -> &str {
 pub(super) struct Call<'a> {
     pub(super) exchange: &'a Exchange,
     pub(super) asked: Asked<'a>,
-    pub(super) registry: &'a Registry,
     pub(super) options: &'a Options,
     request: OnceCell<Option<Value>>,
     response: OnceCell<Option<Value>>,
@@ -66,13 +64,8 @@ pub(super) struct Streamed<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) const fn new(
-        exchange: &'a Exchange,
-        asked: Asked<'a>,
-        registry: &'a Registry,
-        options: &'a Options,
-    ) -> Self {
-        Self { exchange, asked, registry, options, request: OnceCell::new(), response: OnceCell::new() }
+    pub(super) const fn new(exchange: &'a Exchange, asked: Asked<'a>, options: &'a Options) -> Self {
+        Self { exchange, asked, options, request: OnceCell::new(), response: OnceCell::new() }
     }
 
     /// The content as one JSON text; None where it is none. Of one that is cut, its beginning.

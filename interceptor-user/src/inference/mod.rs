@@ -32,10 +32,7 @@ mod torchserve;
 mod tree;
 
 use self::call::{Asked, Call};
-use crate::{
-    model::{Dialect, Exchange, Head, Inference, Operation},
-    protobuf::Registry,
-};
+use crate::model::{Dialect, Exchange, Head, Inference, Operation};
 
 /// Bytes of each content of an inference that are kept where nothing else is said.
 pub const BODY: usize = 256 * 1024;
@@ -68,9 +65,9 @@ pub fn recognise(head: &Head) -> Option<(Dialect, Operation)> {
 }
 
 /// What the exchange means, if it means something to a model server.
-pub fn read(exchange: &Exchange, registry: &Registry, options: &Options) -> Option<Inference> {
+pub fn read(exchange: &Exchange, options: &Options) -> Option<Inference> {
     let asked = Asked::of(&exchange.request.as_ref()?.head)?;
-    let call = Call::new(exchange, asked, registry, options);
+    let call = Call::new(exchange, asked, options);
     ORDER.into_iter().find_map(|dialect| {
         let mut inference = Inference::new(dialect, operation(dialect, &call.asked)?);
         fill(dialect, &call, &mut inference).then_some(inference)

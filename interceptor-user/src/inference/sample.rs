@@ -5,7 +5,6 @@
 use super::{Options, read};
 use crate::{
     model::{Exchange, Format, Head, Inference, Kind, Part, Tensor, Values, Version},
-    protobuf::Registry,
     sink::sample::{self, fields},
 };
 
@@ -42,7 +41,7 @@ impl Said<'_> {
 }
 
 pub(super) fn inference(exchange: &Exchange) -> Option<Inference> {
-    read(exchange, &Registry::builtin(), &Options::default())
+    read(exchange, &Options::default())
 }
 
 /// JSON posted, and the answer with status 200.

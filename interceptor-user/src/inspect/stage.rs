@@ -158,14 +158,14 @@ impl Look {
     }
 
     fn exchange(&mut self, exchange: &mut Exchange) {
-        let Options { inference, reading, registry, .. } = &self.options;
+        let Options { inference, reading, .. } = &self.options;
         let (reads, estimates) = match &self.plan {
             Some(plan) => (plan.reads_inference(), plan.estimates_tokens()),
             None => (*inference > 0, false),
         };
         if reads {
             let reading = inference::Options { estimate_tokens: reading.estimate_tokens || estimates };
-            exchange.inference = inference::read(exchange, registry, &reading).map(Box::new);
+            exchange.inference = inference::read(exchange, &reading).map(Box::new);
             note_connection(exchange);
         }
         if let Some(plan) = self.plan.clone() {

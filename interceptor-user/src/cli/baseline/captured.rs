@@ -15,7 +15,6 @@ use crate::{
     pipeline::{self, Pipeline},
     policy::Filter,
     privilege::{self, Give},
-    protobuf::Registry,
     sink::{Sink, Stop},
 };
 
@@ -28,7 +27,6 @@ pub(super) struct Learn {
     filter: Filter,
     model: Option<String>,
     roles: &'static [Role],
-    registry: Registry,
     until: Option<Instant>,
     progress: Progress,
 }
@@ -40,7 +38,6 @@ impl Learn {
             filter: args.filter.filter(),
             model: args.model.clone(),
             roles: if args.input_only { &[Role::Request] } else { &[Role::Request, Role::Response] },
-            registry: Registry::load(&[], &[])?,
             until,
             progress: Progress::new(),
         })
@@ -69,7 +66,7 @@ impl Sink for Learn {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         let Record::Exchange(exchange) = record else { return Ok(()) };
         if self.filter.is_empty() || self.filter.matches(exchange) {
-            let read = inference::read(exchange, &self.registry, &inference::Options::default());
+            let read = inference::read(exchange, &inference::Options::default());
             if let Some(inference) = read {
                 self.learn(&inference);
             }

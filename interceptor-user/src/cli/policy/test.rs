@@ -132,7 +132,7 @@ impl<W: Write> Sink for Trials<'_, W> {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         let Record::Exchange(exchange) = record else { return Ok(()) };
         messages::learn(exchange, &self.registry);
-        let inference = inference::read(exchange, &self.registry, &self.options);
+        let inference = inference::read(exchange, &self.options);
         let trial = Trial::of(self.policy, &self.sides, exchange, inference.as_ref(), &self.registry);
         self.exchanges += 1;
         for (rule, sampled) in trial.matched() {

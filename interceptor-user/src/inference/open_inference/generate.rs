@@ -3,7 +3,8 @@
 use crate::{
     inference::{
         body,
-        call::{Call, Streamed},
+        call::Call,
+        timing::Pace,
         tree::{Room, Tree},
     },
     model::{Inference, Role, Text, Unread},
@@ -19,12 +20,16 @@ pub(super) fn read(call: &Call<'_>, inference: &mut Inference) {
     if let Some(events) = call.streamed() {
         inference.streamed = true;
         body::note(inference, call.unread(Role::Response));
-        for Streamed { data, .. } in events {
-            match Tree::parse(data.as_bytes(), &room) {
+        let mut pace = Pace::default();
+        for message in events {
+            let before = answer.len();
+            match Tree::parse(message.data.as_bytes(), &room) {
                 Some(tree) => response(&tree, false, &mut answer, inference),
                 None => body::note(inference, Some(Unread::Malformed)),
             }
+            pace.message(&message, answer.len() > before);
         }
+        pace.finish(call, inference);
     } else if let Some(tree) = body::json(call, Role::Response, inference, &room) {
         response(&tree, body::refused(call), &mut answer, inference);
     }

@@ -89,7 +89,7 @@ proptest! {
         status in prop::sample::select(vec![200_u16, 400]),
     ) {
         let options = Options { estimate_tokens: true };
-        let read = |exchange: &Exchange| read(exchange, &Registry::default(), &options);
+        let read = |exchange: &Exchange| read(exchange, &options);
         let mut plain = exchange(line, &asked, status, &answer);
         read(&plain);
         keep(&mut plain, Role::Request, request);

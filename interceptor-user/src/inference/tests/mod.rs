@@ -19,7 +19,6 @@ use crate::{
         Exchange, Format, Head, Inference, KeptPiece, Kind, Part, Piece, Pieces, Protocol, Role, Tail, ToolCall,
         Version,
     },
-    protobuf::Registry,
     sink::sample,
 };
 
@@ -104,11 +103,11 @@ pub(super) fn keep(exchange: &mut Exchange, role: Role, bytes: usize) {
 }
 
 pub(super) fn meaning(exchange: &Exchange) -> Inference {
-    read(exchange, &Registry::default(), &Options::default()).expect("an inference")
+    read(exchange, &Options::default()).expect("an inference")
 }
 
 pub(super) fn none(exchange: &Exchange) -> bool {
-    read(exchange, &Registry::default(), &Options::default()).is_none()
+    read(exchange, &Options::default()).is_none()
 }
 
 /// Path and text of all texts of a side.

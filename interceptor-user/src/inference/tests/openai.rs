@@ -239,9 +239,13 @@ fn models_are_listed_and_what_is_not_ours_is_left() {
     assert_eq!((got.dialect, got.operation, got.unread), (Dialect::Openai, Operation::Metadata, None));
     let got = meaning(&exchange("GET /v1/models/org/m", "", 200, r#"{"id":"org/m","object":"model"}"#));
     assert_eq!(got.model.as_deref(), Some("org/m"));
+    for (line, answer, dialect) in [
+        ("GET /v1/models", r#"{"models":["a"]}"#, Dialect::KserveV1),
+        ("GET /v1/models/m", r#"{"model_version_status":[]}"#, Dialect::TensorflowServing),
+    ] {
+        assert_eq!(meaning(&exchange(line, "", 200, answer)).dialect, dialect, "{line}");
+    }
     for (line, asked, answer) in [
-        ("GET /v1/models", "", r#"{"models":["a"]}"#),
-        ("GET /v1/models/m", "", r#"{"model_version_status":[]}"#),
         ("POST /v1/responses", r#"{"answer":1}"#, "{}"),
         ("POST /classify", "not JSON", "{}"),
         ("POST /shop/models", "{}", "{}"),
@@ -285,10 +289,10 @@ fn tokens_are_estimated_only_on_request() {
     let whole = exchange("POST /v1/chat/completions", asked, 200, answer);
     assert!(meaning(&whole).usage.is_empty());
     let options = Options { estimate_tokens: true };
-    let usage = read(&whole, &Registry::default(), &options).expect("an inference").usage;
+    let usage = read(&whole, &options).expect("an inference").usage;
     assert_eq!((usage.input, usage.output, usage.estimated), (Some(1), Some(3), true));
     let chunk = r#"{"choices":[{"index":0,"delta":{"content":"some words"}}]}"#;
     let streamed = stream("POST /v1/chat/completions", asked, Format::EventStream, &events(&[chunk; 5]));
-    let got = read(&streamed, &Registry::default(), &options).expect("an inference");
+    let got = read(&streamed, &options).expect("an inference");
     assert_eq!((got.usage.output, got.timing.per_output_token), (Some(5), Some(ms(10))));
 }
