@@ -21,6 +21,7 @@ use interceptor::{
     protobuf::Registry,
 };
 
+#[expect(dead_code, reason = "the page is for the corpus test")]
 #[path = "../../tests/corpus/pii.rs"]
 mod corpus;
 
