@@ -57,13 +57,13 @@ pub struct CutOff {
 
 impl CutOff {
     /// Is a segment unwanted that ends before the sequence number `end`? One that reaches further is wanted whole.
-    #[inline(always)]
+    #[inline]
     pub const fn covers(&self, end: u32) -> bool {
         self.forever != 0 || self.until.wrapping_sub(end).cast_signed() >= 0
     }
 
     /// Need not even be told that it was there? What comes next tells: there is more that is unwanted, with an end.
-    #[inline(always)]
+    #[inline]
     pub const fn covers_beyond(&self, end: u32) -> bool {
         self.forever == 0 && self.until.wrapping_sub(end).cast_signed() > 0
     }

@@ -208,9 +208,8 @@ impl Session {
     pub fn take_unwanted(&mut self, side: Side, least: u64) -> Option<u64> {
         match &mut self.state {
             State::Talking(talk) => talk.take_unwanted(side, least),
-            // Frames of many streams are mixed there.
-            State::Multiplexed(_) => None,
-            State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => None,
+            // In HTTP/2 frames of many streams are mixed.
+            State::Multiplexed(_) | State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => None,
         }
     }
 

@@ -32,6 +32,7 @@ use crate::{
 /// How exchanges are shown.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct OutputArgs {
     /// A line each for people, a JSON object each, only counts and latencies at the end, an HTTP archive, or the packets
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]

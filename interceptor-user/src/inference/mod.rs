@@ -20,8 +20,6 @@ mod open_inference;
 mod openai;
 mod partial;
 mod rows;
-#[cfg(test)]
-mod sample;
 mod tei;
 mod tensorflow;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde_json::Value;
-use serde_json_path::JsonPath;
+use serde_json_path::{JsonPath, NormalizedPath};
 
 use super::pii::{Pii, Replacement, Scanner};
 use crate::{
@@ -170,7 +170,7 @@ fn redact_places(part: &mut Part, paths: &[JsonPath]) {
     let Some(mut json) = json else { return part.hide_body() };
     let pointers: Vec<String> = paths
         .iter()
-        .flat_map(|path| path.query_located(&json).locations().map(|at| at.to_json_pointer()).collect::<Vec<_>>())
+        .flat_map(|path| path.query_located(&json).locations().map(NormalizedPath::to_json_pointer).collect::<Vec<_>>())
         .collect();
     if pointers.is_empty() {
         return;

@@ -223,7 +223,9 @@ impl Look {
         let Some(plan) = &self.plan else { return };
         for (rule, inspectors) in plan.policy().rules().iter().zip(&mut self.inspectors) {
             let mut report = Report::new(Arc::clone(&rule.name));
-            inspectors.iter_mut().for_each(|inspector| inspector.tick(now, over, &mut report));
+            for inspector in inspectors {
+                inspector.tick(now, over, &mut report);
+            }
             self.drift.append(&mut report.drift);
         }
     }

@@ -32,15 +32,15 @@ pub(super) struct Learn {
 }
 
 impl Learn {
-    pub(super) fn new(args: &Args, until: Option<Instant>) -> anyhow::Result<Self> {
-        Ok(Self {
+    pub(super) fn new(args: &Args, until: Option<Instant>) -> Self {
+        Self {
             learner: Learner::default(),
             filter: args.filter.filter(),
             model: args.model.clone(),
             roles: if args.input_only { &[Role::Request] } else { &[Role::Request, Role::Response] },
             until,
             progress: Progress::new(),
-        })
+        }
     }
 
     /// Goes on with what was learned before.
@@ -101,7 +101,7 @@ pub(super) fn file(path: &Path, learn: Learn, stop: &Arc<AtomicBool>) -> anyhow:
 pub(super) fn live(args: &Args) -> anyhow::Result<Learner> {
     let place = args.watch.place()?;
     let needs = args.watch.needs(&place, Vec::new());
-    let mut learn = Learn::new(args, None)?;
+    let mut learn = Learn::new(args, None);
     learn.filter.processes.extend(place.process);
     // Before any thread is started.
     privilege::begin(Give { capabilities: true, sandbox: true }, &needs);

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use crate::{
-    inference::sample::{Said, all, got, posted},
+    inference::tests::said::{Said, all, got, posted},
     model::{Dialect, Operation, Unread},
 };
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::{
-    inference::sample::{JSON, Said, all, bytes, called, got, inference, integer, posted, varint},
+    inference::tests::said::{JSON, Said, all, bytes, called, got, inference, integer, posted, varint},
     model::{Dialect, Exchange, Format, Kind, ModelError, Operation, Role, Unread},
     sink::sample::{fields, framed},
 };

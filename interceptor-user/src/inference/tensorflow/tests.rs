@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::{
-    inference::sample::{Said, all, bytes, called, got, inference, integer, posted, varint},
+    inference::tests::said::{Said, all, bytes, called, got, inference, integer, posted, varint},
     model::{Dialect, Inference, Operation, Unread},
 };
 

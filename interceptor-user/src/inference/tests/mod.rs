@@ -6,6 +6,7 @@ mod hostile;
 mod hugging_face;
 mod ollama;
 mod openai;
+pub(super) mod said;
 mod timing;
 
 use std::{sync::Arc, time::Duration};

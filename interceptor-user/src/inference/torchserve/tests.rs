@@ -1,5 +1,5 @@
 use crate::{
-    inference::sample::{Said, all, bytes, called, got, inference, integer, posted},
+    inference::tests::said::{Said, all, bytes, called, got, inference, integer, posted},
     model::{Dialect, Operation},
 };
 

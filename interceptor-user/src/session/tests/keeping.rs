@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{Decide, Needs};
 
 fn events(count: usize) -> String {
-    let body: String = (0..count).map(|number| format!("data: {number}\n\n")).collect();
+    let body = (0..count).map(|number| format!("data: {number}\n\n")).collect::<Vec<_>>().concat();
     format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 

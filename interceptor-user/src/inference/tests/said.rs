@@ -2,27 +2,27 @@
 
 #![allow(clippy::cast_sign_loss, reason = "varints are two's complement")]
 
-use super::{Options, read};
+use crate::inference::{Options, read};
 use crate::{
     model::{Exchange, Format, Head, Inference, Kind, Part, Tensor, Values, Version},
     sink::sample::{self, fields},
 };
 
 /// A request and its response, each with the lines of its head besides.
-pub(super) struct Said<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) asks: &'a [(&'a str, &'a str)],
-    pub(super) request: &'a [u8],
-    pub(super) status: u16,
-    pub(super) answers: &'a [(&'a str, &'a str)],
-    pub(super) response: &'a [u8],
+pub(in crate::inference) struct Said<'a> {
+    pub(in crate::inference) method: &'a str,
+    pub(in crate::inference) path: &'a str,
+    pub(in crate::inference) asks: &'a [(&'a str, &'a str)],
+    pub(in crate::inference) request: &'a [u8],
+    pub(in crate::inference) status: u16,
+    pub(in crate::inference) answers: &'a [(&'a str, &'a str)],
+    pub(in crate::inference) response: &'a [u8],
 }
 
-pub(super) const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+pub(in crate::inference) const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
 impl Said<'_> {
-    pub(super) fn exchange(&self) -> Exchange {
+    pub(in crate::inference) fn exchange(&self) -> Exchange {
         let mut exchange = sample::exchange();
         let with = |head, content: &[u8], first, last| {
             let part = sample::part(head, b"", first, last);
@@ -35,17 +35,17 @@ impl Said<'_> {
         exchange
     }
 
-    pub(super) fn read(&self) -> Option<Inference> {
+    pub(in crate::inference) fn read(&self) -> Option<Inference> {
         inference(&self.exchange())
     }
 }
 
-pub(super) fn inference(exchange: &Exchange) -> Option<Inference> {
+pub(in crate::inference) fn inference(exchange: &Exchange) -> Option<Inference> {
     read(exchange, &Options::default())
 }
 
 /// JSON posted, and the answer with status 200.
-pub(super) fn posted<'a>(path: &'a str, request: &'a str, response: &'a str) -> Said<'a> {
+pub(in crate::inference) fn posted<'a>(path: &'a str, request: &'a str, response: &'a str) -> Said<'a> {
     Said {
         method: "POST",
         path,
@@ -58,12 +58,17 @@ pub(super) fn posted<'a>(path: &'a str, request: &'a str, response: &'a str) -> 
 }
 
 /// Asked for, and answered in JSON.
-pub(super) fn got<'a>(path: &'a str, response: &'a str) -> Said<'a> {
+pub(in crate::inference) fn got<'a>(path: &'a str, response: &'a str) -> Said<'a> {
     Said { method: "GET", asks: &[], ..posted(path, "", response) }
 }
 
 /// A gRPC call of these messages, and how it ended.
-pub(super) fn called(path: &str, request: &[&[u8]], response: &[&[u8]], end: &[(&str, &str)]) -> Exchange {
+pub(in crate::inference) fn called(
+    path: &str,
+    request: &[&[u8]],
+    response: &[&[u8]],
+    end: &[(&str, &str)],
+) -> Exchange {
     let mut exchange = sample::call();
     let grpc = || fields(&[("content-type", "application/grpc")]);
     let with = |head, messages: &[&[u8]]| {
@@ -80,7 +85,7 @@ pub(super) fn called(path: &str, request: &[&[u8]], response: &[&[u8]], end: &[(
 }
 
 /// What is in a tensor, to be compared: NaN as "-".
-pub(super) fn told(tensor: &Tensor) -> String {
+pub(in crate::inference) fn told(tensor: &Tensor) -> String {
     let values = match &tensor.values {
         Values::Unread => "?".to_owned(),
         Values::Numbers(numbers) => {
@@ -96,12 +101,12 @@ pub(super) fn told(tensor: &Tensor) -> String {
     format!("{} {datatype}{:?}: {values}{cut}", tensor.name, tensor.shape)
 }
 
-pub(super) fn all(tensors: &[Tensor]) -> Vec<String> {
+pub(in crate::inference) fn all(tensors: &[Tensor]) -> Vec<String> {
     tensors.iter().map(told).collect()
 }
 
 /// Field of a message: its bytes, length before them.
-pub(super) fn bytes(number: u32, content: &[u8]) -> Vec<u8> {
+pub(in crate::inference) fn bytes(number: u32, content: &[u8]) -> Vec<u8> {
     let mut out = varint(u64::from(number << 3 | 2));
     out.extend(varint(content.len() as u64));
     out.extend(content);
@@ -109,13 +114,13 @@ pub(super) fn bytes(number: u32, content: &[u8]) -> Vec<u8> {
 }
 
 /// Field of a message: an integer.
-pub(super) fn integer(number: u32, value: i64) -> Vec<u8> {
+pub(in crate::inference) fn integer(number: u32, value: i64) -> Vec<u8> {
     let mut out = varint(u64::from(number << 3));
     out.extend(varint(value as u64));
     out
 }
 
-pub(super) fn varint(mut value: u64) -> Vec<u8> {
+pub(in crate::inference) fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
