@@ -134,7 +134,7 @@ fn from_files(args: &Args) -> anyhow::Result<Learner> {
             Kind::Csv(delimiter) => table::csv(path, delimiter, args, &mut learner, &mut progress, &stop)?,
             Kind::Parquet => table::parquet(path, args, &mut learner, &mut progress, &stop)?,
             Kind::Capture => {
-                let learn = captures.take().map_or_else(|| Learn::new(args, None), Ok)?;
+                let learn = captures.take().unwrap_or_else(|| Learn::new(args, None));
                 captures = Some(captured::file(path, learn.with(learner), &stop)?);
                 learner = captures.as_mut().map(Learn::take).unwrap_or_default();
             }
