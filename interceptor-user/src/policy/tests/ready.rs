@@ -13,8 +13,9 @@ fn directory() -> PathBuf {
 fn policies() -> Vec<(String, String)> {
     let entries = fs::read_dir(directory().join("deploy/policies")).expect("is there");
     let mut all: Vec<_> = entries
-        .map(|entry| {
-            let path = entry.expect("an entry").path();
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .map(|path| {
             (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).expect("is text"))
         })
         .collect();
