@@ -224,6 +224,12 @@ fn policies_are_checked_and_explained() {
     let whole = seen(&["policy", "check", directory.path().to_str().expect("UTF-8")]);
     assert!(whole.starts_with("exit 2\n") && whole.contains("bad.yaml:9:12: unknown field `response.cod`"), "{whole}");
     assert!(seen(&["policy", "test", &bad, "--capture", "x"]).starts_with("exit 2\n"));
+    let lacks = file("lacks.yaml", &text.replace("sinks: [lines]", "inspect: { drift: { baseline: gone.json } }"));
+    let missing = seen(&["policy", "check", &lacks]);
+    assert!(missing.starts_with("exit 2\n"), "{missing}");
+    assert!(missing.contains("lacks.yaml: rule p/one: inspect.drift.baseline: cannot read "), "{missing}");
+    assert!(seen(&["policy", "check", "--no-files", &lacks]).starts_with("exit 0\n"));
+    assert!(seen(&["policy", "test", &lacks, "--capture", "x"]).starts_with("exit 2\n"));
     assert!(seen(&["policy", "test", &good, "--capture", "/nonexistent.pcap"]).starts_with("exit 1\n"));
 }
 
@@ -248,6 +254,29 @@ fn the_ready_made_policies_are_tried_on_the_corpus() {
             assert_eq!(counted["matched"], matched.count(), "{capture}: {counted}");
         }
     }
+}
+
+/// What `run` would find and take out, `policy test` shows.
+#[test]
+fn findings_are_tried_on_captures() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("p.yaml");
+    let text = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: { name: p }\nspec:\n  rules:\n    \
+                - name: odd\n      match: '!complete || request.path != \"/index.html\"'\n      inspect: { pii: {}, transport: {} }\n      redact: { pii: true }\n";
+    fs::write(&path, text).expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let corpus = |name: &str| format!("../tests/corpus/http1/{name}.pcap");
+    let captures = ["pipelined", "both_lengths", "snap_length"].map(corpus);
+    let mut call = vec!["policy", "test", path];
+    captures.iter().for_each(|capture| call.extend(["--capture", capture]));
+    insta::assert_snapshot!("policy_test", seen(&call));
+    let json = seen(&[&call[..], &["-o", "json"]].concat());
+    let found = json.lines().filter(|line| line.contains("\"kind\":\"URL\"")).collect::<Vec<_>>();
+    assert!(found.len() == 1 && found[0].contains("\"redacted\":[\"head of the response\"]"), "{json}");
+    assert!(
+        json.contains("\"uninspected\":[{\"direction\":\"response\",\"inspector\":\"pii\",\"reason\":\"missing\"}]"),
+        "{json}"
+    );
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl OutputArgs {
     /// What is made of exchanges.
     fn inspect(&self) -> anyhow::Result<inspect::Options> {
         let read = self.models || self.output == Format::Json;
-        let plan = (!self.policy.is_empty()).then(|| policy::plan(&self.policy, &policy::key()?)).transpose()?;
+        let plan = if self.policy.is_empty() { None } else { Some(policy::plan(&self.policy, &policy::key()?)?) };
         Ok(inspect::Options {
             policies: plan.map(|plan| Arc::new(Policies::new(plan))),
             inference: if read { inference::BODY.max(self.body_limit()) } else { 0 },

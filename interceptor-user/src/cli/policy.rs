@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod found;
 mod load;
 mod plan;
 mod test;

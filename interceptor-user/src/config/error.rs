@@ -37,6 +37,11 @@ impl ConfigError {
         Self { place: path.display().to_string(), problem: format!("cannot be read: {error}"), snippet: None }
     }
 
+    /// What a rule names is not what it has to be; `rule` says which one is meant.
+    pub(crate) const fn in_rule(rule: String, problem: String) -> Self {
+        Self { place: rule, problem, snippet: None }
+    }
+
     pub(super) fn in_argument(origin: &str, problem: &str) -> Self {
         Self { place: origin.to_owned(), problem: problem.to_owned(), snippet: None }
     }

@@ -23,7 +23,7 @@ pub use self::{
     plan::{Plan, ReadFile},
     policies::Policies,
     schema::Schema,
-    stage::{Options, Stage},
+    stage::{Look, Options, Stage},
     transport::Transport,
 };
 use crate::{

@@ -33,6 +33,8 @@ pub struct Options {
     pub budget_bytes: usize,
     /// Time that they may take for it.
     pub budget_time: Option<Duration>,
+    /// Whoever gets what is over looks at it by himself ([`Look`]); here it is decided only what is kept of it.
+    pub keep_only: bool,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             policies: None,
             budget_bytes: 4 << 20,
             budget_time: Some(Duration::from_millis(100)),
+            keep_only: false,
         }
     }
 }
@@ -145,8 +148,14 @@ fn note_connection(exchange: &mut Exchange) {
 impl Look {
     /// Looks at an exchange that is over, or takes out of a message what is not to be shown.
     pub fn record(&mut self, record: &mut Record) {
+        if self.options.keep_only {
+            return;
+        }
         match record {
-            Record::Exchange(exchange) => self.exchange(exchange),
+            Record::Exchange(exchange) => {
+                self.read(exchange);
+                self.judge(exchange);
+            }
             Record::Message(message) => self.message(&mut message.exchange),
             Record::Flow(_) | Record::Drift(_) => {}
         }
@@ -157,7 +166,8 @@ impl Look {
         std::mem::take(&mut self.drift)
     }
 
-    fn exchange(&mut self, exchange: &mut Exchange) {
+    /// What it means to a model server.
+    pub fn read(&self, exchange: &mut Exchange) {
         let Options { inference, reading, .. } = &self.options;
         let (reads, estimates) = match &self.plan {
             Some(plan) => (plan.reads_inference(), plan.estimates_tokens()),
@@ -167,9 +177,6 @@ impl Look {
             let reading = inference::Options { estimate_tokens: reading.estimate_tokens || estimates };
             exchange.inference = inference::read(exchange, &reading).map(Box::new);
             note_connection(exchange);
-        }
-        if let Some(plan) = self.plan.clone() {
-            self.judge(exchange, &plan);
         }
     }
 
@@ -184,8 +191,9 @@ impl Look {
         }
     }
 
-    /// The policy's verdict, and the inspectors of the rules that it matches.
-    fn judge(&mut self, exchange: &mut Exchange, plan: &Plan) {
+    /// The policy's verdict, what the inspectors of the rules that it matches see, and then what they redact.
+    pub fn judge(&mut self, exchange: &mut Exchange) {
+        let Some(plan) = self.plan.clone() else { return };
         let registry = &self.options.registry;
         let mut verdict = plan.policy().verdict(exchange, exchange.inference.as_deref(), registry);
         if let (Some(inference), Some(tenant)) = (&mut exchange.inference, &verdict.tenant) {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::load;
+use super::{key, load, plan};
 use crate::{
     config::Size,
     model::{Needs, Sinks},
@@ -14,7 +14,7 @@ use crate::{
 
 const AFTER_HELP: &str = "\
 Policies are refused whole, with file, line, column and what would be right. Of a directory the files that end in .yaml or .yml are \
-taken. A baseline that is not there yet is said, and no error here. Actions need the inline path: what is marked 'would' is reported and not done.
+taken. Baselines and schemas that rules name are read too. Actions need the inline path: what is marked 'would' is reported and not done.
 
 Examples:
   interceptor policy check observe-llm.yaml
@@ -29,12 +29,17 @@ pub(super) struct Args {
     /// Policies, and directories of policies; those that are in force together belong in one call
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Do not read the baselines and schemas that rules name: they are elsewhere
+    #[arg(long)]
+    no_files: bool,
 }
 
 pub(super) fn execute(args: &Args) -> anyhow::Result<()> {
-    let policy = load(&args.files)?;
-    print(&policy, &mut io::stdout().lock())?;
-    Ok(())
+    let mut out = io::stdout().lock();
+    if args.no_files {
+        return Ok(print(&load(&args.files)?, &mut out)?);
+    }
+    Ok(print(plan(&args.files, &key()?)?.policy(), &mut out)?)
 }
 
 fn print(policy: &Policy, out: &mut impl Write) -> io::Result<()> {

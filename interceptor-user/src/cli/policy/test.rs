@@ -4,30 +4,33 @@ use std::{
     collections::BTreeMap,
     io::{self, Write},
     path::PathBuf,
+    sync::Arc,
 };
 
 use clap::{ValueEnum, error::ErrorKind};
 use serde_json::json;
 
 use super::{
-    load,
+    key, load,
+    plan::of,
     trial::{Sides, Trial},
 };
 use crate::{
     capture::pcap::PcapSource,
     cli::signal,
     config::closest,
-    inference,
-    model::Record,
+    inspect::{self, Plan, Policies, Stage},
+    model::{DriftRecord, DriftTest, Record, Timestamp},
     pipeline::{self, Pipeline},
     policy::Policy,
     protobuf::Registry,
-    sink::{Sink, messages},
+    sink::{Sink, escape::Escaped, messages},
 };
 
 const AFTER_HELP: &str = "\
 Each rule's condition is shown in its parts, each with what it gives for the exchange: true, false, none where \
-something has no value, or an error. The latter two are no match. What an inline path would have done is shown as 'would'.
+something has no value, or an error. The latter two are no match. What an inline path would have done is shown as 'would'. \
+Contents are kept, inspected and redacted as 'interceptor run' does it, but for limits of time.
 
 Examples:
   interceptor policy test observe-llm.yaml --capture traffic.pcap
@@ -69,20 +72,23 @@ enum Format {
 
 pub(super) fn execute(args: &Args) -> anyhow::Result<()> {
     let policy = load(&args.files)?;
-    let registry = Registry::load(&args.proto, &args.proto_path)?;
     let sides = chosen(&policy, args.rule.as_deref())?;
+    let plan = of(policy.clone(), &key()?)?;
+    let registry = Registry::load(&args.proto, &args.proto_path)?;
     let stop = signal::stop_flag()?;
+    let options = options(plan, &registry);
+    let looks = inspect::Options { keep_only: false, ..options.inspect.clone() };
     let trials = Trials {
-        policy: &policy,
-        options: inference::Options { estimate_tokens: policy.estimates_tokens() },
+        stage: Stage::new(looks),
         registry,
         json: args.output == Format::Json,
         out: io::BufWriter::new(io::stdout()),
         exchanges: 0,
         counts: sides.iter().map(|sides| (sides.rule.name.to_string(), (0, 0))).collect(),
+        drift: Vec::new(),
         sides,
     };
-    let mut pipeline = Pipeline::new(options(&policy), trials);
+    let mut pipeline = Pipeline::new(options, trials);
     for path in &args.capture {
         let mut source = PcapSource::open(path, &stop)?;
         pipeline.run(&mut source, &stop)?;
@@ -106,34 +112,38 @@ fn chosen<'p>(policy: &'p Policy, name: Option<&str>) -> Result<Vec<Sides<'p>>, 
     }
 }
 
-/// Contents are kept as far as any rule may look at them.
-fn options(policy: &Policy) -> pipeline::Options {
-    let body = policy.rules().iter().map(|rule| rule.keep.request.max(rule.keep.response)).max().unwrap_or(0);
-    let mut options = pipeline::Options::default();
-    options.session.body = body;
-    options.session.memory += 2 * body;
-    options
+/// As `run` does it, but that nothing depends on how fast this machine is, and that exchanges are looked at where their trial is.
+fn options(plan: Plan, registry: &Registry) -> pipeline::Options {
+    let inspect = inspect::Options {
+        policies: Some(Arc::new(Policies::new(plan))),
+        registry: registry.clone(),
+        budget_time: None,
+        keep_only: true,
+        ..inspect::Options::default()
+    };
+    pipeline::Options { inspect, ..pipeline::Options::default() }
 }
 
 /// Asks the rules about each exchange.
 struct Trials<'p, W> {
-    policy: &'p Policy,
+    stage: Stage,
     sides: Vec<Sides<'p>>,
-    options: inference::Options,
     registry: Registry,
     json: bool,
     out: W,
     exchanges: u64,
     /// Matches of each rule, and of them those in its sample.
     counts: BTreeMap<String, (u64, u64)>,
+    /// Windows that are over, of the rules that are shown.
+    drift: Vec<DriftRecord>,
 }
 
 impl<W: Write> Sink for Trials<'_, W> {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         let Record::Exchange(exchange) = record else { return Ok(()) };
         messages::learn(exchange, &self.registry);
-        let inference = inference::read(exchange, &self.options);
-        let trial = Trial::of(self.policy, &self.sides, exchange, inference.as_ref(), &self.registry);
+        let trial = Trial::of(&self.sides, exchange, &mut self.stage);
+        self.drift.extend(self.stage.look.take_drift());
         self.exchanges += 1;
         for (rule, sampled) in trial.matched() {
             if let Some((matched, taken)) = self.counts.get_mut(rule) {
@@ -150,18 +160,46 @@ impl<W: Write> Sink for Trials<'_, W> {
     }
 
     fn close(&mut self) -> anyhow::Result<()> {
+        self.stage.tick(Timestamp::default(), true);
+        self.drift.extend(self.stage.look.take_drift());
+        self.drift.retain(|drift| self.counts.contains_key(&*drift.rule));
         let exchanges = self.exchanges;
         if self.json {
             let rules = self
                 .counts
                 .iter()
                 .map(|(rule, (matched, sampled))| json!({ "rule": rule, "matched": matched, "sampled": sampled }));
-            writeln!(self.out, "{}", json!({ "exchanges": exchanges, "summary": rules.collect::<Vec<_>>() }))?;
+            let drift: Vec<_> = self.drift.iter().map(drift_json).collect();
+            let summary = rules.collect::<Vec<_>>();
+            writeln!(self.out, "{}", json!({ "exchanges": exchanges, "summary": summary, "drift": drift }))?;
         } else {
             for (rule, (matched, sampled)) in &self.counts {
                 writeln!(self.out, "{rule}: matched {matched} of {exchanges}, {sampled} of them in the sample")?;
             }
+            for drift in &self.drift {
+                let feature = Escaped(drift.feature.as_bytes());
+                let outcome = match (drift.test, drift.score) {
+                    (Some(test), Some(score)) => format!("{} {score:.4} (limit {})", test.name(), drift.threshold),
+                    _ => "too few values".to_owned(),
+                };
+                let drifted = if drift.drifted { "drift" } else { "no drift" };
+                writeln!(self.out, "{}: {drifted} of {feature}: {outcome}, {} values", drift.rule, drift.count)?;
+            }
         }
         Ok(self.out.flush()?)
     }
+}
+
+fn drift_json(drift: &DriftRecord) -> serde_json::Value {
+    json!({
+        "rule": &*drift.rule,
+        "model": drift.model.as_deref(),
+        "feature": &*drift.feature,
+        "count": drift.count,
+        "missing": drift.missing,
+        "test": drift.test.map(DriftTest::name),
+        "score": drift.score.filter(|score| score.is_finite()),
+        "threshold": drift.threshold,
+        "drifted": drift.drifted,
+    })
 }

@@ -4,14 +4,14 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Map, Value, json};
 
+use super::found;
 use crate::{
-    inference,
+    inspect::Stage,
     model::{Exchange, Inference, Needs, Sinks, Target, Verdict},
     policy::{
-        Policy, Rule, Scene,
+        Rule, Scene,
         expression::{Expression, Fault},
     },
-    protobuf::Registry,
     sink::escape::Escaped,
 };
 
@@ -30,9 +30,10 @@ impl<'p> Sides<'p> {
 /// An exchange that rules were asked about.
 pub(super) struct Trial<'t> {
     exchange: &'t Exchange,
-    inference: Option<&'t Inference>,
+    inference: Option<Box<Inference>>,
     rules: Vec<Answer<'t>>,
     verdict: Verdict,
+    redacted: Vec<&'static str>,
     needs: Needs,
 }
 
@@ -44,26 +45,21 @@ struct Answer<'t> {
 }
 
 impl<'t> Trial<'t> {
-    pub(super) fn of(
-        policy: &Policy,
-        sides: &'t [Sides<'t>],
-        exchange: &'t Exchange,
-        inference: Option<&'t Inference>,
-        registry: &Registry,
-    ) -> Self {
-        let scene = Scene::of(exchange, inference);
+    /// Conditions are asked before anything is taken out, as the policy itself asks them.
+    pub(super) fn of(sides: &'t [Sides<'t>], exchange: &'t Exchange, Stage { keep, look, .. }: &mut Stage) -> Self {
+        let mut looked_at = exchange.clone();
+        look.read(&mut looked_at);
+        let scene = Scene::of(&looked_at, looked_at.inference.as_deref());
         let answer = |Sides { rule, sides }: &'t Sides<'t>| Answer {
             rule,
             matched: rule.condition.test(&scene) == Ok(true),
             sides: sides.iter().map(|side| (side.text(), side.test(&scene))).collect(),
         };
-        Self {
-            exchange,
-            inference,
-            rules: sides.iter().map(answer).collect(),
-            verdict: policy.verdict(exchange, inference, registry),
-            needs: policy.needs(&at_heads(exchange), &[]),
-        }
+        let rules = sides.iter().map(answer).collect();
+        look.judge(&mut looked_at);
+        let redacted = redacted(exchange, &looked_at);
+        let verdict = looked_at.verdict.map(|verdict| *verdict).unwrap_or_default();
+        Self { exchange, inference: looked_at.inference, rules, verdict, redacted, needs: keep.needs(exchange) }
     }
 
     /// Names of the rules that it matches, and whether it is in their samples.
@@ -81,7 +77,7 @@ impl<'t> Trial<'t> {
             "method": method,
             "path": path,
             "status": head,
-            "inference": self.inference.map(|inference| json!({
+            "inference": self.inference.as_ref().map(|inference| json!({
                 "dialect": inference.dialect.name(),
                 "operation": inference.operation.name(),
                 "model": inference.model,
@@ -89,6 +85,7 @@ impl<'t> Trial<'t> {
             "needs": { "request": self.needs.request, "response": self.needs.response },
             "tenant": self.verdict.tenant,
             "sinks": names(self.verdict.sinks),
+            "redacted": self.redacted,
             "rules": rules,
         })
     }
@@ -109,6 +106,10 @@ impl<'t> Trial<'t> {
             let extracted: Map<String, Value> =
                 verdict.extracted.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
             entries.insert("extracted".to_owned(), extracted.into());
+            let rule = &*answer.rule.name;
+            entries.insert("findings".to_owned(), found::findings(&self.verdict, rule).map(found::json).collect());
+            let uninspected = found::uninspected(&self.verdict, rule).map(found::uninspected_json);
+            entries.insert("uninspected".to_owned(), uninspected.collect());
             if let Some(would) = &verdict.would {
                 entries.insert("would".to_owned(), json!({ "action": would.action, "detail": would.detail }));
             }
@@ -135,7 +136,7 @@ impl fmt::Display for Trial<'_> {
         let (method, path) = (Escaped(method.as_bytes()), Escaped(path.as_bytes()));
         let (id, number) = (flow.id, self.exchange.number);
         writeln!(f, "{id}.{number} {} > {} {method} {path} {status}", flow.client.endpoint, flow.server.endpoint)?;
-        if let Some(inference) = self.inference {
+        if let Some(inference) = &self.inference {
             let model = inference.model.as_deref().unwrap_or("?");
             let (dialect, operation) = (inference.dialect.name(), inference.operation.name());
             writeln!(f, "  inference: {dialect} {operation} {}", Escaped(model.as_bytes()))?;
@@ -143,6 +144,9 @@ impl fmt::Display for Trial<'_> {
         self.rules.iter().try_for_each(|answer| self.write_rule(answer, f))?;
         if let Some(tenant) = &self.verdict.tenant {
             writeln!(f, "  tenant: {}", Escaped(tenant.as_bytes()))?;
+        }
+        if !self.redacted.is_empty() {
+            writeln!(f, "  redacted: {}", self.redacted.join(", "))?;
         }
         let Needs { request, response } = self.needs;
         writeln!(
@@ -174,6 +178,7 @@ impl Trial<'_> {
             write!(shown, "{value}")?;
             writeln!(f, "    extracted {name}: {}", Escaped(shown.as_bytes()))?;
         }
+        found::write(&self.verdict, &answer.rule.name, f)?;
         match verdict.and_then(|verdict| verdict.would.as_ref()) {
             Some(would) => writeln!(f, "    would {} {}", would.action, Escaped(would.detail.as_bytes())),
             None => Ok(()),
@@ -181,15 +186,22 @@ impl Trial<'_> {
     }
 }
 
-/// As it was when the response's head had come.
-fn at_heads(exchange: &Exchange) -> Scene<'_> {
-    let request = exchange.request.as_ref().map(|part| &part.head);
-    Scene {
-        recognised: request.and_then(inference::recognise),
-        over: None,
-        inference: None,
-        ..Scene::of(exchange, None)
+/// In which parts something else stands than what was sent.
+fn redacted(sent: &Exchange, shown: &Exchange) -> Vec<&'static str> {
+    let parts = [
+        (&sent.request, &shown.request, ["head of the request", "content of the request"]),
+        (&sent.response, &shown.response, ["head of the response", "content of the response"]),
+    ];
+    let mut all = Vec::new();
+    for (sent, shown, [head, content]) in parts {
+        let (Some(sent), Some(shown)) = (sent, shown) else { continue };
+        let same = sent.head.target() == shown.head.target()
+            && sent.head.fields == shown.head.fields
+            && sent.trailers == shown.trailers;
+        all.extend((!same).then_some(head));
+        all.extend(shown.redacted.then_some(content));
     }
+    all
 }
 
 fn names(sinks: Sinks) -> Vec<&'static str> {
