@@ -8,6 +8,7 @@ mod inference;
 mod join;
 mod log;
 mod pii;
+mod policies;
 
 use std::{
     env, fs,
@@ -23,13 +24,22 @@ use serde_json::Value;
 fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     let mut cases = Vec::new();
+    let mut all = Vec::new();
     for protocol in ["http1", "http2", "grpc", "sse", "websocket", "opaque", "inference", "llm"] {
-        let mut captures = captures(&root.join(protocol)).expect("the corpus is part of the repository");
-        captures.sort();
+        let captures = files(&root.join(protocol), "pcap").expect("the corpus is part of the repository");
+        all.extend(captures.clone());
         for capture in captures {
             let name = capture.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
             cases.push(Case::new(format!("corpus::{protocol}::{name}"), &[], move || replay(&capture)));
         }
+    }
+    let policies = root.join("../../deploy/policies");
+    for policy in files(&policies, "yaml").expect("policies are part of the repository") {
+        let (page, captures) =
+            (root.join("policies").join(policy.with_extension("txt").file_name().unwrap_or_default()), all.clone());
+        let name = policy.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let said = move || expect(&page, &policies::page(&policy, &captures)?);
+        cases.push(Case::new(format!("corpus::policies::{name}"), &[], said));
     }
     let pii = root.clone();
     cases.push(Case::new("corpus::pii", &[], move || {
@@ -39,9 +49,13 @@ fn main() -> ExitCode {
     interceptor_tests::run(cases)
 }
 
-fn captures(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+/// Those with this extension, in the order of their names.
+fn files(directory: &Path, extension: &str) -> std::io::Result<Vec<PathBuf>> {
     let files = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
-    Ok(files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "pcap")).collect())
+    let mut files: Vec<_> =
+        files.into_iter().filter(|path| path.extension().is_some_and(|end| end == extension)).collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Our JSON lines.
@@ -68,8 +82,7 @@ fn replay(capture: &Path) -> Result<()> {
 
 /// Writes, or compares, what joining late costs.
 fn join_late(root: &Path) -> Result<()> {
-    let mut captures = captures(&root.join("grpc"))?;
-    captures.sort();
+    let captures = files(&root.join("grpc"), "pcap")?;
     let mut page = LATE_JOIN.to_owned();
     for capture in captures {
         page.push_str(&join::measure(&capture).with_context(|| capture.display().to_string())?);

@@ -21,7 +21,7 @@ pub struct Plan {
     searches: Vec<Option<Arc<Pii>>>,
     /// What they need.
     needs: Vec<Needs>,
-    /// Does a rule need to know what is asked of a model server?
+    /// Does a rule need to know what is asked of a model server, or whether something is?
     reads_inference: bool,
     estimates_tokens: bool,
 }
@@ -56,7 +56,7 @@ impl Plan {
                 .fold(Needs::default(), Needs::max)
         });
         let needs = needs.collect();
-        let reads_inference = rules.iter().any(Rule::reads_inference);
+        let reads_inference = rules.iter().any(Rule::recognises_inference);
         let estimates = |rule: &Rule| rule.inspect.inference.is_some_and(|inference| inference.estimate_tokens);
         let estimates_tokens = rules.iter().any(estimates);
         Ok(Self { policy, makers, searches, needs, reads_inference, estimates_tokens })
@@ -72,7 +72,7 @@ impl Plan {
         &self.needs
     }
 
-    /// Does a rule need to know what is asked of a model server?
+    /// Does a rule need to know what is asked of a model server, or whether something is?
     pub const fn reads_inference(&self) -> bool {
         self.reads_inference
     }

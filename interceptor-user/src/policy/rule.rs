@@ -56,11 +56,19 @@ impl Rule {
 
     /// Does it need what is asked of a model server, and how that answered?
     pub fn reads_inference(&self) -> bool {
-        let sample = self.sample.iter().flat_map(Sample::expressions);
         self.inspect.inference.is_some()
             || self.inspect.drift.is_some()
             || self.extract.iter().any(Extraction::is_tensor)
-            || [&self.condition].into_iter().chain(sample).any(|expression| expression.stage() == Stage::Content)
+            || self.expressions().any(|expression| expression.stage() == Stage::Content)
+    }
+
+    /// Does it ask whether there is an inference at all? That takes no content, but somebody to look.
+    pub fn recognises_inference(&self) -> bool {
+        self.reads_inference() || self.expressions().any(|expression| expression.asks_of(Stage::Recognised))
+    }
+
+    fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        [&self.condition].into_iter().chain(self.sample.iter().flat_map(Sample::expressions))
     }
 }
 

@@ -93,6 +93,17 @@ impl Expression {
         self.stage
     }
 
+    /// Does it ask for something that is known from this stage on?
+    pub fn asks_of(&self, stage: Stage) -> bool {
+        let mut found = false;
+        self.node.walk(&mut |node| {
+            if let Node::Attribute(attribute) | Node::Field(attribute, _) = node {
+                found |= attribute.stage() == stage;
+            }
+        });
+        found
+    }
+
     /// Is it true of the exchange? A fault says why it cannot be told.
     pub fn test(&self, scene: &Scene<'_>) -> Result<bool, Fault> {
         Evaluation::new(scene).truth(&self.node)
