@@ -91,7 +91,7 @@ impl<K: Sink> Pipeline<K> {
             told_open: Timestamp::default(),
             downstream: Downstream {
                 limits: options.session,
-                stage: Stage::new(options.inspect),
+                stage: Stage::new(inspect::Options { shown: options.session.body, ..options.inspect }),
                 wants_events: sink.wants_events(),
                 sink,
                 identify: None,

@@ -91,8 +91,7 @@ impl Open {
             Some("CONNECT") => Expects::Tunnel,
             _ => Expects::Content,
         };
-        let reflects = |target: &str| target.ends_with(".ServerReflection/ServerReflectionInfo");
-        self.reflection = limits.body > 0 && head.target().is_some_and(reflects);
+        self.reflection = limits.body > 0 && head.asks_reflection();
         self.kept += head.fields.memory();
         self.exchange.request = Some(Part::new(head, seen.first, seen.last));
         self.live = limits.messages;

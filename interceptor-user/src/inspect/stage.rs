@@ -29,6 +29,8 @@ pub struct Options {
     pub registry: Registry,
     /// The policy, if there is one.
     pub policies: Option<Arc<Policies>>,
+    /// Bytes of each content that sinks get; more may be kept to be read here.
+    pub shown: usize,
     /// Bytes that all inspectors together may look at, of one exchange.
     pub budget_bytes: usize,
     /// Time that they may take for it.
@@ -44,6 +46,7 @@ impl Default for Options {
             reading: inference::Options::default(),
             registry: Registry::default(),
             policies: None,
+            shown: 0,
             budget_bytes: 4 << 20,
             budget_time: Some(Duration::from_millis(100)),
             keep_only: false,
@@ -155,8 +158,12 @@ impl Look {
             Record::Exchange(exchange) => {
                 self.read(exchange);
                 self.judge(exchange);
+                self.trim(exchange);
             }
-            Record::Message(message) => self.message(&mut message.exchange),
+            Record::Message(message) => {
+                self.message(&mut message.exchange);
+                self.trim(&mut message.exchange);
+            }
             Record::Flow(_) | Record::Drift(_) => {}
         }
     }
@@ -164,6 +171,16 @@ impl Look {
     /// Windows that were over with what was looked at last.
     pub fn take_drift(&mut self) -> Vec<DriftRecord> {
         std::mem::take(&mut self.drift)
+    }
+
+    /// Sinks get no more of contents than was asked for them. Descriptors that a server tells are of use as a whole only.
+    fn trim(&self, exchange: &mut Exchange) {
+        if exchange.request.as_ref().is_some_and(|part| part.head.asks_reflection()) {
+            return;
+        }
+        for part in [&mut exchange.request, &mut exchange.response].into_iter().flatten() {
+            part.trim(self.options.shown);
+        }
     }
 
     /// What it means to a model server.

@@ -82,6 +82,20 @@ impl Part {
         self.redacted = true;
     }
 
+    /// More was kept than is to be shown, because it was to be read.
+    pub fn trim(&mut self, most: usize) {
+        self.tail = None;
+        if self.body.len() <= most {
+            return;
+        }
+        self.body.truncate(most);
+        // That it is shorter than what was sent tells that it is cut, again.
+        self.redacted = false;
+        if let Some(pieces) = &mut self.pieces {
+            pieces.kept.retain(|kept| (kept.start as usize) < most);
+        }
+    }
+
     /// Nothing of the content is to be shown.
     pub fn hide_body(&mut self) {
         self.body = Bytes::new();

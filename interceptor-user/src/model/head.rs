@@ -317,6 +317,11 @@ impl Head {
         }
     }
 
+    /// Does it ask a gRPC server for its descriptors (`grpc.reflection.v1`, `v1alpha`)?
+    pub fn asks_reflection(&self) -> bool {
+        self.target().is_some_and(|target| target.ends_with(".ServerReflection/ServerReflectionInfo"))
+    }
+
     /// Status code, if it is a response and its status is known.
     pub const fn status(&self) -> Option<u16> {
         match self.line {
