@@ -227,10 +227,15 @@ impl<K: Sink> Downstream<K> {
         }
         let before = u64::from(session.open());
         let held = session.held();
-        let Stage { keep, look, .. } = &mut self.stage;
+        let Stage { keep, look, most, .. } = &mut self.stage;
         let needs = |exchange: &Exchange| keep.needs(exchange);
         let decide = (!keep.is_idle()).then_some(Decide(&needs));
-        let limits = session::Limits { room: self.share.room(), decide, ..self.limits };
+        let limits = session::Limits {
+            room: self.share.room(),
+            memory: self.limits.memory.saturating_add(*most),
+            decide,
+            ..self.limits
+        };
         let (sink, failure, done) = (&mut self.sink, &mut self.failure, &mut self.done);
         session.event(info, event, &limits, &mut |mut record: Record| {
             look.record(&mut record);

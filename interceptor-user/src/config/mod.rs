@@ -140,7 +140,7 @@ pub struct Session {
     /// Streams of one HTTP/2 connection that may be open at once; beyond that requests are not followed, which the
     /// connection's anomalies say.
     pub streams: Count,
-    /// Memory for the heads of one connection's open exchanges.
+    /// Memory for the heads of one connection's open exchanges; beside as much content as may be kept of one exchange.
     pub memory_per_flow: Size,
     /// Memory for heads, content and open exchanges of all connections in all namespaces; beyond it nothing more is
     /// kept of messages until some is free again, and what is given up is counted.

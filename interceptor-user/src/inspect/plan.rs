@@ -72,6 +72,15 @@ impl Plan {
         &self.needs
     }
 
+    /// As much as any rule needs of an exchange.
+    pub fn most(&self) -> Needs {
+        let each = self.policy.rules().iter().zip(&self.needs).map(|(rule, inspectors)| {
+            let Needs { request, response } = rule.own_needs(true).max(*inspectors);
+            Needs { request: request.min(rule.keep.request), response: response.min(rule.keep.response) }
+        });
+        each.fold(Needs::default(), Needs::max)
+    }
+
     /// Does a rule need to know what is asked of a model server, or whether something is?
     pub const fn reads_inference(&self) -> bool {
         self.reads_inference

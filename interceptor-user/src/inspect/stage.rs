@@ -60,6 +60,8 @@ pub struct Stage {
     pub keep: Keep,
     /// Asked in the end.
     pub look: Look,
+    /// Bytes that may be kept of an exchange, by what is in force.
+    pub most: usize,
     /// The version of the policies that is in force here.
     version: u64,
 }
@@ -86,8 +88,10 @@ impl Stage {
         let mut stage = Self {
             keep: Keep { inference: options.inference, plan: None },
             look: Look { options, plan: None, inspectors: Vec::new(), drift: Vec::new() },
+            most: 0,
             version: 0,
         };
+        stage.most = stage.keep.most();
         stage.renew();
         stage
     }
@@ -106,11 +110,18 @@ impl Stage {
             self.look.inspectors = plan.inspectors();
             self.look.plan = Some(Arc::clone(&plan));
             self.keep.plan = Some(plan);
+            self.most = self.keep.most();
         }
     }
 }
 
 impl Keep {
+    /// Bytes that may be kept of an exchange: memory that a flow needs beside what its heads do.
+    fn most(&self) -> usize {
+        let Needs { request, response } = self.plan.as_ref().map_or(Needs::both(self.inference), |plan| plan.most());
+        request + response
+    }
+
     /// Is nothing wanted of any exchange?
     pub const fn is_idle(&self) -> bool {
         self.inference == 0 && self.plan.is_none()
