@@ -9,6 +9,7 @@ mod child;
 mod drift;
 mod generate;
 mod hpack;
+mod inspect;
 mod lab;
 mod live;
 mod load;
@@ -62,6 +63,8 @@ enum Part {
     Hpack,
     /// Drift: values a second.
     Drift,
+    /// Inferences and inspectors: exchanges per second on one core.
+    Inspect,
     /// Large bodies that nobody wants: throughput, and what of them is copied.
     Bodies,
     /// Search for personal data: bytes per second, precision and recall.
@@ -101,7 +104,7 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
     let binary = build::all(project)?;
     let parts = args.part.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part]);
     for part in parts {
-        let alone = matches!(part, Part::Offline | Part::Hpack | Part::Drift | Part::Pii);
+        let alone = matches!(part, Part::Offline | Part::Hpack | Part::Drift | Part::Pii | Part::Inspect);
         if !alone && apt::privilege() != Privilege::Root {
             bail!("root is needed to attach to live traffic; without it: cargo xtask bench offline");
         }
@@ -109,6 +112,7 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
             Part::Offline => offline::run(project, &binary, &scale)?,
             Part::Hpack => hpack::run(project, &scale)?,
             Part::Drift => drift::run(project, &scale)?,
+            Part::Inspect => inspect::run(project, &binary, &scale)?,
             Part::Bodies => bodies::run(&binary, &scale)?,
             Part::Pii => pii::run(project, &scale)?,
             Part::Live => live::run(&binary, &scale)?,

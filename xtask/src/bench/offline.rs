@@ -32,8 +32,8 @@ struct Reader {
 
 /// Seconds.
 #[derive(Clone, Copy)]
-struct Times {
-    wall: f64,
+pub(super) struct Times {
+    pub(super) wall: f64,
     cpu: f64,
 }
 
@@ -58,7 +58,7 @@ fn read(section: &mut Section, speech: Speech, project: &Project, binary: &Path,
             if round > 1 && reader.times[0].wall > 20.0 {
                 continue;
             }
-            let (times, output) = measure((reader.command)(binary, &capture))?;
+            let (times, output) = measure(&mut (reader.command)(binary, &capture))?;
             eprintln!("    {:<12} {:.2} s", reader.name, times.wall);
             reader.times.push(times);
             reader.seen = (reader.exchanges)(&output);
@@ -163,13 +163,13 @@ impl Reader {
 }
 
 /// On one core, whatever its threads.
-fn pinned(program: &std::ffi::OsStr) -> Command {
+pub(super) fn pinned(program: &std::ffi::OsStr) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(program);
     command
 }
 
-fn measure(mut command: Command) -> Result<(Times, String)> {
+pub(super) fn measure(command: &mut Command) -> Result<(Times, String)> {
     let children = || -> Result<f64> {
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
         Ok((usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6)
