@@ -6,6 +6,7 @@
 mod budget;
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -46,8 +47,9 @@ pub struct Options {
 /// Gives a flow what the capture cannot know: processes and containers behind its sockets.
 pub type Identify = Box<dyn FnMut(&mut FlowInfo) + Send>;
 
-/// Has the kernel leave out what nobody wants: what this side of a flow sends, up to a sequence number.
-pub type Skip = Box<dyn FnMut(&FlowInfo, Side, u32) + Send>;
+/// Has the kernel leave out what nobody wants: what this side of a flow sends, up to a sequence number; without one, nothing
+/// of it any more.
+pub type Skip = Box<dyn FnMut(&FlowInfo, Side, Option<u32>) + Send>;
 
 /// Bytes of a content from which on the kernel is told to leave them out: telling it costs as much as reading some.
 const SKIP_LEAST: u64 = 64 * 1024;
@@ -70,6 +72,8 @@ struct Downstream<K> {
     skip: Option<Skip>,
     /// What it was told with the last event.
     skipped: Vec<(FlowKey, Side, u32)>,
+    /// Sides of open flows of which it was told something.
+    cut: HashSet<(FlowKey, Side)>,
     counts: Arc<Counts>,
     flows_opened: u64,
     open_exchanges: u64,
@@ -97,6 +101,7 @@ impl<K: Sink> Pipeline<K> {
                 identify: None,
                 skip: None,
                 skipped: Vec::new(),
+                cut: HashSet::new(),
                 counts: Arc::default(),
                 flows_opened: 0,
                 open_exchanges: 0,
@@ -249,8 +254,12 @@ impl<K: Sink> Downstream<K> {
             && let Some(count) = session.take_unwanted(side, SKIP_LEAST)
         {
             let until = next.wrapping_add(count as u32);
-            skip(info, side, until);
+            skip(info, side, Some(until));
             self.skipped.push((info.key, side, until));
+            self.cut.insert((info.key, side));
+        }
+        if matches!(event, FlowEvent::Ended { .. }) {
+            self.capture_again(info);
         }
         self.open_exchanges = (self.open_exchanges + u64::from(session.open())).saturating_sub(before);
         self.share.change(held, session.held());
@@ -259,6 +268,16 @@ impl<K: Sink> Downstream<K> {
 
     fn tell_open(&mut self, open: &mut dyn Iterator<Item = &Exchange>) {
         self.sink(|sink| sink.open(open));
+    }
+
+    /// A flow is over: who uses its addresses next is not to find the end of what was left out of it.
+    fn capture_again(&mut self, info: &FlowInfo) {
+        let Some(skip) = &mut self.skip else { return };
+        for side in Side::BOTH {
+            if self.cut.remove(&(info.key, side)) {
+                skip(info, side, None);
+            }
+        }
     }
 
     /// Hands over the windows that are over.

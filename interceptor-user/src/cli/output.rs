@@ -151,6 +151,10 @@ impl OutputArgs {
         if self.output != Format::Pcapng {
             return Ok(());
         }
+        if !self.policy.is_empty() {
+            let problem = "packets are written as they are: '-o pcapng' takes nothing out, and goes with no '--policy'\n";
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
+        }
         let of_exchanges = !(filter.hosts.is_empty()
             && filter.methods.is_empty()
             && filter.paths.is_empty()

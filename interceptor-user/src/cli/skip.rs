@@ -9,10 +9,12 @@ use crate::{
 /// Has the kernel leave out what a pipeline does not want.
 pub(super) fn skip(mut cut_offs: CutOffs) -> Skip {
     let mut failed = false;
-    Box::new(move |flow: &FlowInfo, side: Side, until: u32| {
+    Box::new(move |flow: &FlowInfo, side: Side, until: Option<u32>| {
         let (client, server) = (flow.client.endpoint, flow.server.endpoint);
         let (source, destination) = if side == Side::Client { (client, server) } else { (server, client) };
-        let result = cut_offs.until(Way { zone: flow.key.zone(), source, destination }, until);
+        let way = Way { zone: flow.key.zone(), source, destination };
+        let Some(until) = until else { return cut_offs.lift(way) };
+        let result = cut_offs.until(way, until);
         // It costs time only: what is not left out is captured and thrown away here.
         if let Err(error) = result
             && !std::mem::replace(&mut failed, true)

@@ -12,9 +12,9 @@ use crate::{
 /// Messages of one content that are kept; of those after them only the number is.
 const MESSAGES: usize = 1024;
 
-/// Bytes that are told to be unwanted at one time: sequence numbers tell apart what is less than 2^31 bytes away (RFC 9293
-/// section 3.4).
-const UNWANTED: u64 = 1 << 30;
+/// Bytes that are told to be unwanted at one time. Only the end of them is seen, so there are no more of them than may pass while a
+/// flow is taken for a live one, and than acknowledgements and resets may be ahead (`flow`).
+const UNWANTED: u64 = 4 << 20;
 
 /// What reading the content of one side needs, until that is over.
 #[derive(Debug, Default)]

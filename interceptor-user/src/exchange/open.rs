@@ -196,6 +196,15 @@ impl Open {
 
     /// How many of the next bytes of this role's content, of which `left` are to come, nobody wants.
     pub(super) fn take_unwanted(&mut self, role: Role, left: u64) -> Option<u64> {
+        // Content that is only announced may never come (RFC 9110 section 10.1.1), and an answer to we do not know what may be
+        // one to HEAD.
+        let may_not_come = match role {
+            Role::Request => self.waits_to_continue(),
+            Role::Response => self.exchange.request.is_none(),
+        };
+        if may_not_come {
+            return None;
+        }
         let most = self.needs.of(role);
         let (_, content) = self.content(role);
         content.take_unwanted(most, left)

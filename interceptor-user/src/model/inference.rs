@@ -280,8 +280,6 @@ pub struct Timing {
     pub per_output_token: Option<Duration>,
     /// How long the server says that it worked.
     pub reported: Option<Duration>,
-    /// Of the time from the first message to the last: while bytes had to be sent again, or the receiver took none.
-    pub stalled: Option<Duration>,
     /// Round-trip time of the connection, where the kernel or the handshake told.
     pub round_trip: Option<Duration>,
     /// Messages that came after the client was gone.

@@ -46,7 +46,7 @@ pub(super) struct InferenceLine<'a> {
     /// Outputs.
     #[serde(rename = "inference.outputs", skip_serializing_if = "Vec::is_empty")]
     outputs: Vec<TensorLine<'a>>,
-    /// Parameters of the request, by the names that it gives them.
+    /// Parameters of the request, by the names that it gives them; numbers and switches only, unless bodies are asked for.
     #[serde(rename = "inference.parameters", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Map<String, Value>>")]
     parameters: Option<Parameters<'a>>,
@@ -98,9 +98,6 @@ pub(super) struct InferenceLine<'a> {
     /// Seconds for which the server says that it worked.
     #[serde(rename = "inference.response.reported_duration", skip_serializing_if = "Option::is_none")]
     reported: Option<f64>,
-    /// Seconds of the answer during which bytes had to be sent again, or the receiver took none.
-    #[serde(rename = "inference.response.stalled", skip_serializing_if = "Option::is_none")]
-    stalled: Option<f64>,
     /// Round-trip time of the connection, in seconds.
     #[serde(rename = "inference.network.round_trip", skip_serializing_if = "Option::is_none")]
     round_trip: Option<f64>,
@@ -167,12 +164,21 @@ struct SaidPart<'a> {
     content: &'a str,
 }
 
-/// Parameters as an object.
-struct Parameters<'a>(&'a [(String, Value)]);
+/// Parameters as an object: where bodies are not asked for, numbers and switches only. Texts may be anything.
+struct Parameters<'a>(Vec<(&'a str, &'a Value)>);
 
 impl Serialize for Parameters<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
+impl<'a> Parameters<'a> {
+    fn of(inference: &'a Inference, detail: Detail<'a>) -> Option<Self> {
+        let shown = |value: &Value| detail.bodies || value.is_number() || value.is_boolean();
+        let all = inference.parameters.iter().filter(|(_, value)| shown(value));
+        let all: Vec<_> = all.map(|(name, value)| (name.as_str(), value)).collect();
+        (!all.is_empty()).then_some(Self(all))
     }
 }
 
@@ -200,7 +206,7 @@ impl<'a> InferenceLine<'a> {
             batch: inference.batch,
             inputs: inference.inputs.iter().map(TensorLine::of).collect(),
             outputs: inference.outputs.iter().map(TensorLine::of).collect(),
-            parameters: (!inference.parameters.is_empty()).then_some(Parameters(&inference.parameters)),
+            parameters: Parameters::of(inference, detail),
             finish_reasons: &inference.finish_reasons,
             input_tokens: usage.input,
             output_tokens: usage.output,
@@ -217,7 +223,6 @@ impl<'a> InferenceLine<'a> {
             median_gap: seconds(timing.median_gap),
             longest_gap: seconds(timing.longest_gap),
             reported: seconds(timing.reported),
-            stalled: seconds(timing.stalled),
             round_trip: seconds(timing.round_trip),
             wasted_chunks: timing.wasted_chunks,
             wasted_bytes: timing.wasted_bytes,
