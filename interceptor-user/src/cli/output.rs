@@ -152,7 +152,8 @@ impl OutputArgs {
             return Ok(());
         }
         if !self.policy.is_empty() {
-            let problem = "packets are written as they are: '-o pcapng' takes nothing out, and goes with no '--policy'\n";
+            let problem =
+                "packets are written as they are: '-o pcapng' takes nothing out, and goes with no '--policy'\n";
             return Err(clap::Error::raw(ErrorKind::ArgumentConflict, problem));
         }
         let of_exchanges = !(filter.hosts.is_empty()

@@ -11,7 +11,7 @@ mod trial;
 use clap::Subcommand;
 
 use self::load::load;
-pub(super) use self::plan::{key, plan};
+pub(super) use self::plan::{key, plan, plan_of_files};
 
 const AFTER_HELP: &str = "\
 A policy says what is looked at in which exchanges, and who is told. Its text is YAML in the style of Kubernetes, with conditions in \

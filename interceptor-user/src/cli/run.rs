@@ -92,11 +92,9 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     run(&config, &stop, &metrics, reload)
 }
 
-/// A file is replaced in its directory.
+/// A file, or a directory of them, is replaced in the directory that it is in.
 fn directory_of(path: &Path) -> PathBuf {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let directory = if path.is_dir() { path } else { parent.unwrap_or(Path::new(".")) };
-    directory.to_owned()
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// What capturing takes once everything is attached.

@@ -103,6 +103,7 @@ impl Sink for View {
                     return Ok(());
                 }
             }
+            Record::Drift(drift) if !drift.sinks.lines => return Ok(()),
             Record::Drift(_) => {}
             Record::Flow(flow) => {
                 let passes = self.filter.is_empty() || self.filter.matches_flow(flow);

@@ -2,6 +2,7 @@
 
 use super::{
     call::Call,
+    draft::message,
     tree::{Room, Tree},
 };
 use crate::model::{Head, Inference, ModelError, Role, StartLine, Unread};
@@ -49,16 +50,27 @@ fn status(head: &Head) -> Option<u16> {
 /// The error that a response tells: `error` (a text, or an object with a message), `error_code` and `message` (MLflow),
 /// `code`, `type` and `message` (TorchServe), and where the status says so too, `detail` (FastAPI).
 pub(super) fn error(response: &Tree, refused: bool) -> Option<ModelError> {
+    // Of validation errors (FastAPI's) what is said, and not what was sent, which is beside it.
+    let said = |tree: &Tree| ["msg", "message"].iter().find_map(|name| tree.get(name)?.name()).unwrap_or_default();
     let text = |tree: &Tree| match tree {
-        Tree::String(text) => text.clone(),
-        other => serde_json::Value::from(other.clone()).to_string(),
+        Tree::String(text) => message(text).to_owned(),
+        Tree::Object(_) => message(&said(tree)).to_owned(),
+        Tree::Array(_) => {
+            let list = serde_json::Value::from(tree.clone());
+            let first = list.get(0).and_then(|first| first.get("msg").or_else(|| first.get("message")));
+            message(first.and_then(serde_json::Value::as_str).unwrap_or_default()).to_owned()
+        }
+        other => message(&serde_json::Value::from(other.clone()).to_string()).to_owned(),
     };
     let told = |tree: &Tree, kinds: &[&str]| ModelError {
         kind: kinds.iter().find_map(|kind| tree.get(kind)?.name()),
         message: tree.get("message").map(text).unwrap_or_default(),
     };
     match response.get("error") {
-        Some(Tree::Null) | None => {}
+        None => {}
+        // Some servers say of each answer that it is none.
+        Some(Tree::Null | Tree::Bool(false)) => {}
+        Some(Tree::String(text)) if text.is_empty() => {}
         Some(error @ Tree::Object(_)) => return Some(told(error, &["type", "code"])),
         Some(error) => {
             let kind = ["error_code", "code", "type"].iter().find_map(|kind| response.get(kind)?.name());

@@ -253,6 +253,11 @@ pub(super) fn short(text: &str) -> &str {
     cut(text, NAME)
 }
 
+/// What a server says went wrong, as far as it is told.
+pub(super) fn message(text: &str) -> &str {
+    cut(text, MESSAGE)
+}
+
 /// So many bytes at most, without half a character.
 fn cut(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)

@@ -11,7 +11,10 @@ use serde_json_path::{JsonPath, NormalizedPath};
 
 use super::pii::{Pii, Replacement, Scanner};
 use crate::{
-    model::{Exchange, Fields, Finding, Head, Inference, InspectorName, Part, Role, StartLine},
+    model::{
+        Exchange, Fields, Finding, Head, Inference, InspectorName, Part, Role, StartLine, Uninspected, Values,
+        percent_decoded,
+    },
     policy::Redact,
 };
 
@@ -35,50 +38,151 @@ pub(super) fn apply(exchange: &mut Exchange, redact: &Redact) {
 
 /// The same, of an exchange that goes on, of which one message is shown: whether what is named is in it is not known before all
 /// is there.
-pub(super) fn apply_to_message(exchange: &mut Exchange, redact: &Redact) {
+pub(super) fn apply_to_message(exchange: &mut Exchange, redact: &Redact, pii: Option<&Pii>) {
     let contents = !redact.json_path.is_empty() || redact.pii;
     for part in [&mut exchange.request, &mut exchange.response].into_iter().flatten() {
         redact_head(part, redact);
+        if let Some(pii) = pii {
+            clean_head(part, pii.scanner());
+        }
         if contents {
             part.hide_body();
         }
     }
 }
 
-/// Takes out what `pii` finds. Where it has looked already, it has found `findings`.
-pub(super) fn apply_pii(exchange: &mut Exchange, pii: &Pii, findings: Option<&[Finding]>) {
-    let scanner = pii.scanner();
-    let found = |role| {
-        let of_role = |finding: &Finding| finding.inspector == InspectorName::Pii && finding.role == Some(role);
-        findings.is_none_or(|findings| findings.iter().any(of_role))
-    };
+/// What is to be taken out besides what has a name: what a search finds.
+#[derive(Clone, Copy)]
+pub(super) struct Search<'a> {
+    pub(super) pii: &'a Pii,
+    /// What it has found already, and what it has not looked at; None where it has not looked.
+    pub(super) seen: Option<(&'a [Finding], &'a [Uninspected])>,
+}
+
+impl Search<'_> {
+    /// Was something found in the content of this role? And was all of it looked at?
+    fn of(self, role: Role) -> (bool, bool) {
+        let Some((findings, uninspected)) = self.seen else { return (true, true) };
+        let found = |finding: &Finding| finding.inspector == InspectorName::Pii && finding.role == Some(role);
+        let left = |left: &Uninspected| left.inspector == InspectorName::Pii && left.role.is_none_or(|of| of == role);
+        (findings.iter().any(found), !uninspected.iter().any(left))
+    }
+}
+
+/// Takes out what is searched for: from heads and from what was read of contents in any case, from contents where something was
+/// found.
+pub(super) fn apply_pii(exchange: &mut Exchange, search: Search<'_>) {
+    let scanner = search.pii.scanner();
     for (role, part) in [(Role::Request, &mut exchange.request), (Role::Response, &mut exchange.response)] {
-        let Some(part) = part.as_mut().filter(|_| found(role)) else { continue };
-        rewrite_head(part, |name, value| scanner.redact(value, name, Replacement::Entity));
-        if part.pieces.is_some() {
-            // A value may be spread over several messages, and a message may be binary.
+        let Some(part) = part else { continue };
+        clean_head(part, scanner);
+        let (found, all) = search.of(role);
+        let empty = part.body.is_empty() && part.tail.is_none();
+        if empty || (!found && all) {
+            continue;
+        }
+        // A value may be cut, or spread over several messages, or in what is not text.
+        if !all || part.pieces.is_some() || part.body_cut() || str::from_utf8(&part.body).is_err() {
             part.hide_body();
-        } else if str::from_utf8(&part.body).is_err() {
-            part.hide_body();
-        } else if let Some(body) = scanner.redact_json(&part.body, Replacement::Entity) {
+        } else if let Some(body) = clean_body(part, scanner) {
             part.replace_body(Bytes::from(body));
         }
     }
     if let Some(inference) = &mut exchange.inference {
-        redact_inference(inference, scanner);
+        clean_inference(inference, scanner);
     }
 }
 
-fn redact_inference(inference: &mut Inference, scanner: &Scanner) {
-    let redact = |text: &mut String| {
+/// From a head only: of an exchange that goes on.
+fn clean_head(part: &mut Part, scanner: &Scanner) {
+    rewrite_head(part, |name, value| {
+        if name == TARGET {
+            return clean_target(str::from_utf8(value).ok()?, scanner).map(String::into_bytes);
+        }
+        scanner.redact(value, name, Replacement::Entity)
+    });
+}
+
+fn clean_body(part: &Part, scanner: &Scanner) -> Option<Vec<u8>> {
+    let kind = part.head.fields.get("content-type").unwrap_or_default();
+    if kind.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded") {
+        return clean_pairs(str::from_utf8(&part.body).ok()?, scanner).map(String::into_bytes);
+    }
+    scanner.redact_json(&part.body, Replacement::Entity)
+}
+
+fn clean_target(target: &str, scanner: &Scanner) -> Option<String> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let clean_path = clean_encoded(path, "", scanner);
+    let clean_query = query.and_then(|query| clean_pairs(query, scanner));
+    if clean_path.is_none() && clean_query.is_none() {
+        return None;
+    }
+    let mut clean = clean_path.unwrap_or_else(|| path.to_owned());
+    if let Some(query) = clean_query.as_deref().or(query) {
+        clean.push('?');
+        clean.push_str(query);
+    }
+    Some(clean)
+}
+
+/// `name=value&name=value`, of a query or a form.
+fn clean_pairs(pairs: &str, scanner: &Scanner) -> Option<String> {
+    let mut found = false;
+    let clean = pairs.split('&').map(|pair| {
+        let (name, value) = pair.split_once('=').map_or((pair, None), |(name, value)| (name, Some(value)));
+        let clean_name = clean_encoded(name, "", scanner);
+        let clean_value = value.and_then(|value| clean_encoded(value, &decoded(name), scanner));
+        found |= clean_name.is_some() || clean_value.is_some();
+        let name = clean_name.as_deref().unwrap_or(name);
+        value.map_or_else(|| name.to_owned(), |value| format!("{name}={}", clean_value.as_deref().unwrap_or(value)))
+    });
+    let clean = clean.collect::<Vec<_>>().join("&");
+    found.then_some(clean)
+}
+
+/// A text that may be percent-encoded (RFC 3986 section 2.1). What is found in it may be so only once that is undone; then the text
+/// is shown undone.
+fn clean_encoded(text: &str, name: &str, scanner: &Scanner) -> Option<String> {
+    let clean = |text: &str| {
+        let clean = scanner.redact(text.as_bytes(), name, Replacement::Entity)?;
+        Some(String::from_utf8_lossy(&clean).into_owned())
+    };
+    let plain = decoded(text);
+    if plain == text { clean(text) } else { clean(&plain) }
+}
+
+/// Percent-encoding undone, and `+` for a space, as in forms (WHATWG URL, section 5.1).
+fn decoded(text: &str) -> String {
+    percent_decoded(text.replace('+', " ").as_bytes())
+}
+
+fn clean_inference(inference: &mut Inference, scanner: &Scanner) {
+    let clean = |text: &mut String| {
         if let Some(clean) = scanner.redact_json(text.as_bytes(), Replacement::Entity) {
             *text = String::from_utf8_lossy(&clean).into_owned();
         }
     };
-    inference.texts.iter_mut().for_each(|text| redact(&mut text.text));
-    inference.tool_calls.iter_mut().for_each(|call| redact(&mut call.arguments));
-    inference.error.iter_mut().for_each(|error| redact(&mut error.message));
-    for (_, value) in &mut inference.parameters {
+    let Inference { model, version, response_model, id, tenant, error, .. } = inference;
+    [model, version, response_model, id, tenant].into_iter().flatten().for_each(clean);
+    inference.texts.iter_mut().for_each(|text| clean(&mut text.text));
+    inference.finish_reasons.iter_mut().for_each(clean);
+    for call in &mut inference.tool_calls {
+        [&mut call.name, &mut call.arguments].into_iter().chain(&mut call.id).for_each(clean);
+    }
+    if let Some(error) = error {
+        [&mut error.message].into_iter().chain(&mut error.kind).for_each(clean);
+    }
+    for tensor in inference.inputs.iter_mut().chain(&mut inference.outputs) {
+        let mut name = tensor.name.to_string();
+        clean(&mut name);
+        tensor.name = name.into();
+        if let Values::Strings(values) = &mut tensor.values {
+            values.iter_mut().flatten().for_each(clean);
+        }
+    }
+    for (name, value) in &mut inference.parameters {
+        clean(name);
         let clean = serde_json::to_vec(value).ok().and_then(|text| scanner.redact_json(&text, Replacement::Entity));
         if let Some(clean) = clean {
             *value = serde_json::from_slice(&clean).unwrap_or_else(|_| Value::String(REDACTED.to_owned()));
@@ -151,7 +255,7 @@ fn redact_query(target: &str, names: &[String]) -> Option<String> {
     let parameters: Vec<String> = query
         .split('&')
         .map(|parameter| match parameter.split_once('=') {
-            Some((name, _)) if is_named(name, names) => {
+            Some((name, _)) if is_named(&decoded(name), names) => {
                 found = true;
                 format!("{name}={REDACTED}")
             }

@@ -9,7 +9,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Budget, Inspector, Plan, Policies, Report, Subject, redact};
+use super::{
+    Budget, Inspector, Plan, Policies, Report, Subject,
+    redact::{self, Search},
+};
 use crate::{
     inference,
     model::{DriftRecord, Exchange, Needs, Record, RuleVerdict, Timestamp},
@@ -211,11 +214,16 @@ impl Look {
     /// What a rule may turn out to be about is treated as if it were.
     fn message(&self, exchange: &mut Exchange) {
         let Some(plan) = &self.plan else { return };
-        for rule in plan.policy().rules() {
-            let Some(redact) = &rule.redact else { continue };
-            if rule.condition.is_possible(&scene(exchange)) {
-                redact::apply_to_message(exchange, redact);
-            }
+        // All are asked before anything is taken out: a rule may be about what another one redacts.
+        let scene = scene(exchange);
+        let rules = plan.policy().rules().iter().zip(plan.searches());
+        let wanted = rules.filter_map(|(rule, search)| {
+            let redact = rule.redact.as_ref()?;
+            rule.condition.is_possible(&scene).then_some((redact, search))
+        });
+        let wanted: Vec<_> = wanted.collect();
+        for (redact, search) in wanted {
+            redact::apply_to_message(exchange, redact, search);
         }
     }
 
@@ -241,15 +249,24 @@ impl Look {
             }
             verdict.findings.append(&mut report.findings);
             verdict.uninspected.append(&mut report.uninspected);
-            self.drift.append(&mut report.drift);
+            self.drift.extend(report.drift.drain(..).map(|drift| DriftRecord { sinks: rule.sinks, ..drift }));
         }
+        let mut redacted = false;
         for (rule, search) in plan.policy().rules().iter().zip(plan.searches()) {
             let Some(redact) = &rule.redact else { continue };
             let Some(said) = verdict.rules.iter().find(|said| Arc::ptr_eq(&said.rule, &rule.name)) else { continue };
             redact::apply(exchange, redact);
+            redacted = true;
             if let Some(pii) = search {
-                let findings = said.sampled.is_in().then_some(verdict.findings.as_slice());
-                redact::apply_pii(exchange, pii, findings);
+                let seen = (verdict.findings.as_slice(), verdict.uninspected.as_slice());
+                redact::apply_pii(exchange, Search { pii, seen: said.sampled.is_in().then_some(seen) });
+            }
+        }
+        if redacted {
+            // What was taken out before is as it was sent.
+            plan.policy().extract(exchange, registry, &mut verdict);
+            if let Some(inference) = &mut exchange.inference {
+                inference.tenant.clone_from(&verdict.tenant);
             }
         }
         exchange.verdict = Some(Box::new(verdict));
@@ -262,7 +279,7 @@ impl Look {
             for inspector in inspectors {
                 inspector.tick(now, over, &mut report);
             }
-            self.drift.append(&mut report.drift);
+            self.drift.extend(report.drift.drain(..).map(|drift| DriftRecord { sinks: rule.sinks, ..drift }));
         }
     }
 }

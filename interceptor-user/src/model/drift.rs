@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Dialect, Role, Timestamp};
+use super::{Dialect, Role, Sinks, Timestamp};
 
 /// How two samples are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +86,8 @@ pub struct DriftRecord {
     pub threshold: f64,
     /// There is drift.
     pub drifted: bool,
+    /// Sinks that get it.
+    pub sinks: Sinks,
     /// The window's quantiles stand for its values: there were more than are kept.
     pub sketched: bool,
 }

@@ -178,7 +178,8 @@ impl Record {
         let exchange = match self {
             Self::Exchange(exchange) => exchange,
             Self::Message(message) => &message.exchange,
-            Self::Flow(_) | Self::Drift(_) => return Sinks::ALL,
+            Self::Drift(drift) => return drift.sinks,
+            Self::Flow(_) => return Sinks::ALL,
         };
         exchange.verdict.as_ref().map_or(Sinks::ALL, |verdict| verdict.sinks)
     }

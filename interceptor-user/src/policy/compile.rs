@@ -43,7 +43,11 @@ impl Policy {
             if text.len() > FILE {
                 return Err(file.error((1, 1), format!("a policy's file has {FILE} bytes at the most")));
             }
-            for document in Document::parse(name, text)? {
+            let documents = Document::parse(name, text)?;
+            if documents.is_empty() {
+                return Err(file.error((1, 1), "there is no policy in it"));
+            }
+            for document in documents {
                 let name = document.metadata.name.clone();
                 file.name(&name)?;
                 if !names.insert(name.value.clone()) {

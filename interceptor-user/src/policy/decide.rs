@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{compile::Policy, document::Action, expression::Scene, extract::Contents, rule::Rule};
+use serde_json::Value;
+
+use super::{compile::Policy, document::Action, expression::Scene, extract::Contents, rule::Rule, tenant::Tenant};
 use crate::{
     model::{Exchange, Inference, Needs, RuleVerdict, Sampled, Sinks, Verdict},
     protobuf::Registry,
@@ -32,9 +34,7 @@ impl Policy {
             if let (Some(tenant), Some(head), None) = (&rule.tenant, scene.request, &verdict.tenant) {
                 verdict.tenant = tenant.of(head);
             }
-            let extract = if sampled.is_in() { rule.extract.as_slice() } else { &[] };
-            let extracted =
-                extract.iter().filter_map(|value| Some((Arc::clone(&value.name), contents.extract(value)?))).collect();
+            let extracted = if sampled.is_in() { rule.extracted(&contents) } else { Vec::new() };
             let would = rule.action.as_ref().and_then(Action::would);
             verdict.rules.push(RuleVerdict { rule: Arc::clone(&rule.name), sampled, extracted, would });
         }
@@ -45,7 +45,31 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// What is taken out of an exchange and on whose behalf it is, once more: something was redacted in it since the verdict.
+    pub fn extract(&self, exchange: &Exchange, registry: &Registry, verdict: &mut Verdict) {
+        let inference = exchange.inference.as_deref();
+        let (scene, contents) = (Scene::of(exchange, inference), Contents::new(exchange, inference, registry));
+        let tenant = verdict.tenant.take();
+        for said in &mut verdict.rules {
+            let Some(rule) = self.rules().iter().find(|rule| Arc::ptr_eq(&rule.name, &said.rule)) else { continue };
+            verdict.tenant = match (&rule.tenant, scene.request, verdict.tenant.take()) {
+                // The token that it is from is a secret, and taken out.
+                (Some(Tenant::JwtClaim(_)), _, None) => tenant.clone(),
+                (Some(tenant), Some(head), None) => tenant.of(head),
+                (_, _, known) => known,
+            };
+            said.extracted = if said.sampled.is_in() { rule.extracted(&contents) } else { Vec::new() };
+        }
+    }
+}
+
 impl Rule {
+    fn extracted(&self, contents: &Contents<'_>) -> Vec<(Arc<str>, Value)> {
+        let values = self.extract.iter();
+        values.filter_map(|value| Some((Arc::clone(&value.name), contents.extract(value)?))).collect()
+    }
+
     fn needs(&self, scene: &Scene<'_>, inspectors: Needs) -> Needs {
         // What asks nothing of a model server will not turn out to be an inference.
         let is_inference = scene.recognised.is_some() || scene.request.is_none();

@@ -44,6 +44,7 @@ fn columns<'a>(names: impl Iterator<Item = &'a str>, path: &Path, args: &Args) -
             names.join(", ")
         );
     }
+    let inputs_count = names.len() - args.table.predictions.len();
     let mut inputs = 0..;
     let column = |name: &str| {
         let output = args.table.predictions.iter().any(|prediction| prediction == name);
@@ -52,7 +53,9 @@ fn columns<'a>(names: impl Iterator<Item = &'a str>, path: &Path, args: &Args) -
             _ if output => Some(Column { role: Role::Response, name: name.to_owned() }),
             Some(tensor) => {
                 let index: usize = inputs.next()?;
-                Some(Column { role: Role::Request, name: format!("{tensor}[{index}]") })
+                // As live traffic names them: what has one column has no index.
+                let name = if inputs_count == 1 { tensor.clone() } else { format!("{tensor}[{index}]") };
+                Some(Column { role: Role::Request, name })
             }
             None => Some(Column { role: Role::Request, name: name.to_owned() }),
         }

@@ -11,12 +11,20 @@ pub(in crate::cli) fn load(paths: &[PathBuf]) -> Result<Policy, Error> {
     for path in paths {
         if path.is_dir() {
             let found = in_directory(path).map_err(|error| Error::unreadable(path, &error))?;
+            if found.is_empty() {
+                return Err(Error::unreadable(path, &io::Error::other("no file in it ends in .yaml or .yml")));
+            }
             files.extend(found);
         } else {
             files.push(path.clone());
         }
     }
-    let read = |path: PathBuf| match fs::read_to_string(&path) {
+    // Reading a pipe would wait for whoever writes it.
+    let text = |path: &Path| {
+        let regular = fs::metadata(path)?.is_file();
+        if regular { fs::read_to_string(path) } else { Err(io::Error::other("it is no regular file")) }
+    };
+    let read = |path: PathBuf| match text(&path) {
         Ok(text) => Ok((path.display().to_string(), text)),
         Err(error) => Err(Error::unreadable(&path, &error)),
     };

@@ -1,7 +1,8 @@
 use std::{
+    cell::RefCell,
     fs::{self, File},
     io::Read as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
@@ -14,12 +15,22 @@ use crate::{
 
 /// Reads policies and what they name, ready to be put in force.
 pub(in crate::cli) fn plan(paths: &[PathBuf], key: &Key) -> Result<Plan, Error> {
-    of(load(paths)?, key)
+    of(load(paths)?, key, &mut Vec::new())
+}
+
+/// The same; tells the files that policies name, also where one of them is wrong.
+pub(in crate::cli) fn plan_of_files(paths: &[PathBuf], key: &Key, named: &mut Vec<PathBuf>) -> Result<Plan, Error> {
+    of(load(paths)?, key, named)
 }
 
 /// Reads what policies name. What is wrong with it is wrong with the rule that names it.
-pub(super) fn of(policy: Policy, key: &Key) -> Result<Plan, Error> {
-    Plan::new(policy, &|path| fs::read(path), key).map_err(|error| {
+pub(super) fn of(policy: Policy, key: &Key, named: &mut Vec<PathBuf>) -> Result<Plan, Error> {
+    let read = RefCell::new(named);
+    let read = |path: &Path| {
+        read.borrow_mut().push(path.to_owned());
+        fs::read(path)
+    };
+    Plan::new(policy, &read, key).map_err(|error| {
         let why: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
         Error::in_rule(error.to_string(), why.join(": "))
     })

@@ -73,7 +73,7 @@ enum Format {
 pub(super) fn execute(args: &Args) -> anyhow::Result<()> {
     let policy = load(&args.files)?;
     let sides = chosen(&policy, args.rule.as_deref())?;
-    let plan = of(policy.clone(), &key()?)?;
+    let plan = of(policy.clone(), &key()?, &mut Vec::new())?;
     let registry = Registry::load(&args.proto, &args.proto_path)?;
     let stop = signal::stop_flag()?;
     let options = options(plan, &registry);

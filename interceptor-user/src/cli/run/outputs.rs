@@ -20,7 +20,12 @@ use crate::{
 /// Metrics, and lines where they are asked for.
 pub(super) struct Outputs {
     metrics: Prometheus,
+    counts: Arc<Metrics>,
     lines: Option<JsonSink<Stdout>>,
+    /// Lines were asked for, whether they can be written or not.
+    wanted: bool,
+    /// Lines since the last flush: lost with it, if it fails.
+    pending: u64,
 }
 
 impl Outputs {
@@ -31,7 +36,13 @@ impl Outputs {
             Lines::None => None,
             Lines::Stdout => Some(JsonSink::new(io::stdout(), options)),
         };
-        Self { metrics: Prometheus::new(Arc::clone(metrics), config.metrics.paths), lines }
+        Self {
+            metrics: Prometheus::new(Arc::clone(metrics), config.metrics.paths),
+            counts: Arc::clone(metrics),
+            wanted: lines.is_some(),
+            lines,
+            pending: 0,
+        }
     }
 
     /// Lines that nobody reads any more, or that find no room on the disk, are no reason not to go on.
@@ -41,6 +52,7 @@ impl Outputs {
         {
             tracing::error!("no more lines are written: {error:#}");
             self.lines = None;
+            (0..std::mem::take(&mut self.pending)).for_each(|_| self.counts.line_lost());
         }
     }
 }
@@ -48,8 +60,11 @@ impl Outputs {
 impl Sink for Outputs {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         let wanted = record.sinks();
-        if wanted.lines {
+        if wanted.lines && self.lines.is_some() {
+            self.pending += 1;
             self.lines(|lines| lines.record(record));
+        } else if wanted.lines && self.wanted {
+            self.counts.line_lost();
         }
         if wanted.metrics { self.metrics.record(record) } else { Ok(()) }
     }
@@ -60,6 +75,7 @@ impl Sink for Outputs {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         self.lines(Sink::flush);
+        self.pending = 0;
         self.metrics.flush()
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Reload {
     key: Key,
     policies: Arc<Policies>,
     metrics: Arc<Metrics>,
+    /// Files that the policies name.
+    named: Vec<PathBuf>,
     seen: BTreeMap<PathBuf, Option<Mark>>,
 }
 
@@ -32,12 +34,13 @@ impl Reload {
         if paths.is_empty() {
             return Ok(None);
         }
-        let (key, seen) = (policy::key()?, marks(&paths));
-        let plan = policy::plan(&paths, &key)?;
+        let (key, mut named) = (policy::key()?, Vec::new());
+        let plan = policy::plan_of_files(&paths, &key, &mut named)?;
+        let seen = marks(&paths, &named);
         metrics.policy_taken(plan.policy().rules().len());
         tracing::info!(rules = plan.policy().rules().len(), "policies are in force");
         let policies = Arc::new(Policies::new(plan));
-        Ok(Some(Self { paths, key, policies, metrics: Arc::clone(metrics), seen }))
+        Ok(Some(Self { paths, key, policies, metrics: Arc::clone(metrics), named, seen }))
     }
 
     /// What workers look at.
@@ -47,11 +50,18 @@ impl Reload {
 
     /// Looks whether a file has changed, and reads all of them if one has.
     pub(super) fn look(&mut self) {
-        let now = marks(&self.paths);
+        let now = marks(&self.paths, &self.named);
         if std::mem::replace(&mut self.seen, now.clone()) == now {
             return;
         }
-        match policy::plan(&self.paths, &self.key) {
+        let mut named = Vec::new();
+        let plan = policy::plan_of_files(&self.paths, &self.key, &mut named);
+        // Of a policy that is refused early, what it names is not known.
+        if !named.is_empty() || plan.is_ok() {
+            self.named = named;
+            self.seen = marks(&self.paths, &self.named);
+        }
+        match plan {
             Ok(plan) => {
                 self.metrics.policy_taken(plan.policy().rules().len());
                 tracing::info!(rules = plan.policy().rules().len(), "policies were read anew and are in force");
@@ -65,18 +75,17 @@ impl Reload {
     }
 }
 
-/// Of each file, and of a directory and the files in it. Links are followed: Kubernetes changes a mounted volume by one.
-fn marks(paths: &[PathBuf]) -> BTreeMap<PathBuf, Option<Mark>> {
-    let inside = |path: &Path| {
+/// Of each file, of a directory with the policies in it, and of the files that they name. Links are followed: Kubernetes changes a
+/// mounted volume by one.
+fn marks(paths: &[PathBuf], named: &[PathBuf]) -> BTreeMap<PathBuf, Option<Mark>> {
+    let is_policy = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    let inside = |path: &PathBuf| {
         let entries = fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-        entries.filter(|path| path.is_file()).collect::<Vec<_>>()
+        entries.filter(is_policy).collect::<Vec<_>>()
     };
-    let all = paths.iter().flat_map(|path| {
-        let beside = path.parent().filter(|parent| !path.is_dir() && !parent.as_os_str().is_empty());
-        // Baselines and schemas are beside the policy that names them.
-        inside(path).into_iter().chain(beside.map(inside).unwrap_or_default()).chain([path.clone()])
-    });
-    all.map(|path| (path.clone(), mark(&path))).collect()
+    let directories: Vec<PathBuf> = paths.iter().flat_map(inside).collect();
+    let files = paths.iter().filter(|path| !path.is_dir()).chain(&directories).chain(named);
+    files.map(|path| (path.clone(), mark(path))).collect()
 }
 
 fn mark(path: &Path) -> Option<Mark> {
@@ -89,17 +98,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_replaced_is_noticed_and_so_is_one_beside_it() {
+    fn a_file_that_is_replaced_is_noticed_and_so_is_one_that_it_names() {
         let directory = tempfile::tempdir().expect("a directory");
-        let policy = directory.path().join("policy.yaml");
-        fs::write(&policy, "a").expect("a file");
-        let before = marks(std::slice::from_ref(&policy));
-        assert_eq!(marks(std::slice::from_ref(&policy)), before);
-        fs::write(directory.path().join("new"), "b").expect("a file");
-        fs::rename(directory.path().join("new"), &policy).expect("renamed");
-        let after = marks(std::slice::from_ref(&policy));
+        let file = |name: &str| directory.path().join(name);
+        let write = |name: &str, text: &str| fs::write(file(name), text).expect("a file");
+        write("policy.yaml", "a");
+        let (policy, baseline) = ([file("policy.yaml")], [file("baseline.json")]);
+        let before = marks(&policy, &baseline);
+        write("log", "grows");
+        assert_eq!(marks(&policy, &baseline), before, "nobody named it");
+        write("new", "b");
+        fs::rename(file("new"), file("policy.yaml")).expect("renamed");
+        let after = marks(&policy, &baseline);
         assert_ne!(after, before);
-        fs::write(directory.path().join("baseline.json"), "{}").expect("a file");
-        assert_ne!(marks(std::slice::from_ref(&policy)), after);
+        write("baseline.json", "{}");
+        assert_ne!(marks(&policy, &baseline), after);
+        let all = [directory.path().to_owned()];
+        let before = marks(&all, &[]);
+        write("other.yml", "c");
+        assert_ne!(marks(&all, &[]), before);
     }
 }

@@ -47,7 +47,10 @@ pub(super) fn read(call: &Call<'_>, inference: &mut Inference) -> bool {
     let room = Room::new();
     let found = match Ask::of(&call.asked) {
         // An empty answer is all that SageMaker asks for; MLflow's is a line end.
-        Some(Ask::Ping) => call.exchange.response.as_ref().is_some_and(|part| part.body_size <= 1),
+        Some(Ask::Ping) => {
+            let well = |part: &&Part| part.head.status() == Some(200) && part.body_size <= 1;
+            call.exchange.response.as_ref().is_some_and(|part| well(&part))
+        }
         Some(Ask::Predict) => predict(call, inference, &room),
         Some(Ask::Invoke(model)) => {
             inference.model = model.map(|model| percent_decoded(model.as_bytes()));

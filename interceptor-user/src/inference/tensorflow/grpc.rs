@@ -45,11 +45,12 @@ pub(super) fn read(call: &Call<'_>, inference: &mut Inference) {
 }
 
 fn request(method: &str, message: &Message<'_>, inference: &mut Inference, room: &Room) {
-    // `MultiInferenceRequest` has a list of tasks, each with its model; the first is told.
-    let spec = if method == "MultiInference" {
-        message.all(1).next().and_then(|task| Message::parse(task).message(1))
-    } else {
-        message.message(1)
+    let spec = match method {
+        // A list of tasks, each with its model; the first is told.
+        "MultiInference" => message.all(1).next().and_then(|task| Message::parse(task).message(1)),
+        // It has the configuration of all models there.
+        "HandleReloadConfigRequest" => None,
+        _ => message.message(1),
     };
     if let Some(spec) = spec {
         inference.model = inference.model.take().or_else(|| spec.text(1));

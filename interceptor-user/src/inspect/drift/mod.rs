@@ -24,8 +24,8 @@ use self::{
 use super::{Budget, Inspector, Report, Subject};
 use crate::{
     model::{
-        Dialect, DriftRecord, Exchange, Inference, InspectorName, Needs, Role, Tensor, Timestamp, UninspectedReason,
-        Unread, Values,
+        Dialect, DriftRecord, Exchange, Inference, InspectorName, Needs, Role, Sinks, Tensor, Timestamp,
+        UninspectedReason, Unread, Values,
     },
     policy::settings::drift::Drift as Settings,
 };
@@ -266,6 +266,8 @@ fn allowed(tensor: &Tensor, budget: &mut Budget, role: Role, report: &mut Report
 fn record(rule: Arc<str>, window: &Window, plan: &Plan, settings: &Settings, origin: Origin<'_>) -> DriftRecord {
     let outcome = compare::compare(window, plan, settings);
     DriftRecord {
+        // The rule's, which whoever asked knows.
+        sinks: Sinks::ALL,
         rule,
         dialect: origin.dialect,
         model: origin.name.clone(),

@@ -79,6 +79,7 @@ impl Metrics {
         let sockets = Sockets::new(r, label_sets, folded.clone())?;
         let rpc = Histograms::new(r, &histograms::RPC, label_sets, folded.clone())?;
         let inferences = Inferences::new(r, label_sets, folded.clone())?;
+        let verdicts = Verdicts::new(r, label_sets, folded.clone())?;
         let http = Histograms::new(r, &histograms::HTTP, label_sets, folded)?;
         let gauges = Gauges::new(r, label_sets)?;
         let build = IntGaugeVec::new(
@@ -95,7 +96,7 @@ impl Metrics {
             rpc,
             gauges,
             inferences,
-            verdicts: Verdicts::new(r)?,
+            verdicts,
             sockets,
             exchanges: Exchanges::new(r)?,
             anomalies: by_label(
@@ -134,6 +135,11 @@ impl Metrics {
     /// Policies with so many rules are in force now.
     pub fn policy_taken(&self, rules: usize) {
         self.verdicts.taken(rules);
+    }
+
+    /// A line of JSON was to be written, and was not.
+    pub fn line_lost(&self) {
+        self.verdicts.line_lost();
     }
 
     /// A policy was refused.

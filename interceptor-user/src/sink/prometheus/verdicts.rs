@@ -1,10 +1,16 @@
 //! What policies say: rules that match, findings, what was not inspected, what would have been done, drift.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::metrics::{array, by_label, register};
+use super::{
+    labels::OTHER,
+    metrics::{array, by_label, register},
+};
 use crate::model::{DriftRecord, Role, Verdict};
 
 /// Metrics of verdicts. Their labels are names that the policy's author gave, and closed sets, but for features and models,
@@ -20,17 +26,27 @@ pub(super) struct Verdicts {
     drift_detected: IntGaugeVec,
     drift_windows: IntCounterVec,
     drift_missing: GaugeVec,
+    /// Models and features in use.
+    drift_sets: Mutex<HashSet<(String, String)>>,
+    cap: usize,
+    folded: IntCounter,
+    lines_lost: IntCounter,
 }
 
-const DRIFT: [&str; 5] =
-    ["rule", "gen_ai_request_model", "inference_drift_direction", "inference_drift_feature", "inference_drift_test"];
+const DRIFT: [&str; 4] = ["rule", "gen_ai_request_model", "inference_drift_direction", "inference_drift_feature"];
 
 impl Verdicts {
-    pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
+    /// `cap` bounds the features of models.
+    pub(super) fn new(registry: &Registry, cap: usize, folded: IntCounter) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
-        let gauge = |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), &DRIFT));
+        let gauge =
+            |name: &str, help: &str, labels: &[&str]| register(registry, GaugeVec::new(Opts::new(name, help), labels));
+        let lines_lost = IntCounter::new(
+            "interceptor_lines_lost_total",
+            "Lines of JSON that were not written, because standard output takes no more.",
+        );
         let detected = Opts::new("inference_drift_detected", "1 if a feature's last window has drifted, else 0.");
         let in_force = IntGauge::new("interceptor_policy_rules", "Rules of the policies that are in force.");
         Ok(Self {
@@ -65,6 +81,7 @@ impl Verdicts {
             drift_score: gauge(
                 "inference_drift_score",
                 "A feature's last window compared with the baseline: a p-value of ks, chisquare and z, else a distance.",
+                &[&DRIFT[..], &["inference_drift_test"]].concat(),
             )?,
             drift_detected: register(registry, IntGaugeVec::new(detected, &DRIFT))?,
             drift_windows: counter(
@@ -75,7 +92,12 @@ impl Verdicts {
             drift_missing: gauge(
                 "inference_drift_missing_ratio",
                 "Missing values of a feature's last window: 0 to 1.",
+                &DRIFT,
             )?,
+            drift_sets: Mutex::default(),
+            cap,
+            folded,
+            lines_lost: register(registry, lines_lost)?,
         })
     }
 
@@ -109,16 +131,39 @@ impl Verdicts {
     pub(super) fn drift(&self, drift: &DriftRecord) -> prometheus::Result<()> {
         let drifted = if drift.drifted { "true" } else { "false" };
         self.drift_windows.get_metric_with_label_values(&[&*drift.rule, drifted])?.inc();
-        let (Some(test), Some(score)) = (drift.test, drift.score) else { return Ok(()) };
-        let model = drift.model.as_ref().map_or("", Arc::as_ref);
         let side = if drift.role == Role::Request { "input" } else { "output" };
-        let labels = [&*drift.rule, model, side, &*drift.feature, test.name()];
-        self.drift_score.get_metric_with_label_values(&labels)?.set(score);
+        let (model, feature) = self.admitted(drift.model.as_ref().map_or("", Arc::as_ref), &drift.feature);
+        let labels = [&*drift.rule, model, side, feature];
+        // What has too few values to be compared has not drifted, as far as we know; that too few are there is in the ratio.
         self.drift_detected.get_metric_with_label_values(&labels)?.set(drift.drifted.into());
         #[expect(clippy::cast_precision_loss, reason = "a ratio of counts")]
         let ratio = drift.missing as f64 / drift.count.max(1) as f64;
         self.drift_missing.get_metric_with_label_values(&labels)?.set(ratio);
+        if let (Some(test), Some(score)) = (drift.test, drift.score) {
+            let labels = [&*drift.rule, model, side, feature, test.name()];
+            self.drift_score.get_metric_with_label_values(&labels)?.set(score);
+        }
         Ok(())
+    }
+
+    /// Model and feature, if there is room for them: names of models come from the wire.
+    fn admitted<'a>(&self, model: &'a str, feature: &'a str) -> (&'a str, &'a str) {
+        let mut known = self.drift_sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = (model.to_owned(), feature.to_owned());
+        if known.contains(&set) {
+            return (model, feature);
+        }
+        if known.len() >= self.cap {
+            self.folded.inc();
+            return (OTHER, OTHER);
+        }
+        known.insert(set);
+        (model, feature)
+    }
+
+    /// A line that was to be written and was not.
+    pub(super) fn line_lost(&self) {
+        self.lines_lost.inc();
     }
 }
 
