@@ -67,9 +67,8 @@ pub(super) fn error(response: &Tree, refused: bool) -> Option<ModelError> {
         message: tree.get("message").map(text).unwrap_or_default(),
     };
     match response.get("error") {
-        None => {}
         // Some servers say of each answer that it is none.
-        Some(Tree::Null | Tree::Bool(false)) => {}
+        None | Some(Tree::Null | Tree::Bool(false)) => {}
         Some(Tree::String(text)) if text.is_empty() => {}
         Some(error @ Tree::Object(_)) => return Some(told(error, &["type", "code"])),
         Some(error) => {
