@@ -268,7 +268,7 @@ fn findings_are_tried_on_captures() {
     let corpus = |name: &str| format!("../tests/corpus/http1/{name}.pcap");
     let captures = ["pipelined", "both_lengths", "snap_length"].map(corpus);
     let mut call = vec!["policy", "test", path];
-    captures.iter().for_each(|capture| call.extend(["--capture", capture]));
+    call.extend(captures.iter().flat_map(|capture| ["--capture", capture]));
     insta::assert_snapshot!("policy_test", seen(&call));
     let json = seen(&[&call[..], &["-o", "json"]].concat());
     let found = json.lines().filter(|line| line.contains("\"kind\":\"URL\"")).collect::<Vec<_>>();

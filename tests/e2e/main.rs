@@ -11,6 +11,7 @@ mod lifecycle;
 mod node;
 mod packets;
 mod pods;
+mod policy;
 mod stream;
 mod volume;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         lifecycle::cases(),
         errors::cases(),
         daemon::cases(),
+        policy::cases(),
         node::cases(),
         packets::cases(),
         grpc::cases(),

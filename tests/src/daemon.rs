@@ -1,7 +1,9 @@
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener},
+    process::Command,
     time::Duration,
 };
 
@@ -17,10 +19,25 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts it and waits until it is ready.
-    pub fn start<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self> {
+    pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Self> {
+        Self::begin(interceptor()?, arguments)
+    }
+
+    /// The same, with its standard output in this file.
+    pub fn start_writing_to<S: AsRef<OsStr>>(file: &str, arguments: impl IntoIterator<Item = S>) -> Result<Self> {
+        let program = interceptor()?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "file=$1 program=$2; shift 2; exec \"$program\" \"$@\" > \"$file\"", "sh", file]);
+        shell.arg(program.get_program());
+        program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
+            shell.env_remove(name);
+        });
+        Self::begin(shell, arguments)
+    }
+
+    fn begin<S: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = S>) -> Result<Self> {
         // Free when we asked; the daemon takes it a moment later.
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        let mut command = interceptor()?;
         command.args(["run", "--metrics-address", &address.to_string()]).args(arguments);
         let daemon = Self { process: Process::start(&mut command)?, address };
         let ready = until(Duration::from_secs(30), "/readyz", || {
@@ -82,6 +99,11 @@ impl Metrics {
         self.0.iter().filter(|(key, _)| of(key)).map(|(_, value)| *value as u64).sum()
     }
 
+    /// Bytes that nobody wanted, so that the kernel left them out.
+    pub fn skipped(&self) -> Result<u64> {
+        self.get("interceptor_flow_bytes_total{state=\"skipped_by_policy\"}")
+    }
+
     /// The ledger: carried, captured, parsed, reported, lost.
     pub fn ledger(&self) -> Result<[u64; 5]> {
         let state = |state: &str| self.get(&format!("interceptor_flow_bytes_total{{state=\"{state}\"}}"));
@@ -93,7 +115,11 @@ impl Metrics {
     pub fn check_ledger(&self) -> Result<[u64; 5]> {
         let ledger @ [carried, captured, parsed, reported, lost] = self.ledger()?;
         ensure!(self.get("interceptor_flows_unbalanced_total")? == 0, "connections that do not balance: {self:?}");
-        ensure!(carried == captured + lost && captured == parsed + reported, "out of balance: {ledger:?}");
+        let skipped = self.skipped()?;
+        ensure!(
+            carried == captured + skipped + lost && captured == parsed + reported,
+            "out of balance: {ledger:?}, {skipped} skipped"
+        );
         Ok(ledger)
     }
 }

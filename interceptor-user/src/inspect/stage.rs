@@ -283,3 +283,6 @@ impl Look {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

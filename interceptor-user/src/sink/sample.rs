@@ -1,13 +1,15 @@
 //! An exchange to test sinks and filters with.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use crate::model::{
-    Anomalies, Coding, Container, Exchange, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Format, Head, KeptPiece,
-    Kind, Ledger, MessageRecord, Part, Peer, Piece, Pieces, Pod, Process, Protocol, Qos, Role, SideLedger, Timestamp,
-    TlsHello, TlsVersion, Version,
+    Anomalies, Coding, Concealed, Container, Dialect, DriftRecord, DriftTest, Exchange, Fields, Finding, FlowEnd,
+    FlowInfo, FlowKey, FlowRecord, Format, Head, Inference, InspectorName, KeptPiece, Kind, Ledger, MessageRecord,
+    ModelError, Operation, Part, Peer, Piece, Pieces, Pod, Process, Protocol, Qos, Role, RuleVerdict, Sampled,
+    SideLedger, Tensor, Text, Timestamp, Timing, TlsHello, TlsVersion, ToolCall, Uninspected, UninspectedReason, Usage,
+    Values, Verdict, Version, Would,
 };
 
 const START: u64 = 1_763_777_999_123_456_789;
@@ -166,4 +168,133 @@ pub(crate) fn messages() -> Vec<MessageRecord> {
     };
     let asked = of(Role::Request, call.request.as_ref());
     asked.into_iter().chain(of(Role::Response, call.response.as_ref())).collect()
+}
+
+/// A conversation that was streamed, of which a policy says something.
+pub(crate) fn chat() -> Exchange {
+    let ms = Duration::from_millis;
+    let mut exchange = exchange();
+    exchange.inference = Some(Box::new(Inference {
+        model: Some("llama".into()),
+        response_model: Some("llama-8b".into()),
+        id: Some("chatcmpl-1".into()),
+        tenant: Some("acme".into()),
+        streamed: true,
+        texts: [(Role::Request, "user", "hi"), (Role::Response, "assistant", "hello")]
+            .map(|(role, speaker, text)| Text { role, speaker: speaker.into(), path: "$".into(), text: text.into() })
+            .into(),
+        parameters: vec![("temperature".into(), 0.5.into())],
+        finish_reasons: vec!["tool_calls".into()],
+        usage: Usage { input: Some(12), output: Some(5), cached: Some(4), reasoning: Some(2), ..Usage::default() },
+        tool_calls: vec![ToolCall { id: None, name: "search".into(), arguments: "{}".into() }],
+        timing: Timing {
+            first_token: Some(ms(250)),
+            chunks: 5,
+            generation: Some(ms(80)),
+            per_output_token: Some(ms(20)),
+            median_gap: Some(ms(20)),
+            longest_gap: Some(ms(30)),
+            round_trip: Some(ms(1)),
+            wasted_bytes: 64,
+            wasted_chunks: 2,
+            ..Timing::default()
+        },
+        ..Inference::new(Dialect::Openai, Operation::Chat)
+    }));
+    exchange.verdict = Some(Box::new(verdict()));
+    exchange
+}
+
+fn verdict() -> Verdict {
+    let rule = |name: &str, sampled| RuleVerdict { rule: name.into(), sampled, extracted: Vec::new(), would: None };
+    let finding = Finding {
+        inspector: InspectorName::Pii,
+        kind: "EMAIL_ADDRESS".into(),
+        role: Some(Role::Request),
+        place: "$.messages[0].content".into(),
+        score: 1.0,
+        value: Some(Concealed { hash: "00ff".into(), masked: "a**@e******.com".into() }),
+        text: String::new(),
+        count: 2,
+        rule: "audit/prompts".into(),
+    };
+    let odd = Finding {
+        inspector: InspectorName::Transport,
+        kind: "bare_lf".into(),
+        role: None,
+        place: String::new(),
+        score: 0.5,
+        value: None,
+        text: "parsers may disagree".into(),
+        count: 1,
+        rule: "audit/prompts".into(),
+    };
+    let uninspected = Uninspected {
+        inspector: InspectorName::Pii,
+        role: Some(Role::Response),
+        reason: UninspectedReason::NotKept,
+        rule: "audit/prompts".into(),
+    };
+    Verdict {
+        rules: vec![
+            RuleVerdict { extracted: vec![("a".into(), 7.into())], ..rule("audit/prompts", Sampled::Always) },
+            RuleVerdict {
+                would: Some(Would { action: "deny", detail: "401".into() }),
+                ..rule("audit/keys", Sampled::Out)
+            },
+        ],
+        findings: vec![finding, odd],
+        uninspected: vec![uninspected],
+        tenant: Some("acme".into()),
+        ..Verdict::default()
+    }
+}
+
+/// Tensors in and out, and an error in a 200.
+pub(crate) fn tabular() -> Exchange {
+    let tensor = |name: &'static str, numbers: &[f64]| Tensor {
+        name: name.into(),
+        datatype: None,
+        shape: vec![3, 1],
+        values: Values::Numbers(numbers.to_vec()),
+        cut: false,
+    };
+    let mut exchange = exchange();
+    exchange.inference = Some(Box::new(Inference {
+        model: Some("iris".into()),
+        version: Some("2".into()),
+        batch: Some(3),
+        inputs: vec![tensor("x", &[1.0, 2.0, 3.0])],
+        outputs: vec![tensor("y", &[0.0, 1.0, 1.0])],
+        error: Some(ModelError { kind: Some("bad_input".into()), message: "no \u{1b}".into() }),
+        ..Inference::new(Dialect::OpenInference, Operation::Infer)
+    }));
+    exchange
+}
+
+/// A feature of that model that has drifted.
+pub(crate) fn drift() -> DriftRecord {
+    DriftRecord {
+        rule: "drift/features".into(),
+        dialect: Dialect::OpenInference,
+        model: Some("iris".into()),
+        version: None,
+        role: Role::Request,
+        feature: "x[0]".into(),
+        start: at(0),
+        end: at(1_000_000_000),
+        count: 100,
+        missing: 25,
+        reference_count: 150,
+        reference_missing: 0,
+        out_of_range: 3,
+        new_category_count: 0,
+        new_categories: Vec::new(),
+        wrong_type: 1,
+        test: Some(DriftTest::KolmogorovSmirnov),
+        score: Some(0.001),
+        threshold: 0.05,
+        drifted: true,
+        sketched: false,
+    }
 }

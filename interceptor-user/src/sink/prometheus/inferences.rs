@@ -40,7 +40,8 @@ const PER_TOKEN_BOUNDS: &[f64] = &[0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3
 /// Rows of a batch.
 const BATCH_BOUNDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
 
-const LABELS: [&str; 7] = [
+/// Labels of inferences.
+pub(super) const LABELS: [&str; 7] = [
     "gen_ai_operation_name",
     "gen_ai_provider_name",
     "gen_ai_request_model",

@@ -1,6 +1,7 @@
 #![expect(clippy::float_cmp, reason = "counts and sums of few small numbers are exact")]
 
 mod active;
+mod models;
 mod rpc;
 mod tcp;
 
@@ -16,6 +17,7 @@ use crate::model::{
     Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Part, Peer, Protocol,
     SideLedger, SocketFigures, Timestamp, Version,
 };
+use crate::sink::sample;
 
 const MS: u64 = 1_000_000;
 
@@ -346,6 +348,11 @@ fn exported() -> BTreeSet<(String, String, String)> {
     let both = Exchange { flow: flow(&Side::BOTH), ..rpc::call("/p.S/M", Some("0")) };
     sink.open(&mut [&both].into_iter()).expect("shown");
     record(&mut sink, both);
+    for said in [sample::chat(), sample::tabular()] {
+        let Exchange { inference, verdict, .. } = said;
+        record(&mut sink, Exchange { flow: flow(&Side::BOTH), inference, verdict, ..exchange("POST", "/", 200) });
+    }
+    sink.record(&Record::Drift(Box::new(sample::drift()))).expect("recorded");
     let mut ended = ended_flow();
     Arc::make_mut(&mut ended.flow).client.figures = Some(SocketFigures { srtt: None, retransmits: 0 });
     sink.record(&Record::Flow(Box::new(ended))).expect("recorded");
@@ -379,6 +386,7 @@ fn the_documentation_lists_every_metric_and_no_other() {
             let labels = match labels.as_str() {
                 "HTTP" => sorted(&super::labels::NAMES),
                 "RPC" => sorted(&super::rpc::NAMES),
+                "inference" => sorted(&super::inferences::LABELS),
                 _ => labels.clone(),
             };
             Some((name.clone(), kind.clone(), labels))
@@ -387,7 +395,7 @@ fn the_documentation_lists_every_metric_and_no_other() {
     let exported = exported();
     assert_eq!(exported.difference(&documented).collect::<Vec<_>>(), Vec::<&_>::new(), "missing in docs/metrics.md");
     assert_eq!(documented.difference(&exported).collect::<Vec<_>>(), Vec::<&_>::new(), "not exported");
-    for label in super::labels::NAMES.iter().chain(&super::rpc::NAMES) {
+    for label in super::labels::NAMES.iter().chain(&super::rpc::NAMES).chain(&super::inferences::LABELS) {
         assert!(page.contains(&format!("`{label}`")), "docs/metrics.md does not explain {label}");
     }
 }

@@ -1,3 +1,5 @@
+mod models;
+
 use super::*;
 use crate::{
     model::{Abort, Anomalies, Anomaly, Format, Head, Kind, Version},

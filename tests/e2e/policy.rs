@@ -1,0 +1,287 @@
+//! Policies in force: read anew under load, seen in lines and metrics, and what they save.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use interceptor_tests::{Case, Daemon, Metrics, check, until};
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::{Bed, NEEDS, curl};
+
+const SOON: Duration = Duration::from_secs(20);
+const LARGE: u64 = 8 << 20;
+/// Fits into the ring, however late it is read.
+const WANTED: u64 = 1 << 20;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("policy::is_read_anew_under_load_and_loses_nothing", NEEDS, reload),
+        Case::new("policy::a_bad_one_is_refused_and_the_old_one_stays", NEEDS, refused),
+        Case::new("policy::lines_on_stdout_have_verdicts_and_no_values", NEEDS, lines),
+        Case::new("policy::a_full_disk_ends_the_lines_only", NEEDS, full),
+        Case::new("policy::bodies_that_no_rule_wants_are_skipped", NEEDS, skipped),
+    ]
+}
+
+/// Policies in a directory, as Kubernetes mounts a ConfigMap: `two.yaml` is a link to `..data/two.yaml`, and `..data` one to a
+/// directory. `one.yaml` is a file.
+struct Volume(TempDir);
+
+impl Volume {
+    fn new() -> Result<Self> {
+        let volume = Self(TempDir::new()?);
+        fs::write(volume.path("one.yaml"), policy("one", "first", ""))?;
+        volume.mount(1, "first")?;
+        symlink("..data/two.yaml", volume.path("two.yaml"))?;
+        Ok(volume)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// As kubelet does it: a new directory, and one rename to a link to it.
+    fn mount(&self, version: u32, rule: &str) -> Result<()> {
+        let directory = format!("..version{version}");
+        fs::create_dir(self.path(&directory))?;
+        fs::write(self.path(&directory).join("two.yaml"), policy("two", rule, ""))?;
+        symlink(&directory, self.path("..new"))?;
+        Ok(fs::rename(self.path("..new"), self.path("..data"))?)
+    }
+
+    fn replace(&self, text: &str) -> Result<()> {
+        fs::write(self.path(".one"), text)?;
+        Ok(fs::rename(self.path(".one"), self.path("one.yaml"))?)
+    }
+}
+
+/// A policy of one rule, with more lines to it.
+fn policy(name: &str, rule: &str, more: &str) -> String {
+    format!(
+        "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: {{ name: {name} }}\nspec:\n  rules:\n    - name: {rule}\n{more}"
+    )
+}
+
+fn start(bed: &Bed, policies: &Path, more: &[&str]) -> Result<Daemon> {
+    Daemon::start(arguments(bed, policies).iter().map(String::as_str).chain(more.iter().copied()))
+}
+
+fn arguments(bed: &Bed, policies: &Path) -> Vec<String> {
+    let cgroup = bed.pods.cgroup().display().to_string();
+    let (netns, policies) = (bed.pods.server.name(), policies.display().to_string());
+    let place = ["--capture-netns", netns, "--capture-interfaces", super::INTERFACE, "--capture-sock-ops", &cgroup];
+    place.into_iter().chain(["--inspect-policies", &policies]).map(str::to_owned).collect()
+}
+
+fn reloads(metrics: &Metrics, result: &str) -> Result<u64> {
+    metrics.get(&format!("interceptor_policy_reloads_total{{result=\"{result}\"}}"))
+}
+
+fn wait_for_reloads(daemon: &Daemon, result: &str, count: u64) -> Result<()> {
+    until(SOON, &format!("reload {count}, {result}"), || {
+        Ok((reloads(&daemon.metrics()?, result)? >= count).then_some(()))
+    })
+}
+
+fn matches(metrics: &Metrics, rule: &str) -> u64 {
+    let name = format!("interceptor_policy_matches_total{{rule=\"{rule}\",sampled=\"all\"}}");
+    metrics.get(&name).unwrap_or_default()
+}
+
+fn wait_for_exchanges(daemon: &Daemon, count: u64) -> Result<()> {
+    let seen = || -> Result<u64> { Ok(daemon.metrics()?.sum("interceptor_exchanges_total")) };
+    until(SOON, &format!("{count} exchanges"), || Ok((seen()? >= count).then_some(()))).with_context(|| {
+        format!("{:?} were seen; the ledger: {:?}", seen(), daemon.metrics().and_then(|all| all.ledger()))
+    })
+}
+
+/// Requests on two connections at a time, a new one every fifty, while `meanwhile` runs. Gives how many were answered, and how
+/// many connections there were.
+fn under_load(bed: &Bed, meanwhile: impl FnOnce(&AtomicU64) -> Result<()>) -> Result<(u64, u64)> {
+    let (stop, answered, connections) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let ask = || -> Result<()> {
+        while !stop.load(Relaxed) {
+            let mut connection = bed.connect()?;
+            connections.fetch_add(1, Relaxed);
+            for _ in 0..50 {
+                ensure!(connection.get("/index.html")?.status == 200);
+                answered.fetch_add(1, Relaxed);
+                // Normal load: what a busy machine loses is no loss of the reload's.
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let clients = [scope.spawn(ask), scope.spawn(ask)];
+        let done = meanwhile(&answered);
+        stop.store(true, Relaxed);
+        for client in clients {
+            client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+        }
+        done
+    })?;
+    Ok((answered.into_inner(), connections.into_inner()))
+}
+
+fn after(answered: &AtomicU64, count: u64) -> Result<()> {
+    let goal = answered.load(Relaxed) + count;
+    until(SOON, "requests to be answered", || Ok((answered.load(Relaxed) >= goal).then_some(())))
+}
+
+/// Each exchange is judged by the policies before or after a change: of each file one rule counts it.
+fn reload() -> Result<()> {
+    let bed = Bed::new()?;
+    let volume = Volume::new()?;
+    let daemon = start(&bed, volume.0.path(), &[])?;
+    ensure!(reloads(&daemon.metrics()?, "taken")? == 1 && daemon.metrics()?.get("interceptor_policy_rules")? == 2);
+    let (answered, connections) = under_load(&bed, |answered| {
+        after(answered, 200)?;
+        volume.replace(&policy("one", "renamed", ""))?;
+        wait_for_reloads(&daemon, "taken", 2)?;
+        after(answered, 200)?;
+        fs::write(volume.path("one.yaml"), policy("one", "written", ""))?;
+        wait_for_reloads(&daemon, "taken", 3)?;
+        after(answered, 200)?;
+        volume.mount(2, "swapped")?;
+        wait_for_reloads(&daemon, "taken", 4)?;
+        after(answered, 200)
+    })?;
+    wait_for_exchanges(&daemon, answered)?;
+    until(SOON, "the end of the connections", || {
+        Ok((daemon.metrics()?.sum("interceptor_flows_ended_total") >= connections).then_some(()))
+    })?;
+    let metrics = daemon.metrics()?;
+    let [carried, captured, _, _, lost] = metrics.check_ledger()?;
+    ensure!(lost == 0 && carried == captured, "{lost} of {carried} bytes are lost");
+    let complete = metrics.get("interceptor_exchanges_total{completeness=\"complete\"}")?;
+    ensure!(complete == answered, "{complete} of {answered} are complete");
+    for (file, rules) in [("one", &["first", "renamed", "written"][..]), ("two", &["first", "swapped"])] {
+        let counts: Vec<u64> = rules.iter().map(|rule| matches(&metrics, &format!("{file}/{rule}"))).collect();
+        ensure!(counts.iter().all(|count| *count > 0), "a version of {file} was never in force: {counts:?}");
+        ensure!(counts.iter().sum::<u64>() == answered, "{file}: {counts:?} are not {answered}");
+    }
+    Ok(())
+}
+
+fn refused() -> Result<()> {
+    let bed = Bed::new()?;
+    let volume = Volume::new()?;
+    let daemon = start(&bed, &volume.path("one.yaml"), &[])?;
+    let bad = policy("one", "bad", "      match: request.methd == \"GET\"\n");
+    let lacks = policy("one", "lacks", "      inspect: { drift: { baseline: gone.json } }\n");
+    let place = format!("{}:7:14: unknown field `request.methd`", volume.path("one.yaml").display());
+    let (answered, _) = under_load(&bed, |answered| {
+        for (refusals, (text, said)) in (1..).zip([(bad, &*place), (lacks, "rule one/lacks: inspect.drift.baseline")]) {
+            after(answered, 100)?;
+            volume.replace(&text)?;
+            wait_for_reloads(&daemon, "refused", refusals)?;
+            let line = daemon.process().wait_stderr(SOON, said)?;
+            ensure!(line.contains("a policy is refused, what was in force stays so"), "{line}");
+        }
+        let before = matches(&daemon.metrics()?, "one/first");
+        after(answered, 100)?;
+        until(SOON, "the old rule's matches", || {
+            Ok((matches(&daemon.metrics()?, "one/first") >= before + 50).then_some(()))
+        })?;
+        volume.replace(&policy("one", "good", ""))?;
+        wait_for_reloads(&daemon, "taken", 2)?;
+        after(answered, 100)
+    })?;
+    wait_for_exchanges(&daemon, answered)?;
+    let metrics = daemon.metrics()?;
+    ensure!(reloads(&metrics, "refused")? == 2 && reloads(&metrics, "taken")? == 2, "{metrics:?}");
+    let counts = [matches(&metrics, "one/first"), matches(&metrics, "one/good")];
+    ensure!(counts[1] > 0 && counts.iter().sum::<u64>() == answered, "{counts:?} are not {answered}");
+    Ok(())
+}
+
+/// What is found is told, masked; the value itself is nowhere.
+fn lines() -> Result<()> {
+    let bed = Bed::new()?;
+    let volume = Volume::new()?;
+    volume.replace(&policy(
+        "one",
+        "audit",
+        "      inspect: { pii: {}, transport: {} }\n      redact: { pii: true }\n      action: { deny: { status: 403 } }\n",
+    ))?;
+    let daemon = start(&bed, &volume.path("one.yaml"), &["--inspect-lines", "stdout"])?;
+    let mut connection = bed.connect()?;
+    for _ in 0..3 {
+        connection.ask("/missing?email=ann.smith@example.com")?;
+        connection.answer()?;
+    }
+    wait_for_exchanges(&daemon, 3)?;
+    let metrics = daemon.metrics()?;
+    let ended = daemon.into_process().stop(Signal::SIGTERM, SOON)?.success()?;
+    let found = check(&ended.stdout)?;
+    ensure!(found.len() == 3, "{:?}", ended.stdout);
+    for line in &found {
+        let rule = &line["interceptor.policy.rules"][0];
+        ensure!(rule["rule"] == "one/audit" && rule["would"]["action"] == "deny", "{line}");
+        let mails = line["interceptor.findings"].as_array().context("no findings")?;
+        let mail = mails.iter().find(|finding| finding["kind"] == "EMAIL_ADDRESS").context("no address")?;
+        ensure!(
+            mail["place"] == "query:email" && mail["hash"] == found[0]["interceptor.findings"][0]["hash"],
+            "{line}"
+        );
+    }
+    let all = [ended.stdout, ended.stderr].concat().join("\n");
+    ensure!(!all.contains("ann.smith"), "the value is told: {all}");
+    ensure!(metrics.sum("interceptor_findings_total") >= 3, "{metrics:?}");
+    ensure!(metrics.sum("interceptor_policy_would_total") == 3, "{metrics:?}");
+    Ok(())
+}
+
+fn full() -> Result<()> {
+    let bed = Bed::new()?;
+    let volume = Volume::new()?;
+    let arguments = arguments(&bed, &volume.path("one.yaml"));
+    let more = ["--inspect-lines", "stdout"].map(str::to_owned);
+    let daemon = Daemon::start_writing_to("/dev/full", arguments.into_iter().chain(more))?;
+    let mut connection = bed.connect()?;
+    ensure!(connection.get("/index.html")?.status == 200);
+    daemon.process().wait_stderr(SOON, "no more lines are written")?;
+    ensure!(connection.get("/index.html")?.status == 200);
+    wait_for_exchanges(&daemon, 2)?;
+    daemon.into_process().stop(Signal::SIGTERM, SOON)?.success()?;
+    Ok(())
+}
+
+/// Slowly enough for the kernel to be told while the body is on its way.
+fn skipped() -> Result<()> {
+    let bed = Bed::new()?;
+    for (name, size) in [("unwanted", LARGE), ("wanted", WANTED)] {
+        fs::write(bed.nginx.files().join(name), vec![b'x'; size as usize])?;
+    }
+    let volume = Volume::new()?;
+    let rule = "      match: request.path == \"/wanted\"\n      inspect: { pii: {} }\n      keep: { response: 2MiB }\n";
+    volume.replace(&policy("one", "wants", rule))?;
+    let daemon = start(&bed, &volume.path("one.yaml"), &[])?;
+    let ask = |path: &str, count: u64| -> Result<[u64; 3]> {
+        curl(&bed.pods.client, &["--limit-rate", "16M", "-o", "/dev/null", &bed.url(path)])?;
+        until(SOON, "the end of the connection", || {
+            Ok((daemon.metrics()?.sum("interceptor_flows_ended_total") >= count).then_some(()))
+        })?;
+        let metrics = daemon.metrics()?;
+        let [carried, captured, _, _, lost] = metrics.check_ledger()?;
+        ensure!(lost == 0 && carried > LARGE, "{lost} of {carried} bytes are lost");
+        let complete = metrics.get("interceptor_exchanges_total{completeness=\"complete\"}")?;
+        ensure!(complete == count, "{complete} of {count} are complete");
+        Ok([carried, captured, metrics.skipped()?])
+    };
+    let [carried, captured, skipped] = ask("/unwanted", 1)?;
+    ensure!(skipped >= LARGE / 2, "of {carried} bytes {captured} were captured, {skipped} skipped");
+    eprintln!("skipped {skipped} of {carried} bytes");
+    let [_, more, as_before] = ask("/wanted", 2)?;
+    ensure!(as_before == skipped && more >= captured + WANTED, "{as_before} of {skipped}, {more} of {captured}");
+    Ok(())
+}
