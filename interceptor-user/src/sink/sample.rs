@@ -275,6 +275,7 @@ pub(crate) fn tabular() -> Exchange {
 /// A feature of that model that has drifted.
 pub(crate) fn drift() -> DriftRecord {
     DriftRecord {
+        sinks: crate::model::Sinks::ALL,
         rule: "drift/features".into(),
         dialect: Dialect::OpenInference,
         model: Some("iris".into()),

@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::{
     inspect::pii::{Key, Pii},
-    model::{Dialect, Format, Kind, Operation, Text},
+    model::{Dialect, Format, Kind, Operation, Tensor, Text, UninspectedReason},
     policy::settings,
     sink::sample,
 };
@@ -92,7 +94,7 @@ fn finding(role: Role) -> Finding {
 #[test]
 fn personal_data_is_taken_out_wherever_it_is() {
     let mut exchange = personal();
-    apply_pii(&mut exchange, &pii(), None);
+    apply_pii(&mut exchange, Search { pii: &pii(), seen: None });
     let told = format!("{exchange:?}");
     assert!(!told.contains("ann.smith"), "{told}");
     let request = exchange.request.unwrap();
@@ -104,14 +106,14 @@ fn personal_data_is_taken_out_wherever_it_is() {
     assert_eq!(&*exchange.response.unwrap().body, b"write to <EMAIL_ADDRESS> now");
 }
 
-/// Who has looked knows where something is; what nobody looked at is looked at now.
+/// Heads are searched anyway: it costs little, and not all of them is inspected.
 #[test]
-fn only_messages_in_which_something_was_found_are_searched() {
+fn only_contents_in_which_something_was_found_are_searched() {
     let mut exchange = personal();
     exchange.inference = None;
-    apply_pii(&mut exchange, &pii(), Some(&[finding(Role::Response)]));
-    assert!(exchange.request.as_ref().is_some_and(|part| !part.redacted && part.head.fields.get("x-user").is_some()));
-    assert_eq!(exchange.request.unwrap().head.fields.get("x-user"), Some(MAIL.as_bytes()));
+    apply_pii(&mut exchange, Search { pii: &pii(), seen: Some((&[finding(Role::Response)], &[])) });
+    let request = exchange.request.unwrap();
+    assert!(!request.redacted && request.head.fields.get("x-user") == Some(b"<EMAIL_ADDRESS>"), "{request:?}");
     assert!(exchange.response.unwrap().redacted);
 }
 
@@ -124,7 +126,7 @@ fn contents_of_which_nothing_is_certain_are_hidden() {
     streamed.response =
         Some(sample::framed(response, Format::JsonLines, &[(Kind::Data, b"ann.smith@exam"), (Kind::Data, b"ple.com")]));
     for mut exchange in [binary, streamed] {
-        apply_pii(&mut exchange, &pii(), None);
+        apply_pii(&mut exchange, Search { pii: &pii(), seen: None });
         let response = exchange.response.unwrap();
         assert!(response.body.is_empty() && response.redacted && response.messages().count() == 0, "{response:?}");
     }
@@ -134,15 +136,47 @@ fn contents_of_which_nothing_is_certain_are_hidden() {
 fn of_an_exchange_that_goes_on_no_content_is_shown_that_may_have_to_be_taken_out() {
     let hides = |redact: &Redact| {
         let mut exchange = personal();
-        apply_to_message(&mut exchange, redact);
+        apply_to_message(&mut exchange, redact, None);
         exchange.request.unwrap().body.is_empty()
     };
     assert!(!hides(&redact(&["x-user"], &[], &[])));
     assert!(hides(&redact(&[], &[], &["$.to"])));
     assert!(hides(&Redact { pii: true, ..Redact::default() }));
     let mut exchange = personal();
-    apply_to_message(&mut exchange, &redact(&["x-user"], &["email"], &[]));
+    apply_to_message(&mut exchange, &redact(&["x-user"], &["email"], &[]), None);
     let request = exchange.request.unwrap();
     assert_eq!(request.head.fields.get("x-user"), Some(&b"[redacted]"[..]));
     assert_eq!(request.head.target(), Some("/a?email=[redacted]&b=1"));
+}
+
+#[test]
+fn encoded_forms_names_and_fields_of_inferences_are_searched_too() {
+    let mut exchange = sample::exchange();
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let target = "/u/jane%40example.com/x?q=a+jane%40example.com&%65mail=jane%40example.com";
+    exchange.request = Some(sample::request("POST", target, &form, b"a=1&m=jane%40example.com"));
+    let mut inference = Inference::new(Dialect::Openai, Operation::Chat);
+    inference.model = Some("jane@example.com".into());
+    inference.parameters = vec![("jane@example.com".into(), "jane@example.com".into())];
+    inference.inputs = vec![Tensor { name: "jane@example.com".into(), ..Tensor::default() }];
+    exchange.inference = Some(Box::new(inference));
+    apply(&mut exchange, &redact(&[], &["email"], &[]));
+    apply_pii(&mut exchange, Search { pii: &pii(), seen: Some((&[finding(Role::Request)], &[])) });
+    let request = exchange.request.as_ref().unwrap();
+    assert_eq!(&*request.body, b"a=1&m=<EMAIL_ADDRESS>");
+    assert_eq!(request.head.target(), Some("/u/<EMAIL_ADDRESS>/x?q=a <EMAIL_ADDRESS>&%65mail=[redacted]"));
+    assert!(!format!("{exchange:?}").contains("jane"), "{exchange:?}");
+}
+
+#[test]
+fn what_was_not_looked_at_to_the_end_is_not_shown() {
+    let left = |role| {
+        let rule = Arc::from("a/b");
+        Uninspected { inspector: InspectorName::Pii, role: Some(role), reason: UninspectedReason::Bytes, rule }
+    };
+    let mut exchange = sample::exchange();
+    let seen = Some((&[][..], &[left(Role::Request)][..]));
+    apply_pii(&mut exchange, Search { pii: &pii(), seen });
+    assert!(exchange.request.unwrap().body.is_empty());
+    assert!(!exchange.response.unwrap().body.is_empty());
 }

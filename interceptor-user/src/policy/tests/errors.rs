@@ -95,7 +95,8 @@ fn a_policy_is_refused_whole() {
     assert!(error.starts_with("bad.yaml:4:33: unknown variable `x`"), "{error}");
     let twice = Policy::parse(&[("a.yaml", good), ("b.yaml", good)]).expect_err("is refused").to_string();
     assert!(twice.starts_with("b.yaml:3:18: there is another policy"), "{twice}");
-    assert_eq!(Policy::parse(&[("empty.yaml", "# nothing\n")]).expect("no policy").rules().len(), 0);
+    let empty = Policy::parse(&[("empty.yaml", "# nothing\n")]).expect_err("is refused").to_string();
+    assert!(empty.starts_with("empty.yaml:1:1: there is no policy in it"), "{empty}");
     let off = good.replace("rules:", "enabled: false, rules:");
     let off = Policy::parse(&[("off.yaml", &off)]).expect("is right");
     assert_eq!((off.rules().len(), off.disabled().len()), (0, 1));

@@ -114,7 +114,7 @@ fn drift_is_a_gauge_of_the_last_window() {
     for (drift, score, drifted) in [(sample::drift(), 0.001, 1.0), (same, 0.5, 0.0), (few, 0.5, 0.0)] {
         sink.record(&Record::Drift(Box::new(drift))).expect("recorded");
         let samples = samples(&sink);
-        let labels = ["rule=\"drift/features\"", "inference_drift_feature=\"x[0]\"", "inference_drift_test=\"ks\""];
+        let labels = ["rule=\"drift/features\"", "inference_drift_feature=\"x[0]\""];
         let value = |name: &str| matching(&samples, name, &labels)[0].1;
         assert_eq!((value("inference_drift_score"), value("inference_drift_detected")), (score, drifted));
     }
