@@ -8,6 +8,7 @@ mod errors;
 mod grpc;
 mod ledger;
 mod lifecycle;
+mod models;
 mod node;
 mod packets;
 mod pods;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         packets::cases(),
         grpc::cases(),
         stream::cases(),
+        models::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

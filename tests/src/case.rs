@@ -6,6 +6,8 @@ use std::{
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+use super::Python;
+
 /// Something that a test cannot do without.
 #[derive(Clone, Copy, Debug)]
 pub enum Need {
@@ -13,6 +15,8 @@ pub enum Need {
     Root,
     /// A program, and the Debian package that has it.
     Program(&'static str, &'static str),
+    /// Servers and clients of models, from PyPI.
+    Models,
 }
 
 /// A test and what it needs.
@@ -50,6 +54,7 @@ impl Need {
         match self {
             Self::Root if !nix::unistd::geteuid().is_root() => Some("this takes root: run it with sudo".into()),
             Self::Root => None,
+            Self::Models => Python::with_models().err().map(|error| format!("no packages from PyPI: {error:#}")),
             Self::Program(program, package) => find(program)
                 .is_none()
                 .then(|| format!("there is no `{program}`: apt-get install --no-install-recommends {package}")),
