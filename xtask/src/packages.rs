@@ -26,7 +26,8 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     tool("tshark", "tshark"),
     tool("bpftool", "bpftool"),
     tool("python3", "python3"),
-    // No program, but a file of it.
+    // No programs, but files of them.
+    tool("/usr/share/doc/python3-venv/copyright", "python3-venv"),
     tool("/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"),
     tool("nghttpd", "nghttp2-server"),
     tool("h2load", "nghttp2-client"),

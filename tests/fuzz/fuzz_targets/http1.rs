@@ -11,8 +11,16 @@ use interceptor::{
 use interceptor_fuzz::{Bounds, Flow, lengths, side};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits =
-    Limits { head: 512, body: 32, pipeline: 4, streams: 4, memory: 2048, messages: false, room: usize::MAX };
+const LIMITS: Limits<'_> = Limits {
+    head: 512,
+    body: 32,
+    decide: None,
+    pipeline: 4,
+    streams: 4,
+    memory: 2048,
+    messages: false,
+    room: usize::MAX,
+};
 /// Open exchanges, the head of one more with all its places, two buffers, and the first bytes of two sides.
 const BOUNDS: Bounds = Bounds { limits: LIMITS, memory: LIMITS.memory + 64 * LIMITS.head, open: LIMITS.pipeline + 1 };
 

@@ -11,8 +11,16 @@ use interceptor::{
 use interceptor_fuzz::{Bounds, Flow, lengths, side};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: Limits =
-    Limits { head: 512, body: 64, pipeline: 4, streams: 8, memory: 8192, messages: false, room: usize::MAX };
+const LIMITS: Limits<'_> = Limits {
+    head: 512,
+    body: 64,
+    decide: None,
+    pipeline: 4,
+    streams: 8,
+    memory: 8192,
+    messages: false,
+    room: usize::MAX,
+};
 /// Open exchanges, the tables of both sides, what a search keeps, and the reader of a compressed message.
 const BOUNDS: Bounds = Bounds { limits: LIMITS, memory: 8 << 20, open: LIMITS.streams };
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

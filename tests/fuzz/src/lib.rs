@@ -14,7 +14,7 @@ use interceptor::{
 #[derive(Clone, Copy)]
 pub struct Bounds {
     /// What its session is told.
-    pub limits: Limits,
+    pub limits: Limits<'static>,
     /// Bytes of memory, asserted after each event.
     pub memory: usize,
     /// Open exchanges, asserted after each event.
