@@ -83,19 +83,24 @@ impl<'a> Call<'a> {
         .as_ref()
     }
 
-    /// The events or lines that the response was sent in, counted; None where it was not sent in such.
+    /// The events, lines or gRPC messages that the response was sent in, counted; None where it was not sent in such.
     pub(super) fn pieces(&self) -> Option<&'a Pieces> {
         let pieces = self.exchange.response.as_ref()?.pieces.as_ref()?;
-        matches!(pieces.format, Format::EventStream | Format::JsonLines).then_some(pieces)
+        match pieces.format {
+            Format::EventStream | Format::JsonLines | Format::Grpc | Format::GrpcWeb | Format::GrpcWebText => {
+                Some(pieces)
+            }
+            Format::WebSocket | Format::Multipart => None,
+        }
     }
 
     /// Those of them that were kept. `[DONE]` is one of them.
     pub(super) fn streamed(&self) -> Option<impl Iterator<Item = Streamed<'a>> + use<'a>> {
-        let pieces = self.pieces()?;
+        let text = |pieces: &&Pieces| matches!(pieces.format, Format::EventStream | Format::JsonLines);
+        let pieces = self.pieces().filter(text)?;
         let part = self.exchange.response.as_ref()?;
         let first = pieces.kept.len();
-        let kept = first + part.tail.as_ref().map_or(0, |tail| tail.kept.len());
-        let between = pieces.count.saturating_sub(kept as u64);
+        let between = not_kept(part, pieces);
         Some(part.messages().enumerate().map(move |(index, (kept, bytes))| {
             let text = str::from_utf8(bytes).unwrap_or_default();
             let (time, skipped) = (kept.piece.time, if index == first { between } else { 0 });
@@ -106,6 +111,17 @@ impl<'a> Call<'a> {
                 Streamed { time, skipped, event: None, data: Cow::Borrowed(text.trim_ascii()) }
             }
         }))
+    }
+
+    /// When the messages of the response came, whatever is in them, each with how many before it were not kept.
+    pub(super) fn times(&self) -> impl Iterator<Item = (Timestamp, u64)> + use<'a> {
+        let part = self.exchange.response.as_ref();
+        let both = part.and_then(|part| Some((part, part.pieces.as_ref()?)));
+        both.into_iter().flat_map(|(part, pieces)| {
+            let (first, between) = (pieces.kept.len(), not_kept(part, pieces));
+            let skipped = move |index| if index == first { between } else { 0 };
+            part.messages().enumerate().map(move |(index, (kept, _))| (kept.piece.time, skipped(index)))
+        })
     }
 
     /// Why not all of this side's content can be read, if it cannot.
@@ -124,4 +140,10 @@ fn unread(part: &Part, exchange: &Exchange) -> Option<Unread> {
     } else {
         None
     }
+}
+
+/// Messages between the first that were kept and the last.
+fn not_kept(part: &Part, pieces: &Pieces) -> u64 {
+    let kept = pieces.kept.len() + part.tail.as_ref().map_or(0, |tail| tail.kept.len());
+    pieces.count.saturating_sub(kept as u64)
 }

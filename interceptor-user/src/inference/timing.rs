@@ -22,6 +22,15 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// Of a stream of messages each of which is an answer (of gRPC); fills in what they tell.
+    pub(super) fn of_answers(call: &Call<'_>, inference: &mut Inference) {
+        let mut pace = Self::default();
+        for (time, skipped) in call.times() {
+            pace.message(&Streamed { time, skipped, event: None, data: "".into() }, true);
+        }
+        pace.finish(call, inference);
+    }
+
     /// The next message that was kept. Those before it that were not are taken to be like the others: generated.
     pub(super) fn message(&mut self, message: &Streamed<'_>, generated: bool) {
         self.seen += message.skipped + 1;

@@ -10,6 +10,7 @@ use crate::{
         call::Call,
         columns, element,
         message::{self, Message, Scalar},
+        timing::Pace,
         tree::Room,
     },
     model::{Datatype, Inference, ModelError, Operation, Role, Tensor, Unread, Values},
@@ -91,6 +92,9 @@ fn infer(stream: bool, call: &Call<'_>, inference: &mut Inference) {
         if let Some(answer) = answer.message(2) {
             response(&answer, inference, &room);
         }
+    }
+    if stream {
+        Pace::of_answers(call, inference);
     }
     body::close(inference, &room);
 }

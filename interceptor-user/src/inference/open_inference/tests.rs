@@ -254,7 +254,11 @@ fn a_stream_is_many_requests() {
     let found = inference(&called(STREAM, &asks, &answers, &[("grpc-status", "0")])).unwrap();
     assert_eq!((all(&found.inputs), found.batch), (vec!["x FP32[2, 1]: 1 2".to_owned()], Some(2)));
     assert_eq!(all(&found.outputs), ["text BYTES[2]: a b"]);
-    assert_eq!((found.error.unwrap().message.as_str(), found.streamed), ("no more", true));
+    assert_eq!((found.error.as_ref().unwrap().message.as_str(), found.streamed), ("no more", true));
+    // The samples' messages are a microsecond apart.
+    let timing = found.timing;
+    assert_eq!((timing.chunks, timing.longest_gap), (answers.len() as u64, Some(std::time::Duration::from_micros(1))));
+    assert!(timing.first_token.is_some());
 }
 
 #[test]
