@@ -5,7 +5,7 @@ use super::{
     draft::message,
     tree::{Room, Tree},
 };
-use crate::model::{Head, Inference, ModelError, Role, StartLine, Unread};
+use crate::model::{Inference, ModelError, Role, Unread};
 
 /// This side's content, if it is JSON; why not all of it was read is noted.
 pub(super) fn json(call: &Call<'_>, role: Role, inference: &mut Inference, room: &Room) -> Option<Tree> {
@@ -37,14 +37,7 @@ pub(super) fn close(inference: &mut Inference, room: &Room) {
 
 /// Was the request refused, by the response's status?
 pub(super) fn refused(call: &Call<'_>) -> bool {
-    call.exchange.response.as_ref().and_then(|part| status(&part.head)).is_some_and(|status| status >= 400)
-}
-
-fn status(head: &Head) -> Option<u16> {
-    match head.start_line() {
-        StartLine::Response { status, .. } => Some(status),
-        StartLine::Request { .. } => None,
-    }
+    call.exchange.response.as_ref().and_then(|part| part.head.status()).is_some_and(|status| status >= 400)
 }
 
 /// The error that a response tells: `error` (a text, or an object with a message), `error_code` and `message` (MLflow),

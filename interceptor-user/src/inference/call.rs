@@ -99,11 +99,8 @@ impl<'a> Call<'a> {
         let text = |pieces: &&Pieces| matches!(pieces.format, Format::EventStream | Format::JsonLines);
         let pieces = self.pieces().filter(text)?;
         let part = self.exchange.response.as_ref()?;
-        let first = pieces.kept.len();
-        let between = not_kept(part, pieces);
-        Some(part.messages().enumerate().map(move |(index, (kept, bytes))| {
+        Some(counted(part, pieces).map(move |(time, skipped, bytes)| {
             let text = str::from_utf8(bytes).unwrap_or_default();
-            let (time, skipped) = (kept.piece.time, if index == first { between } else { 0 });
             if pieces.format == Format::EventStream {
                 let event = Event::parse(text);
                 Streamed { time, skipped, event: event.event, data: Cow::Owned(event.data) }
@@ -117,11 +114,7 @@ impl<'a> Call<'a> {
     pub(super) fn times(&self) -> impl Iterator<Item = (Timestamp, u64)> + use<'a> {
         let part = self.exchange.response.as_ref();
         let both = part.and_then(|part| Some((part, part.pieces.as_ref()?)));
-        both.into_iter().flat_map(|(part, pieces)| {
-            let (first, between) = (pieces.kept.len(), not_kept(part, pieces));
-            let skipped = move |index| if index == first { between } else { 0 };
-            part.messages().enumerate().map(move |(index, (kept, _))| (kept.piece.time, skipped(index)))
-        })
+        both.into_iter().flat_map(|(part, pieces)| counted(part, pieces)).map(|(time, skipped, _)| (time, skipped))
     }
 
     /// Why not all of this side's content can be read, if it cannot.
@@ -142,8 +135,12 @@ fn unread(part: &Part, exchange: &Exchange) -> Option<Unread> {
     }
 }
 
-/// Messages between the first that were kept and the last.
-fn not_kept(part: &Part, pieces: &Pieces) -> u64 {
-    let kept = pieces.kept.len() + part.tail.as_ref().map_or(0, |tail| tail.kept.len());
-    pieces.count.saturating_sub(kept as u64)
+/// The messages that were kept: when each came, how many before it were not kept, its bytes. Those that were not lie between the
+/// first ones and the last ones.
+fn counted<'a>(part: &'a Part, pieces: &'a Pieces) -> impl Iterator<Item = (Timestamp, u64, &'a [u8])> {
+    let first = pieces.kept.len();
+    let kept = first + part.tail.as_ref().map_or(0, |tail| tail.kept.len());
+    let between = pieces.count.saturating_sub(kept as u64);
+    let skipped = move |index| if index == first { between } else { 0 };
+    part.messages().enumerate().map(move |(index, (kept, bytes))| (kept.piece.time, skipped(index), bytes))
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
+    body,
     call::{Call, media_type},
     json::{count, string},
     timing::Pace,
@@ -151,8 +152,7 @@ impl<'a> Draft<'a> {
             part.is_some_and(|part| !part.body.is_empty()) && call.json(role).is_none() && call.unread(role).is_none()
         };
         let response = call.exchange.response.as_ref();
-        let status = response.and_then(|part| part.head.status()).unwrap_or_default();
-        let failed = status >= 400;
+        let failed = body::refused(call);
         if failed && self.inference.error.is_none() {
             let plain = response.filter(|part| media_type(&part.head).starts_with("text/plain"));
             let told =

@@ -74,10 +74,7 @@ impl Plan {
 
     /// As much as any rule needs of an exchange.
     pub fn most(&self) -> Needs {
-        let each = self.policy.rules().iter().zip(&self.needs).map(|(rule, inspectors)| {
-            let Needs { request, response } = rule.own_needs(true).max(*inspectors);
-            Needs { request: request.min(rule.keep.request), response: response.min(rule.keep.response) }
-        });
+        let each = self.policy.rules().iter().zip(&self.needs).map(|(rule, inspectors)| rule.wants(true, *inspectors));
         each.fold(Needs::default(), Needs::max)
     }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     inference,
     model::{DriftRecord, Exchange, Needs, Record, RuleVerdict, Timestamp},
-    policy::Scene,
+    policy::{Rule, Scene},
     protobuf::Registry,
 };
 
@@ -162,6 +162,12 @@ fn note_connection(exchange: &mut Exchange) {
     (inference.timing.wasted_bytes, inference.timing.wasted_chunks) = wasted.unwrap_or_default();
 }
 
+/// The windows that a rule's inspectors report go to the rule's sinks.
+fn of_rule(report: &mut Report, rule: &Rule) -> impl Iterator<Item = DriftRecord> {
+    let sinks = rule.sinks;
+    std::mem::take(&mut report.drift).into_iter().map(move |drift| DriftRecord { sinks, ..drift })
+}
+
 impl Look {
     /// Looks at an exchange that is over, or takes out of a message what is not to be shown.
     pub fn record(&mut self, record: &mut Record) {
@@ -249,7 +255,7 @@ impl Look {
             }
             verdict.findings.append(&mut report.findings);
             verdict.uninspected.append(&mut report.uninspected);
-            self.drift.extend(report.drift.drain(..).map(|drift| DriftRecord { sinks: rule.sinks, ..drift }));
+            self.drift.extend(of_rule(&mut report, rule));
         }
         let mut redacted = false;
         for (rule, search) in plan.policy().rules().iter().zip(plan.searches()) {
@@ -279,7 +285,7 @@ impl Look {
             for inspector in inspectors {
                 inspector.tick(now, over, &mut report);
             }
-            self.drift.extend(report.drift.drain(..).map(|drift| DriftRecord { sinks: rule.sinks, ..drift }));
+            self.drift.extend(of_rule(&mut report, rule));
         }
     }
 }

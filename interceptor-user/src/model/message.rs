@@ -103,6 +103,14 @@ pub enum Role {
 }
 
 impl Role {
+    /// Name of what it sends, in output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
+    }
+
     /// Who sends the other.
     #[must_use]
     pub const fn peer(self) -> Self {

@@ -74,9 +74,7 @@ impl Rule {
         // What asks nothing of a model server will not turn out to be an inference.
         let is_inference = scene.recognised.is_some() || scene.request.is_none();
         let inspectors = if is_inference || self.inspects_any() { inspectors } else { Needs::default() };
-        let wanted = self.own_needs(is_inference).max(inspectors);
-        let wanted =
-            Needs { request: wanted.request.min(self.keep.request), response: wanted.response.min(self.keep.response) };
+        let wanted = self.wants(is_inference, inspectors);
         // An exchange that is out of the sample is counted, for which nothing is kept. But whether it matches may be known
         // from its content only.
         let needed = wanted != Needs::default()

@@ -110,10 +110,7 @@ fn camel(name: &str) -> String {
 impl Extraction {
     /// Where it is, in words.
     pub fn place(&self) -> String {
-        let from = match self.from {
-            Role::Request => "request",
-            Role::Response => "response",
-        };
+        let from = self.from.name();
         match &self.place {
             Place::Header(name) => format!("header {name} of the {from}"),
             Place::Trailer(name) => format!("trailer {name} of the {from}"),

@@ -49,6 +49,12 @@ impl Rule {
         self.extract.iter().map(|extraction| extraction.needs(self.keep)).fold(Needs::default(), Needs::max)
     }
 
+    /// What it and its inspectors need, as far as it may be kept.
+    pub fn wants(&self, is_inference: bool, inspectors: Needs) -> Needs {
+        let Needs { request, response } = self.own_needs(is_inference).max(inspectors);
+        Needs { request: request.min(self.keep.request), response: response.min(self.keep.response) }
+    }
+
     /// Does something look at content that is no inference's?
     pub const fn inspects_any(&self) -> bool {
         self.inspect.pii.is_some() || self.inspect.schema.is_some()

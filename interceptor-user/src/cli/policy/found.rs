@@ -22,7 +22,7 @@ pub(super) fn json(finding: &Finding) -> Value {
     json!({
         "inspector": finding.inspector.name(),
         "kind": finding.kind,
-        "direction": finding.role.map(side),
+        "direction": finding.role.map(Role::name),
         "place": finding.place,
         "score": finding.score,
         "masked": finding.value.as_ref().map(|value| &value.masked),
@@ -34,7 +34,7 @@ pub(super) fn json(finding: &Finding) -> Value {
 pub(super) fn uninspected_json(skipped: &Uninspected) -> Value {
     json!({
         "inspector": skipped.inspector.name(),
-        "direction": skipped.role.map(side),
+        "direction": skipped.role.map(Role::name),
         "reason": skipped.reason.name(),
     })
 }
@@ -45,7 +45,7 @@ pub(super) fn write(verdict: &Verdict, rule: &str, f: &mut fmt::Formatter<'_>) -
         let Finding { inspector, kind, role, place, score, value, text, count, .. } = finding;
         write!(f, "    found {} {}", inspector.name(), Escaped(kind.as_bytes()))?;
         if let Some(role) = role {
-            write!(f, " in the {}", side(*role))?;
+            write!(f, " in the {}", role.name())?;
         }
         if !place.is_empty() {
             write!(f, " at {}", Escaped(place.as_bytes()))?;
@@ -60,15 +60,8 @@ pub(super) fn write(verdict: &Verdict, rule: &str, f: &mut fmt::Formatter<'_>) -
         writeln!(f, "{}", if *count > 1 { format!(" ({count} times)") } else { String::new() })?;
     }
     for Uninspected { inspector, role, reason, .. } in uninspected(verdict, rule) {
-        let side = role.map(|role| format!(" in the {}", side(role))).unwrap_or_default();
+        let side = role.map(|role| format!(" in the {}", role.name())).unwrap_or_default();
         writeln!(f, "    not inspected for {}{}: {}", inspector.name(), side, reason.name())?;
     }
     Ok(())
-}
-
-const fn side(role: Role) -> &'static str {
-    match role {
-        Role::Request => "request",
-        Role::Response => "response",
-    }
 }

@@ -8,11 +8,9 @@ use std::{
 use crate::{
     config::{Config, Lines},
     model::{Exchange, Record},
-    protobuf::Registry,
     sink::{
         Sink,
         json::{self, JsonSink},
-        mask::Mask,
         prometheus::{Metrics, Prometheus},
     },
 };
@@ -30,11 +28,9 @@ pub(super) struct Outputs {
 
 impl Outputs {
     pub(super) fn new(metrics: &Arc<Metrics>, config: &Config) -> Self {
-        let options =
-            json::Options { mask: Mask::default(), registry: Registry::default(), ..json::Options::default() };
         let lines = match config.inspect.lines {
             Lines::None => None,
-            Lines::Stdout => Some(JsonSink::new(io::stdout(), options)),
+            Lines::Stdout => Some(JsonSink::new(io::stdout(), json::Options::default())),
         };
         Self {
             metrics: Prometheus::new(Arc::clone(metrics), config.metrics.paths),
@@ -52,7 +48,7 @@ impl Outputs {
         {
             tracing::error!("no more lines are written: {error:#}");
             self.lines = None;
-            (0..std::mem::take(&mut self.pending)).for_each(|_| self.counts.line_lost());
+            self.counts.lines_lost(std::mem::take(&mut self.pending));
         }
     }
 }
@@ -64,7 +60,7 @@ impl Sink for Outputs {
             self.pending += 1;
             self.lines(|lines| lines.record(record));
         } else if wanted.lines && self.wanted {
-            self.counts.line_lost();
+            self.counts.lines_lost(1);
         }
         if wanted.metrics { self.metrics.record(record) } else { Ok(()) }
     }

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::line::{Detail, method, stamp};
 use crate::{
-    model::{Coding, MessageRecord, Part, Role},
+    model::{Coding, MessageRecord, Part},
     sink::{
         clock::{Clock, Stamp},
         messages::{Content, Form, Message},
@@ -117,10 +117,7 @@ impl<'a> MessageLine<'a> {
             exchange: exchange.number,
             stream: exchange.stream,
             number: *index,
-            direction: match role {
-                Role::Request => "request",
-                Role::Response => "response",
-            },
+            direction: role.name(),
             format: format.name(),
             kind: piece.kind.name(),
             size: piece.size,

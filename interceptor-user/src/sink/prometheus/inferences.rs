@@ -1,15 +1,14 @@
 //! Inferences: names, units and boundaries of OpenTelemetry's conventions for generative AI, and for models of other kinds a
 //! family of our own in the same style.
 
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-};
-
-use foldhash::fast::RandomState;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
-use super::{labels::OTHER, metrics::register, server::Server, sets::Fold};
+use super::{
+    labels::OTHER,
+    metrics::register,
+    server::Server,
+    sets::{Few, Fold},
+};
 use crate::model::{Exchange, Head, Inference, Operation, Side};
 
 /// `gen_ai.client.operation.duration` and `gen_ai.server.request.duration`: seconds.
@@ -66,9 +65,7 @@ pub(super) struct Inferences {
     batch: HistogramVec,
     wasted: IntCounterVec,
     /// Sets of labels in use.
-    sets: Mutex<HashSet<[String; LABELS.len()], RandomState>>,
-    cap: usize,
-    folded: IntCounter,
+    sets: Few<[String; LABELS.len()]>,
 }
 
 impl Inferences {
@@ -116,9 +113,7 @@ impl Inferences {
             )?,
             batch: histogram("inference_batch_size", "Rows that a model works on together.", BATCH_BOUNDS, &[])?,
             wasted: register(registry, IntCounterVec::new(wasted, &LABELS))?,
-            sets: Mutex::default(),
-            cap,
-            folded,
+            sets: Few::new(cap, folded),
         })
     }
 
@@ -175,21 +170,13 @@ impl Inferences {
     }
 
     /// The labels, if there is room for another set; without the model's, if not.
-    fn admitted(&self, labels: [String; LABELS.len()]) -> [String; LABELS.len()] {
-        let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if sets.contains(&labels) {
-            return labels;
+    fn admitted(&self, mut labels: [String; LABELS.len()]) -> [String; LABELS.len()] {
+        if !self.sets.admits(&labels) {
+            for label in &mut labels[MODELS] {
+                OTHER.clone_into(label);
+            }
         }
-        if sets.len() < self.cap {
-            sets.insert(labels.clone());
-            return labels;
-        }
-        self.folded.inc();
-        let mut folded = labels;
-        for label in &mut folded[MODELS] {
-            OTHER.clone_into(label);
-        }
-        folded
+        labels
     }
 }
 

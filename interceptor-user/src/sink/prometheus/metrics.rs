@@ -137,9 +137,9 @@ impl Metrics {
         self.verdicts.taken(rules);
     }
 
-    /// A line of JSON was to be written, and was not.
-    pub fn line_lost(&self) {
-        self.verdicts.line_lost();
+    /// So many lines of JSON were to be written, and were not.
+    pub fn lines_lost(&self, count: u64) {
+        self.verdicts.lines_lost(count);
     }
 
     /// A policy was refused.

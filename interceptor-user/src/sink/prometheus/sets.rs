@@ -1,11 +1,13 @@
 //! How many label sets there may be, and what becomes of those that find no room.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
+    hash::Hash,
     sync::{Mutex, PoisonError},
 };
 
 use foldhash::fast::RandomState;
+use prometheus::IntCounter;
 
 /// An exact, compact form of a label set. Two requests with the same one have the same labels.
 pub(super) type Key = Vec<u8>;
@@ -66,5 +68,34 @@ impl<H: Clone> Sets<H> {
     /// How many label sets there are.
     pub(super) fn len(&self) -> usize {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// Label sets in use, of metrics whose sets are folded in one way only.
+pub(super) struct Few<S> {
+    cap: usize,
+    known: Mutex<HashSet<S, RandomState>>,
+    folded: IntCounter,
+}
+
+impl<S: Clone + Eq + Hash> Few<S> {
+    /// As many as `cap`; what is folded beyond that is counted.
+    pub(super) fn new(cap: usize, folded: IntCounter) -> Self {
+        Self { cap, known: Mutex::default(), folded }
+    }
+
+    /// Is it in use, or is there room for it?
+    pub(super) fn admits(&self, set: &S) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(set) {
+            return true;
+        }
+        let room = known.len() < self.cap;
+        if room {
+            known.insert(set.clone());
+        } else {
+            self.folded.inc();
+        }
+        room
     }
 }

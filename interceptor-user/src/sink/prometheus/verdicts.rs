@@ -1,15 +1,13 @@
 //! What policies say: rules that match, findings, what was not inspected, what would have been done, drift.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::{
     labels::OTHER,
     metrics::{array, by_label, register},
+    sets::Few,
 };
 use crate::model::{DriftRecord, Role, Verdict};
 
@@ -27,9 +25,7 @@ pub(super) struct Verdicts {
     drift_windows: IntCounterVec,
     drift_missing: GaugeVec,
     /// Models and features in use.
-    drift_sets: Mutex<HashSet<(String, String)>>,
-    cap: usize,
-    folded: IntCounter,
+    drift_sets: Few<(String, String)>,
     lines_lost: IntCounter,
 }
 
@@ -94,9 +90,7 @@ impl Verdicts {
                 "Missing values of a feature's last window: 0 to 1.",
                 &DRIFT,
             )?,
-            drift_sets: Mutex::default(),
-            cap,
-            folded,
+            drift_sets: Few::new(cap, folded),
             lines_lost: register(registry, lines_lost)?,
         })
     }
@@ -118,11 +112,13 @@ impl Verdicts {
             }
         }
         for finding in &verdict.findings {
-            let labels = [&*finding.rule, finding.inspector.name(), &*finding.kind, direction(finding.role)];
+            let labels =
+                [&*finding.rule, finding.inspector.name(), &*finding.kind, finding.role.map_or("", Role::name)];
             self.findings.get_metric_with_label_values(&labels)?.inc_by(finding.count.into());
         }
         for skipped in &verdict.uninspected {
-            let labels = [&*skipped.rule, skipped.inspector.name(), direction(skipped.role), skipped.reason.name()];
+            let labels =
+                [&*skipped.rule, skipped.inspector.name(), skipped.role.map_or("", Role::name), skipped.reason.name()];
             self.uninspected.get_metric_with_label_values(&labels)?.inc();
         }
         Ok(())
@@ -132,7 +128,10 @@ impl Verdicts {
         let drifted = if drift.drifted { "true" } else { "false" };
         self.drift_windows.get_metric_with_label_values(&[&*drift.rule, drifted])?.inc();
         let side = if drift.role == Role::Request { "input" } else { "output" };
-        let (model, feature) = self.admitted(drift.model.as_ref().map_or("", Arc::as_ref), &drift.feature);
+        // Names of models come from the wire.
+        let model = drift.model.as_ref().map_or("", Arc::as_ref);
+        let admitted = self.drift_sets.admits(&(model.to_owned(), drift.feature.to_string()));
+        let (model, feature) = if admitted { (model, &*drift.feature) } else { (OTHER, OTHER) };
         let labels = [&*drift.rule, model, side, feature];
         // What has too few values to be compared has not drifted, as far as we know; that too few are there is in the ratio.
         self.drift_detected.get_metric_with_label_values(&labels)?.set(drift.drifted.into());
@@ -146,31 +145,8 @@ impl Verdicts {
         Ok(())
     }
 
-    /// Model and feature, if there is room for them: names of models come from the wire.
-    fn admitted<'a>(&self, model: &'a str, feature: &'a str) -> (&'a str, &'a str) {
-        let mut known = self.drift_sets.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = (model.to_owned(), feature.to_owned());
-        if known.contains(&set) {
-            return (model, feature);
-        }
-        if known.len() >= self.cap {
-            self.folded.inc();
-            return (OTHER, OTHER);
-        }
-        known.insert(set);
-        (model, feature)
-    }
-
-    /// A line that was to be written and was not.
-    pub(super) fn line_lost(&self) {
-        self.lines_lost.inc();
-    }
-}
-
-const fn direction(role: Option<Role>) -> &'static str {
-    match role {
-        Some(Role::Request) => "request",
-        Some(Role::Response) => "response",
-        None => "",
+    /// Lines that were to be written and were not.
+    pub(super) fn lines_lost(&self, count: u64) {
+        self.lines_lost.inc_by(count);
     }
 }

@@ -129,7 +129,7 @@ impl<'a> FindingLine<'a> {
         Self {
             inspector: finding.inspector.name(),
             kind: &finding.kind,
-            direction: finding.role.map(direction),
+            direction: finding.role.map(Role::name),
             place: &finding.place,
             score: finding.score,
             masked: finding.value.as_ref().map(|value| value.masked.as_str()),
@@ -145,16 +145,9 @@ impl<'a> UninspectedLine<'a> {
     fn of(uninspected: &'a Uninspected) -> Self {
         Self {
             inspector: uninspected.inspector.name(),
-            direction: uninspected.role.map(direction),
+            direction: uninspected.role.map(Role::name),
             reason: uninspected.reason.name(),
             rule: &uninspected.rule,
         }
-    }
-}
-
-const fn direction(role: Role) -> &'static str {
-    match role {
-        Role::Request => "request",
-        Role::Response => "response",
     }
 }
