@@ -245,7 +245,7 @@ impl<K: Sink> Downstream<K> {
         session.event(info, event, &limits, &mut |mut record: Record| {
             look.record(&mut record);
             if !*done {
-                *failure = sink.record(&record).err();
+                *failure = sink.take(record).err();
                 *done = failure.is_some();
             }
         });
@@ -283,7 +283,7 @@ impl<K: Sink> Downstream<K> {
     /// Hands over the windows that are over.
     fn tell_drift(&mut self) {
         for drift in self.stage.look.take_drift() {
-            self.sink(|sink| sink.record(&Record::Drift(Box::new(drift))));
+            self.sink(|sink| sink.take(Record::Drift(Box::new(drift))));
         }
     }
 

@@ -213,7 +213,7 @@ fn lines() -> Result<()> {
         "audit",
         "      inspect: { pii: {}, transport: {} }\n      redact: { pii: true }\n      action: { deny: { status: 403 } }\n",
     ))?;
-    let daemon = start(&bed, &volume.path("one.yaml"), &["--inspect-lines", "stdout"])?;
+    let daemon = start(&bed, &volume.path("one.yaml"), &["--lines-to", "stdout"])?;
     let mut connection = bed.connect()?;
     for _ in 0..3 {
         connection.ask("/missing?email=ann.smith@example.com")?;
@@ -245,7 +245,7 @@ fn full() -> Result<()> {
     let bed = Bed::new()?;
     let volume = Volume::new()?;
     let arguments = arguments(&bed, &volume.path("one.yaml"));
-    let more = ["--inspect-lines", "stdout"].map(str::to_owned);
+    let more = ["--lines-to", "stdout"].map(str::to_owned);
     let daemon = Daemon::start_writing_to("/dev/full", arguments.into_iter().chain(more))?;
     let mut connection = bed.connect()?;
     ensure!(connection.get("/index.html")?.status == 200);

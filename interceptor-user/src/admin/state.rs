@@ -8,7 +8,10 @@ use std::{
 use interceptor_common::DropReason;
 use serde_json::{Map, Value, json};
 
-use crate::sink::prometheus::{Metrics, Worker};
+use crate::sink::{
+    delivery::{Reason, Standing},
+    prometheus::{Metrics, Worker},
+};
 
 /// A worker that has not looked into its ring for this long is stuck; it does so twenty times a second.
 const STUCK: Duration = Duration::from_secs(30);
@@ -124,9 +127,25 @@ impl State {
             "phase": phase.name(),
             "uptime_seconds": self.started.elapsed().as_secs(),
             "workers": workers,
+            "sinks": self.metrics.sinks().iter().map(sink).collect::<Vec<_>>(),
             "ledger": self.metrics.ledger(),
         })
     }
+}
+
+fn sink(sink: &Standing) -> Value {
+    let dropped =
+        Reason::ALL.iter().zip(sink.dropped).map(|(reason, count)| (reason.name().to_owned(), Value::from(count)));
+    json!({
+        "name": sink.name,
+        "failing": sink.failing,
+        "last_error": sink.last_error,
+        "offered": sink.offered,
+        "delivered": sink.delivered,
+        "dropped": dropped.collect::<Map<_, _>>(),
+        "queued": { "records": sink.queued_records, "bytes": sink.queued_bytes },
+        "retries": sink.retries,
+    })
 }
 
 fn status(worker: &Worker) -> Value {

@@ -5,6 +5,7 @@ mod logging;
 mod outputs;
 mod plan;
 mod reload;
+mod sinks;
 mod worker;
 
 use std::{
@@ -21,7 +22,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use self::{reload::Reload, worker::Shared};
+use self::{reload::Reload, sinks::Sinks, worker::Shared};
 use super::signal;
 use crate::{
     admin::{Phase, Server, State},
@@ -113,6 +114,8 @@ fn needs(config: &Config, file: Option<&Path>) -> Needs {
         namespaces: pods || !netns.is_empty(),
         // Namespaces without a name are found by their processes.
         processes: pods || netns.iter().any(|netns| netns.0.starts_with("/proc")),
+        outbound: sinks::outbound(config),
+        written: sinks::written(config),
         files: cgroups.chain(names).chain(policies).chain(file.map(Path::to_owned)).collect(),
     }
 }
@@ -130,13 +133,15 @@ fn run(
 
     let memory = Arc::new(Budget::new(config.session.memory_total.to_usize()));
     let policies = reload.as_ref().map(|reload| Arc::clone(reload.policies()));
+    let sinks = Sinks::start(config, metrics)?;
     let mut workers = Vec::new();
     let mut started = Ok(());
     for plan in plan::plans(&config.capture) {
         if stop.load(Relaxed) {
             break;
         }
-        let shared = Shared { memory: &memory, metrics, policies: policies.as_ref(), state: &state };
+        let shared =
+            Shared { memory: &memory, metrics, policies: policies.as_ref(), state: &state, outlets: sinks.outlets() };
         match worker::start(&plan, config, shared, stop) {
             Ok(worker) => workers.push(worker),
             Err(error) => {
@@ -164,6 +169,7 @@ fn run(
     // One worker's end is that of all: metrics that lack a namespace would mislead.
     stop.store(true, Relaxed);
     let results: Vec<anyhow::Result<()>> = workers.into_iter().map(worker::Running::join).collect();
+    sinks.end();
     tracing::info!(ledger = %metrics.ledger(), "ended");
     drop(server);
     started.and_then(|()| results.into_iter().collect())

@@ -133,7 +133,7 @@ impl Watch {
 
     /// What has to be read meanwhile.
     pub(super) fn needs(&self, place: &Place, files: Vec<PathBuf>) -> Needs {
-        Needs { namespaces: self.pods || place.netns.is_some(), processes: true, files }
+        Needs { namespaces: self.pods || place.netns.is_some(), processes: true, files, ..Needs::default() }
     }
 
     /// How it is captured, as far as the kernel can filter.

@@ -2,7 +2,7 @@ use std::io::{self, Stdout};
 
 use super::summary::Summary;
 use crate::{
-    model::{Event, FlowInfo, Record, SetAside},
+    model::{Event, FlowInfo, Record, SetAside, SinkName},
     policy::Filter,
     protobuf::Registry,
     sink::{Sink, Stop, har::HarSink, json::JsonSink, messages, pcapng::PcapngSink, text::TextSink},
@@ -91,7 +91,8 @@ impl Sink for View {
                     messages::learn(exchange, registry);
                 }
                 let passes = self.filter.is_empty() || self.filter.matches(exchange);
-                if !passes || (self.models_only && exchange.inference.is_none()) || !record.sinks().lines {
+                if !passes || (self.models_only && exchange.inference.is_none()) || !record.sinks().has(SinkName::Lines)
+                {
                     return Ok(());
                 }
                 if let Some(left) = &mut self.left {
@@ -103,7 +104,7 @@ impl Sink for View {
                     return Ok(());
                 }
             }
-            Record::Drift(drift) if !drift.sinks.lines => return Ok(()),
+            Record::Drift(drift) if !drift.sinks.has(SinkName::Lines) => return Ok(()),
             Record::Drift(_) => {}
             Record::Flow(flow) => {
                 let passes = self.filter.is_empty() || self.filter.matches_flow(flow);

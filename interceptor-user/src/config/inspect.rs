@@ -21,31 +21,12 @@ pub struct Inspect {
     pub inference_body: Size,
     /// Estimate tokens that the wire does not state; they are labelled as estimated.
     pub estimate_tokens: Switch,
-    /// `stdout`: write each exchange, and what was found in it, as a line of JSON.
-    pub lines: Lines,
 }
 
 impl Default for Inspect {
     fn default() -> Self {
-        Self {
-            policies: Vec::new(),
-            inference_body: Size(inference::BODY as u64),
-            estimate_tokens: Switch(false),
-            lines: Lines::None,
-        }
+        Self { policies: Vec::new(), inference_body: Size(inference::BODY as u64), estimate_tokens: Switch(false) }
     }
-}
-
-/// Where exchanges are written as lines of JSON.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(extend("enum" = ["none", "stdout"]))]
-pub enum Lines {
-    /// Nowhere.
-    #[default]
-    None,
-    /// Standard output.
-    Stdout,
 }
 
 /// A file or directory.

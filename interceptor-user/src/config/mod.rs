@@ -12,6 +12,7 @@ mod place;
 mod privileges;
 mod quantity;
 mod scalar;
+mod sinks;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +25,12 @@ use crate::{flow, model::Cidr, session};
 
 pub use error::ConfigError;
 pub(crate) use error::{closest, list, not_allowed};
-pub use inspect::{Inspect, Lines, PolicyPath};
+pub use inspect::{Inspect, PolicyPath};
 pub use keys::{Overrides, unknown_variables};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
 pub use privileges::{Privileges, Switch};
 pub use quantity::{Count, Fraction, Period, RingSize, Size};
+pub use sinks::{Delivery, Lines, LinesTo};
 
 /// Configuration of the daemon, `interceptor run`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +46,10 @@ pub struct Config {
     pub inspect: Inspect,
     /// Metrics, health and readiness over HTTP.
     pub metrics: Metrics,
+    /// Lines of JSON, one for each exchange, with what was found in it.
+    pub lines: Lines,
+    /// Bounds of each sink that delivers to somewhere else: lines, OTLP, payloads, Kafka, CloudEvents.
+    pub delivery: Delivery,
     /// Logging, to standard error.
     pub log: Log,
     /// What the process gives up once everything is attached.

@@ -67,6 +67,14 @@ impl Part {
 }
 
 impl Part {
+    /// About the bytes of memory that it holds beside itself.
+    fn memory(&self) -> usize {
+        let kept = |kept: &Vec<KeptPiece>| kept.capacity() * size_of::<KeptPiece>();
+        let pieces = self.pieces.as_ref().map_or(0, |pieces| kept(&pieces.kept));
+        let tail = self.tail.as_ref().map_or(0, |tail| kept(&tail.kept) + tail.body.len());
+        self.head.fields.memory() + self.trailers.memory() + self.body.len() + pieces + tail
+    }
+
     /// The messages that were kept, with their bytes, in order: the first ones, then the last ones.
     pub fn messages(&self) -> impl Iterator<Item = (&KeptPiece, &[u8])> {
         let first = self.pieces.iter().flat_map(|pieces| &pieces.kept).map(|kept| (kept, kept.of(&self.body)));
@@ -244,6 +252,15 @@ impl Exchange {
         let response = self.response.as_ref()?;
         let messages = response.pieces.as_ref().map_or(0, |pieces| pieces.count);
         Some((response.content_size().saturating_sub(gone.body_size), messages.saturating_sub(gone.messages)))
+    }
+
+    /// About the bytes of memory that it holds.
+    pub fn memory(&self) -> usize {
+        let parts = [&self.request, &self.response].into_iter().flatten();
+        size_of::<Self>()
+            + parts.map(Part::memory).sum::<usize>()
+            + self.inference.as_ref().map_or(0, |inference| inference.memory())
+            + self.verdict.as_ref().map_or(0, |verdict| verdict.memory())
     }
 
     /// First byte of the request to last byte of the response, where both were seen.

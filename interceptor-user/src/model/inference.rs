@@ -196,6 +196,14 @@ impl Inference {
         }
     }
 
+    /// About the bytes of memory that it holds.
+    pub fn memory(&self) -> usize {
+        let texts = self.texts.iter().map(|text| size_of::<Text>() + text.text.len() + text.path.len());
+        let tensors = self.inputs.iter().chain(&self.outputs).map(Tensor::memory);
+        let calls = self.tool_calls.iter().map(|call| size_of::<ToolCall>() + call.name.len() + call.arguments.len());
+        size_of::<Self>() + texts.chain(tensors).chain(calls).sum::<usize>()
+    }
+
     /// Tensors of this side.
     pub fn tensors(&self, role: Role) -> &[Tensor] {
         match role {

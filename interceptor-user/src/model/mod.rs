@@ -47,4 +47,4 @@ pub use target::{Authority, Target};
 pub use tensor::{Datatype, Tensor, Values};
 pub use time::Timestamp;
 pub use tls::{TlsHello, TlsVersion};
-pub use verdict::{Decide, Needs, RuleVerdict, Sampled, Sinks, Verdict, Would};
+pub use verdict::{Decide, Needs, RuleVerdict, Sampled, SinkName, Sinks, Verdict, Would};

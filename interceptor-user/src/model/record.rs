@@ -183,4 +183,14 @@ impl Record {
         };
         exchange.verdict.as_ref().map_or(Sinks::ALL, |verdict| verdict.sinks)
     }
+
+    /// About the bytes of memory that it holds.
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Exchange(exchange) => exchange.memory(),
+            Self::Message(message) => message.exchange.memory(),
+            Self::Flow(_) => size_of::<FlowRecord>(),
+            Self::Drift(_) => size_of::<DriftRecord>(),
+        }
+    }
 }

@@ -121,6 +121,18 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// About the bytes of memory that it holds.
+    pub fn memory(&self) -> usize {
+        let values = match &self.values {
+            Values::Unread => 0,
+            Values::Numbers(numbers) => size_of_val(numbers.as_slice()),
+            Values::Strings(strings) => {
+                size_of_val(strings.as_slice()) + strings.iter().flatten().map(String::len).sum::<usize>()
+            }
+        };
+        size_of::<Self>() + self.name.len() + size_of_val(self.shape.as_slice()) + values
+    }
+
     /// How many elements its shape gives; None where a dimension is unknown (negative) or they are too many.
     pub fn elements(&self) -> Option<usize> {
         self.shape.iter().try_fold(1_usize, |product, size| product.checked_mul(usize::try_from(*size).ok()?))

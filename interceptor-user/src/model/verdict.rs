@@ -19,6 +19,27 @@ pub struct Verdict {
     pub sinks: Sinks,
 }
 
+impl Verdict {
+    /// About the bytes of memory that it holds.
+    pub fn memory(&self) -> usize {
+        let findings =
+            self.findings.iter().map(|finding| size_of::<Finding>() + finding.place.len() + finding.text.len());
+        let extracted = |rule: &RuleVerdict| rule.extracted.iter().map(|(_, value)| json_memory(value)).sum::<usize>();
+        let rules = self.rules.iter().map(|rule| size_of::<RuleVerdict>() + extracted(rule));
+        size_of::<Self>() + findings.chain(rules).sum::<usize>()
+    }
+}
+
+fn json_memory(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(json_memory).sum(),
+            Value::Object(members) => members.iter().map(|(name, value)| name.len() + json_memory(value)).sum(),
+            _ => 0,
+        }
+}
+
 /// What one rule says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RuleVerdict {
@@ -71,25 +92,85 @@ pub struct Would {
     pub detail: String,
 }
 
+/// A place that records go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SinkName {
+    /// Lines: `tail`, `replay`, and what `run` writes.
+    Lines,
+    /// Metrics.
+    Metrics,
+    /// Spans, over OTLP.
+    Traces,
+    /// Log records, over OTLP.
+    Logs,
+    /// Files with contents and what they mean.
+    Payloads,
+    /// Kafka.
+    Kafka,
+    /// CloudEvents over HTTP.
+    Cloudevents,
+}
+
+impl SinkName {
+    /// All of them, in the order of their values.
+    pub const ALL: [Self; 7] =
+        [Self::Lines, Self::Metrics, Self::Traces, Self::Logs, Self::Payloads, Self::Kafka, Self::Cloudevents];
+
+    /// Name in policies and output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Metrics => "metrics",
+            Self::Traces => "traces",
+            Self::Logs => "logs",
+            Self::Payloads => "payloads",
+            Self::Kafka => "kafka",
+            Self::Cloudevents => "cloudevents",
+        }
+    }
+}
+
 /// Sinks that a record goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sinks {
-    /// Lines: `tail`, `replay`, and what `run` writes.
-    pub lines: bool,
-    /// Metrics.
-    pub metrics: bool,
-}
+pub struct Sinks(u8);
 
 impl Sinks {
     /// None of them.
-    pub const NONE: Self = Self { lines: false, metrics: false };
+    pub const NONE: Self = Self(0);
     /// All of them.
-    pub const ALL: Self = Self { lines: true, metrics: true };
+    pub const ALL: Self = Self((1 << SinkName::ALL.len()) - 1);
+
+    /// Just this one.
+    pub const fn only(name: SinkName) -> Self {
+        Self(1 << name as u8)
+    }
+
+    /// Is this one among them?
+    pub const fn has(self, name: SinkName) -> bool {
+        self.0 & Self::only(name).0 != 0
+    }
 
     /// Those in either.
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
-        Self { lines: self.lines || other.lines, metrics: self.metrics || other.metrics }
+        Self(self.0 | other.0)
+    }
+
+    /// Those in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = SinkName> {
+        SinkName::ALL.into_iter().filter(move |name| self.has(*name))
+    }
+}
+
+impl FromIterator<SinkName> for Sinks {
+    fn from_iter<I: IntoIterator<Item = SinkName>>(names: I) -> Self {
+        names.into_iter().fold(Self::NONE, |all, name| all.or(Self::only(name)))
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::closest,
-    model::{Needs, Role, Sinks},
+    model::{Needs, Role, SinkName, Sinks},
 };
 
 /// Bytes that are kept of a content at the most.
@@ -347,7 +347,16 @@ impl File<'_> {
 }
 
 fn sinks(list: &[Sink]) -> Sinks {
-    Sinks { lines: list.contains(&Sink::Lines), metrics: list.contains(&Sink::Metrics) }
+    let name = |sink: &Sink| match sink {
+        Sink::Lines => SinkName::Lines,
+        Sink::Metrics => SinkName::Metrics,
+        Sink::Traces => SinkName::Traces,
+        Sink::Logs => SinkName::Logs,
+        Sink::Payloads => SinkName::Payloads,
+        Sink::Kafka => SinkName::Kafka,
+        Sink::Cloudevents => SinkName::Cloudevents,
+    };
+    list.iter().map(name).collect()
 }
 
 /// Why a path could take more than linear time, if it could.

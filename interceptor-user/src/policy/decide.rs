@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{compile::Policy, document::Action, expression::Scene, extract::Contents, rule::Rule, tenant::Tenant};
 use crate::{
-    model::{Exchange, Inference, Needs, RuleVerdict, Sampled, Sinks, Verdict},
+    model::{Exchange, Inference, Needs, RuleVerdict, Sampled, SinkName, Sinks, Verdict},
     protobuf::Registry,
 };
 
@@ -94,6 +94,6 @@ impl Rule {
 
     /// What is out of the sample is counted, and nothing else.
     const fn sinks_of(&self, sampled: Sampled) -> Sinks {
-        if sampled.is_in() { self.sinks } else { Sinks { lines: false, ..self.sinks } }
+        if sampled.is_in() { self.sinks } else { self.sinks.and(Sinks::only(SinkName::Metrics)) }
     }
 }

@@ -11,7 +11,29 @@ use crate::kernel::cgroup;
 /// What every capture goes on reading: processes and counters, cgroups and types, namespaces by name, the time zone.
 const SYSTEM: [&str; 5] = ["/proc", "/sys", "/run/netns", "/etc/localtime", "/usr/share/zoneinfo"];
 
-/// Reading what is needed, and nothing else: no writing, no execution. An error says why there is none.
+/// What it takes to look up names (nsswitch.conf(5), resolver(5), and the libraries that the C library loads for it), and
+/// the certificates that Linux distributions trust.
+const OUTBOUND: [&str; 17] = [
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/ld.so.cache",
+    "/run/systemd/resolve",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+];
+
+/// Reading what is needed, writing where sinks write, and nothing else: no execution. An error says why there is none.
 pub(super) fn ruleset(needs: &Needs) -> Result<RulesetCreated, String> {
     if needs.processes {
         return Err("it would hide what other processes have open".to_owned());
@@ -20,6 +42,9 @@ pub(super) fn ruleset(needs: &Needs) -> Result<RulesetCreated, String> {
     // Our own symbols, for the backtrace of a panic.
     let program = std::env::current_exe().ok();
     let readable = system.chain(needs.files.iter().cloned()).chain(cgroup::mount()).chain(program);
+    let outbound = OUTBOUND.iter().filter(|_| needs.outbound).map(PathBuf::from);
+    let readable = readable.chain(outbound);
+    let written = AccessFs::from_all(ABI::V5) & !AccessFs::Execute;
     // Without the oldest access there is no Landlock here. Beyond it, what this kernel does not know is left out.
     let oldest = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::Execute);
     let ruleset = oldest.map_err(|_| "this kernel has it not, or not in force".to_owned())?;
@@ -28,7 +53,8 @@ pub(super) fn ruleset(needs: &Needs) -> Result<RulesetCreated, String> {
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(ABI::V5))?
             .create()?
-            .add_rules(path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir))
+            .add_rules(path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir))?
+            .add_rules(path_beneath_rules(&needs.written, written))
     };
     made().map_err(|error| error.to_string())
 }

@@ -41,6 +41,10 @@ pub struct Needs {
     pub processes: bool,
     /// Files and directories to read, besides those of the system.
     pub files: Vec<PathBuf>,
+    /// Directories to write to.
+    pub written: Vec<PathBuf>,
+    /// Speaking to other machines: looking up names, certificates that are trusted.
+    pub outbound: bool,
 }
 
 /// What is done on each thread.

@@ -53,6 +53,14 @@ impl<W: Write> JsonSink<W> {
     }
 }
 
+impl JsonSink<Vec<u8>> {
+    /// The lines so far.
+    pub fn take_lines(&mut self) -> anyhow::Result<Vec<u8>> {
+        self.out.flush()?;
+        Ok(std::mem::take(self.out.to()))
+    }
+}
+
 impl<W: Write> Sink for JsonSink<W> {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         let Options { headers, bodies, messages, ref mask, ref registry } = self.options;

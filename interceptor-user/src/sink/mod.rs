@@ -2,10 +2,12 @@
 
 mod clock;
 mod compact;
+pub mod delivery;
 pub(crate) mod escape;
 pub mod har;
 pub mod json;
 pub(crate) mod latency;
+pub mod lines;
 pub mod mask;
 pub(crate) mod messages;
 mod output;
@@ -20,10 +22,16 @@ pub mod text;
 
 use crate::model::{Event, Exchange, FlowInfo, Record};
 
-/// A place that records go to. The pipeline waits for it, so it must not block for long.
+/// A place that records go to. The pipeline waits for it, so it must not block: what takes time is behind a queue of its
+/// own, in [`delivery`].
 pub trait Sink {
     /// Takes one record. [`Stop`] as the error ends the pipeline without being one.
     fn record(&mut self, record: &Record) -> anyhow::Result<()>;
+
+    /// The same, and it may keep the record: whoever hands records on to others does.
+    fn take(&mut self, record: Record) -> anyhow::Result<()> {
+        self.record(&record)
+    }
 
     /// Called about once a second and at the end, with every exchange that is not over by then.
     fn open(&mut self, _exchanges: &mut dyn Iterator<Item = &Exchange>) -> anyhow::Result<()> {

@@ -40,6 +40,11 @@ impl<W: Write> Output<W> {
         Ok(())
     }
 
+    /// What it wrote to, to take something out.
+    pub(super) const fn to(&mut self) -> &mut W {
+        &mut self.to
+    }
+
     fn write(&mut self) -> anyhow::Result<()> {
         let written = self.to.write_all(&self.buffer).and_then(|()| self.to.flush());
         self.buffer.clear();

@@ -8,7 +8,7 @@ use std::{
 use super::{key, load, plan};
 use crate::{
     config::Size,
-    model::{Needs, Sinks},
+    model::{Needs, SinkName, Sinks},
     policy::{Policy, Rule},
 };
 
@@ -123,13 +123,12 @@ fn needs(rule: &Rule) -> Needs {
 
 /// Names of sinks.
 pub(super) fn sinks(sinks: Sinks) -> String {
-    match (sinks.lines, sinks.metrics) {
-        (true, true) => "lines, metrics",
-        (true, false) => "lines",
-        (false, true) => "metrics",
-        (false, false) => "none",
+    let names: Vec<&str> = sinks.iter().map(SinkName::name).collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        count if count == SinkName::ALL.len() => "all".to_owned(),
+        _ => names.join(", "),
     }
-    .to_owned()
 }
 
 /// An expression on one line.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::found;
 use crate::{
     inspect::Stage,
-    model::{Exchange, Inference, Needs, Sinks, Target, Verdict},
+    model::{Exchange, Inference, Needs, SinkName, Sinks, Target, Verdict},
     policy::{
         Rule, Scene,
         expression::{Expression, Fault},
@@ -205,6 +205,5 @@ fn redacted(sent: &Exchange, shown: &Exchange) -> Vec<&'static str> {
 }
 
 fn names(sinks: Sinks) -> Vec<&'static str> {
-    let all = [("lines", sinks.lines), ("metrics", sinks.metrics)];
-    all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
+    sinks.iter().map(SinkName::name).collect()
 }

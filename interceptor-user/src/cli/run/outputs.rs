@@ -1,68 +1,44 @@
 //! Where the records of a worker go.
 
-use std::{
-    io::{self, Stdout},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use crate::{
-    config::{Config, Lines},
-    model::{Exchange, Record},
+    config::Config,
+    model::{Exchange, Record, SinkName},
     sink::{
         Sink,
-        json::{self, JsonSink},
+        delivery::Outlet,
         prometheus::{Metrics, Prometheus},
     },
 };
 
-/// Metrics, and lines where they are asked for.
+/// Metrics, which are counted at once, and the outlets of sinks that take their time.
 pub(super) struct Outputs {
     metrics: Prometheus,
-    counts: Arc<Metrics>,
-    lines: Option<JsonSink<Stdout>>,
-    /// Lines were asked for, whether they can be written or not.
-    wanted: bool,
-    /// Lines since the last flush: lost with it, if it fails.
-    pending: u64,
+    outlets: Vec<Outlet>,
 }
 
 impl Outputs {
-    pub(super) fn new(metrics: &Arc<Metrics>, config: &Config) -> Self {
-        let lines = match config.inspect.lines {
-            Lines::None => None,
-            Lines::Stdout => Some(JsonSink::new(io::stdout(), json::Options::default())),
-        };
-        Self {
-            metrics: Prometheus::new(Arc::clone(metrics), config.metrics.paths),
-            counts: Arc::clone(metrics),
-            wanted: lines.is_some(),
-            lines,
-            pending: 0,
-        }
-    }
-
-    /// Lines that nobody reads any more, or that find no room on the disk, are no reason not to go on.
-    fn lines(&mut self, ask: impl FnOnce(&mut JsonSink<Stdout>) -> anyhow::Result<()>) {
-        if let Some(lines) = &mut self.lines
-            && let Err(error) = ask(lines)
-        {
-            tracing::error!("no more lines are written: {error:#}");
-            self.lines = None;
-            self.counts.lines_lost(std::mem::take(&mut self.pending));
-        }
+    pub(super) fn new(metrics: &Arc<Metrics>, config: &Config, outlets: &[Outlet]) -> Self {
+        Self { metrics: Prometheus::new(Arc::clone(metrics), config.metrics.paths), outlets: outlets.to_vec() }
     }
 }
 
 impl Sink for Outputs {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
-        let wanted = record.sinks();
-        if wanted.lines && self.lines.is_some() {
-            self.pending += 1;
-            self.lines(|lines| lines.record(record));
-        } else if wanted.lines && self.wanted {
-            self.counts.lines_lost(1);
+        if record.sinks().has(SinkName::Metrics) { self.metrics.record(record) } else { Ok(()) }
+    }
+
+    fn take(&mut self, record: Record) -> anyhow::Result<()> {
+        self.record(&record)?;
+        if self.outlets.iter().any(|outlet| outlet.wants(&record)) {
+            let bytes = record.memory();
+            let record = Arc::new(record);
+            for outlet in self.outlets.iter().filter(|outlet| outlet.wants(&record)) {
+                outlet.offer(Arc::clone(&record), bytes);
+            }
         }
-        if wanted.metrics { self.metrics.record(record) } else { Ok(()) }
+        Ok(())
     }
 
     fn open(&mut self, exchanges: &mut dyn Iterator<Item = &Exchange>) -> anyhow::Result<()> {
@@ -70,13 +46,10 @@ impl Sink for Outputs {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        self.lines(Sink::flush);
-        self.pending = 0;
         self.metrics.flush()
     }
 
     fn close(&mut self) -> anyhow::Result<()> {
-        self.lines(Sink::close);
         self.metrics.close()
     }
 }

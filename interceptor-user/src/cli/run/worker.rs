@@ -22,7 +22,10 @@ use crate::{
     model::Counts,
     pipeline::{Budget, Options, Pipeline},
     privilege,
-    sink::prometheus::{Metrics, Totals, Worker},
+    sink::{
+        delivery::Outlet,
+        prometheus::{Metrics, Totals, Worker},
+    },
 };
 
 /// A worker that was started.
@@ -53,6 +56,7 @@ pub(super) struct Shared<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) policies: Option<&'a Arc<Policies>>,
     pub(super) state: &'a State,
+    pub(super) outlets: &'a [Outlet],
 }
 
 /// Attaches, and starts to read on a new thread.
@@ -62,7 +66,7 @@ pub(super) fn start(
     shared: Shared<'_>,
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<Running> {
-    let Shared { memory, metrics, policies, state } = shared;
+    let Shared { memory, metrics, policies, state, outlets } = shared;
     let mut capture = Capture::start(&plan.options)?;
     let mut source = capture.source()?;
     for attachment in capture.attached() {
@@ -78,7 +82,7 @@ pub(super) fn start(
         inspect: inspect(&config.inspect, policies),
         memory: Arc::clone(memory),
     };
-    let mut pipeline = Pipeline::new(options, Outputs::new(metrics, config)).with_skip(skip);
+    let mut pipeline = Pipeline::new(options, Outputs::new(metrics, config, outlets)).with_skip(skip);
     let counts = Arc::clone(pipeline.counts());
     let totals = Box::new(totals(counts, Arc::downgrade(&capture), ring_size));
     let attachments = Box::new(attachments(Arc::downgrade(&capture)));

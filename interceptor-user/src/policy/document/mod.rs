@@ -240,6 +240,16 @@ pub enum Sink {
     Lines,
     /// Metrics.
     Metrics,
+    /// Spans, over OTLP.
+    Traces,
+    /// Log records, over OTLP.
+    Logs,
+    /// Files with contents and what they mean.
+    Payloads,
+    /// Kafka.
+    Kafka,
+    /// CloudEvents over HTTP.
+    Cloudevents,
 }
 
 /// Bytes of content that are kept, decompressed, of each message.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::policy;
 use crate::{
-    model::{Dialect, Exchange, Format, Inference, Kind, Operation, Sampled, Sinks, Tensor, Values, Verdict},
+    model::{Dialect, Exchange, Format, Inference, Kind, Operation, Sampled, SinkName, Sinks, Tensor, Values, Verdict},
     policy::Policy,
     protobuf::Registry,
     sink::sample,
@@ -44,7 +44,7 @@ fn sinks_are_those_of_all_rules_that_match() {
     );
     let found = verdict(&policy, &sample::exchange());
     assert_eq!(found.rules.iter().map(|rule| &*rule.rule).collect::<Vec<_>>(), ["p/a", "p/b"]);
-    assert_eq!(found.sinks, Sinks::ALL);
+    assert_eq!(found.sinks, Sinks::from_iter([SinkName::Lines, SinkName::Metrics]));
     let mut open = sample::exchange();
     open.response = None;
     assert_eq!(verdict(&policy, &open).sinks, Sinks::NONE);
@@ -65,7 +65,7 @@ fn what_no_rule_matches_goes_where_policies_say() {
         let files: Vec<(&str, &str)> = texts.iter().map(|text| ("f", text.as_str())).collect();
         verdict(&Policy::parse(&files).unwrap(), &sample::exchange()).sinks
     };
-    let only_metrics = Sinks { lines: false, metrics: true };
+    let only_metrics = Sinks::only(SinkName::Metrics);
     assert_eq!(sinks(&[]), Sinks::ALL);
     assert_eq!(sinks(&[&none]), Sinks::ALL);
     assert_eq!(sinks(&[&none, &metrics]), only_metrics);
@@ -78,7 +78,7 @@ fn what_is_out_of_the_sample_is_counted_and_nothing_else() {
     let policy = policy("  - {name: r, sample: {rate: 0.0000001}, extract: [{name: h, header: host}]}");
     let found = verdict(&policy, &sample::exchange());
     assert_eq!((found.rules[0].sampled, found.rules[0].extracted.len()), (Sampled::Out, 0));
-    assert_eq!(found.sinks, Sinks { lines: false, metrics: true });
+    assert_eq!(found.sinks, Sinks::only(SinkName::Metrics));
 }
 
 fn extracted(place: &str, exchange: &Exchange, inference: Option<&Inference>) -> Option<Value> {

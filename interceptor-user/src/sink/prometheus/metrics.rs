@@ -10,6 +10,7 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, 
 
 use super::{
     active::Gauges,
+    deliveries::Deliveries,
     exchanges::Exchanges,
     flows::Flows,
     histograms::{self, Histograms},
@@ -18,7 +19,10 @@ use super::{
     tcp::Sockets,
     verdicts::Verdicts,
 };
-use crate::model::{Anomalies, Anomaly, Exchange, FlowRecord, LossReason, Rpc, Side};
+use crate::{
+    model::{Anomalies, Anomaly, Exchange, FlowRecord, LossReason, Rpc, Side},
+    sink::delivery,
+};
 
 /// Every metric of this process. Workers count into it, scrapes read it.
 pub struct Metrics {
@@ -36,6 +40,8 @@ pub struct Metrics {
     lost: Vec<IntCounter>,
     sampled: Sampled,
     workers: Mutex<Vec<Arc<Worker>>>,
+    deliveries: Deliveries,
+    sinks: Mutex<Vec<Arc<delivery::Counts>>>,
 }
 
 const STATES: [&str; 6] = ["carried", "captured", "parsed", "reported", "duplicate", "skipped_by_policy"];
@@ -123,6 +129,8 @@ impl Metrics {
             )?,
             sampled: Sampled::new(r)?,
             workers: Mutex::default(),
+            deliveries: Deliveries::new(r)?,
+            sinks: Mutex::default(),
             registry,
         })
     }
@@ -137,9 +145,14 @@ impl Metrics {
         self.verdicts.taken(rules);
     }
 
-    /// So many lines of JSON were to be written, and were not.
-    pub fn lines_lost(&self, count: u64) {
-        self.verdicts.lines_lost(count);
+    /// Includes a sink in what scrapes read.
+    pub fn watch_sink(&self, sink: Arc<delivery::Counts>) {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push(sink);
+    }
+
+    /// The sinks that are watched, as they stand.
+    pub fn sinks(&self) -> Vec<delivery::Standing> {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|sink| sink.standing()).collect()
     }
 
     /// A policy was refused.
@@ -152,6 +165,7 @@ impl Metrics {
         // One scrape at a time: `sample` reads counters and then sets them.
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         self.sampled.sample(&workers, self.http.len() + self.rpc.len());
+        self.deliveries.sample(&self.sinks());
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 

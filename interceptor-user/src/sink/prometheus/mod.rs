@@ -1,6 +1,7 @@
 //! Exchanges and flows to Prometheus metrics, named by the OpenTelemetry conventions; see `docs/metrics.md`.
 
 mod active;
+mod deliveries;
 mod exchanges;
 mod flows;
 mod histograms;

@@ -17,7 +17,7 @@ use crate::model::{
     Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Part, Peer, Protocol,
     SideLedger, SocketFigures, Timestamp, Version,
 };
-use crate::sink::sample;
+use crate::sink::{delivery, sample};
 
 const MS: u64 = 1_000_000;
 
@@ -356,6 +356,7 @@ fn exported() -> BTreeSet<(String, String, String)> {
     let mut ended = ended_flow();
     Arc::make_mut(&mut ended.flow).client.figures = Some(SocketFigures { srtt: None, retransmits: 0 });
     sink.record(&Record::Flow(Box::new(ended))).expect("recorded");
+    sink.metrics.watch_sink(Arc::new(delivery::Counts::new("lines")));
     let text = sink.metrics.text().expect("a scrape");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     types

@@ -26,7 +26,6 @@ pub(super) struct Verdicts {
     drift_missing: GaugeVec,
     /// Models and features in use.
     drift_sets: Few<(String, String)>,
-    lines_lost: IntCounter,
 }
 
 const DRIFT: [&str; 4] = ["rule", "gen_ai_request_model", "inference_drift_direction", "inference_drift_feature"];
@@ -39,10 +38,6 @@ impl Verdicts {
         };
         let gauge =
             |name: &str, help: &str, labels: &[&str]| register(registry, GaugeVec::new(Opts::new(name, help), labels));
-        let lines_lost = IntCounter::new(
-            "interceptor_lines_lost_total",
-            "Lines of JSON that were not written, because standard output takes no more.",
-        );
         let detected = Opts::new("inference_drift_detected", "1 if a feature's last window has drifted, else 0.");
         let in_force = IntGauge::new("interceptor_policy_rules", "Rules of the policies that are in force.");
         Ok(Self {
@@ -91,7 +86,6 @@ impl Verdicts {
                 &DRIFT,
             )?,
             drift_sets: Few::new(cap, folded),
-            lines_lost: register(registry, lines_lost)?,
         })
     }
 
@@ -143,10 +137,5 @@ impl Verdicts {
             self.drift_score.get_metric_with_label_values(&labels)?.set(score);
         }
         Ok(())
-    }
-
-    /// Lines that were to be written and were not.
-    pub(super) fn lines_lost(&self, count: u64) {
-        self.lines_lost.inc_by(count);
     }
 }

@@ -1,0 +1,82 @@
+//! The sinks of the daemon, each on its thread.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::{
+    config::{Config, LinesTo},
+    model::{Record, SinkName},
+    sink::{
+        delivery::{self, Deliver, Limits, Outlet, Running},
+        lines::Lines,
+        prometheus::Metrics,
+    },
+};
+
+/// Those that are configured.
+pub(super) struct Sinks {
+    outlets: Vec<Outlet>,
+    running: Vec<Running>,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+}
+
+impl Sinks {
+    /// Opens what they write to, so that what cannot be is told before anything is captured.
+    pub(super) fn start(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
+        let limits = Limits::from(&config.delivery);
+        let mut sinks = Self { outlets: Vec::new(), running: Vec::new(), limits, metrics: Arc::clone(metrics) };
+        sinks.lines(&config.lines)?;
+        Ok(sinks)
+    }
+
+    fn lines(&mut self, config: &crate::config::Lines) -> anyhow::Result<()> {
+        let limits = self.limits;
+        match &config.to {
+            LinesTo::None => Ok(()),
+            LinesTo::Stdout => self.add(SinkName::Lines, Lines::<io::Stdout>::wants, limits, Lines::new(io::stdout())),
+            LinesTo::File(path) => {
+                let lines = Lines::to_file(path, config.max_size.0, config.files.0)?;
+                self.add(SinkName::Lines, Lines::<io::Stdout>::wants, limits, lines)
+            }
+        }
+    }
+
+    fn add<D: Deliver>(
+        &mut self,
+        name: SinkName,
+        wants: fn(&Record) -> bool,
+        limits: Limits,
+        to: D,
+    ) -> anyhow::Result<()> {
+        let (outlet, running) = delivery::start(name, wants, limits, to)?;
+        self.metrics.watch_sink(Arc::clone(running.counts()));
+        self.outlets.push(outlet);
+        self.running.push(running);
+        Ok(())
+    }
+
+    /// Where workers put records.
+    pub(super) fn outlets(&self) -> &[Outlet] {
+        &self.outlets
+    }
+
+    /// Ends all of them at once, and waits until what they could deliver is delivered.
+    pub(super) fn end(self) {
+        drop(self.outlets);
+        self.running.iter().for_each(Running::end);
+        self.running.into_iter().for_each(Running::join);
+    }
+}
+
+/// Does one of them speak to another machine?
+pub(super) const fn outbound(_config: &Config) -> bool {
+    false
+}
+
+/// Directories that they write to.
+pub(super) fn written(config: &Config) -> Vec<PathBuf> {
+    match &config.lines.to {
+        LinesTo::File(path) => vec![super::directory_of(path)],
+        LinesTo::None | LinesTo::Stdout => Vec::new(),
+    }
+}

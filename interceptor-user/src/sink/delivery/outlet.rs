@@ -1,0 +1,122 @@
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio::{
+    runtime,
+    sync::{mpsc, watch},
+};
+
+use super::{Counts, Deliver, Limits, Reason, run::Runner};
+use crate::{
+    model::{Record, SinkName},
+    privilege,
+};
+
+/// What waits in a queue.
+pub(super) struct Waiting {
+    pub(super) record: Arc<Record>,
+    pub(super) bytes: u64,
+}
+
+/// The end of a sink that records are put into; each worker has one.
+#[derive(Clone)]
+pub struct Outlet {
+    name: SinkName,
+    wants: fn(&Record) -> bool,
+    limits: Limits,
+    counts: Arc<Counts>,
+    queue: mpsc::UnboundedSender<Waiting>,
+}
+
+impl Outlet {
+    /// Does the policy send it there, and is it something that the sink is for?
+    pub fn wants(&self, record: &Record) -> bool {
+        record.sinks().has(self.name) && (self.wants)(record)
+    }
+
+    /// Puts it into the queue, or drops and counts it. `bytes` is [`Record::memory`].
+    pub fn offer(&self, record: Arc<Record>, bytes: usize) {
+        let bytes = bytes as u64;
+        let counts = &self.counts;
+        counts.offer();
+        let records = counts.queued_records.fetch_add(1, Relaxed);
+        let total = counts.queued_bytes.fetch_add(bytes, Relaxed) + bytes;
+        // One that alone is larger than the queue passes an empty one.
+        let room =
+            records < self.limits.queue_records as u64 && (total <= self.limits.queue_bytes as u64 || records == 0);
+        if !room {
+            counts.leave(1, bytes);
+            counts.lose(Reason::QueueFull, 1);
+        } else if self.queue.send(Waiting { record, bytes }).is_err() {
+            counts.leave(1, bytes);
+            counts.lose(Reason::Shutdown, 1);
+        }
+    }
+}
+
+/// A sink that was started.
+pub struct Running {
+    counts: Arc<Counts>,
+    grace: Duration,
+    /// Told when it is to end.
+    end: watch::Sender<bool>,
+    /// Dropped by the thread at its end.
+    over: std::sync::mpsc::Receiver<()>,
+}
+
+impl Running {
+    /// What became of its records.
+    pub const fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// Has it begin to end: it delivers what is queued, for as long as its grace.
+    pub fn end(&self) {
+        self.end.send_replace(true);
+    }
+
+    /// Waits for its end. A thread that hangs in a system call is left behind: the process ends anyway.
+    pub fn join(self) {
+        self.end();
+        // The thread drops what it cannot deliver in time itself; this is for one that cannot even do that.
+        let late = self
+            .over
+            .recv_timeout(self.grace + Duration::from_secs(1))
+            .is_err_and(|error| matches!(error, std::sync::mpsc::RecvTimeoutError::Timeout));
+        if late {
+            let left = self.counts.queued_records.load(Relaxed);
+            self.counts.lose(Reason::Shutdown, left);
+            self.counts.leave(left, self.counts.queued_bytes.load(Relaxed));
+            tracing::error!(sink = self.counts.name(), records = left, "does not end; what it was to deliver is lost");
+        }
+    }
+}
+
+/// Starts a sink's thread. `wants` says which records it is for.
+pub fn start<D: Deliver>(
+    name: SinkName,
+    wants: fn(&Record) -> bool,
+    limits: Limits,
+    to: D,
+) -> anyhow::Result<(Outlet, Running)> {
+    let counts = Arc::new(Counts::new(name.name()));
+    let (queue, waiting) = mpsc::unbounded_channel();
+    let (end, ended) = watch::channel(false);
+    let (running, over) = std::sync::mpsc::channel::<()>();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let runner = Runner::new(limits, Arc::clone(&counts), waiting, ended, to);
+    let work = move || {
+        privilege::settle();
+        runtime.block_on(runner.run());
+        // What the sink left to other threads (looking up a name) is not waited for.
+        runtime.shutdown_background();
+        drop(running);
+    };
+    thread::Builder::new().name(name.name().to_owned()).spawn(work).context("cannot start a thread")?;
+    let outlet = Outlet { name, wants, limits, counts: Arc::clone(&counts), queue };
+    Ok((outlet, Running { counts, grace: limits.grace, end, over }))
+}

@@ -1,0 +1,85 @@
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::Target;
+
+/// A file that is renamed to `NAME.1` before it grows beyond a size, that to `NAME.2`, and so on; the last one goes.
+/// Another program may rename or delete it as well: a new one is begun then.
+#[derive(Debug)]
+pub struct Rotated {
+    path: PathBuf,
+    /// Bytes that it may have; 0 for any number.
+    size: u64,
+    /// Files that are kept, this one included.
+    files: u32,
+    file: File,
+}
+
+impl Rotated {
+    /// Continues the file, or makes it.
+    pub fn open(path: &Path, size: u64, files: u32) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), size, files, file: open(path)? })
+    }
+
+    /// Is what we have open still what is there by that name?
+    fn is_there(&self) -> io::Result<bool> {
+        let ours = self.file.metadata()?;
+        match fs::metadata(&self.path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn rotate(&self) -> io::Result<()> {
+        if self.files <= 1 {
+            return fs::remove_file(&self.path);
+        }
+        for number in (1..self.files).rev() {
+            let from = if number == 1 { self.path.clone() } else { self.numbered(number - 1) };
+            match fs::rename(from, self.numbered(number)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+impl Target for Rotated {
+    fn prepare(&mut self, bytes: usize) -> io::Result<()> {
+        if !self.is_there()? {
+            self.file = open(&self.path)?;
+        }
+        let length = self.file.metadata()?.len();
+        if self.size > 0 && length > 0 && length + bytes as u64 > self.size {
+            self.rotate()?;
+            self.file = open(&self.path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Rotated {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
