@@ -1,0 +1,1 @@
+//! Against receivers on real sockets.
