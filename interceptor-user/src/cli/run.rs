@@ -74,7 +74,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref(), &args.overrides)?;
     let paths: Vec<PathBuf> = config.inspect.policies.iter().map(|path| path.0.clone()).collect();
     if args.check {
-        let text = serde_saphyr::to_string(&config).context("cannot print the configuration")?;
+        let text = serde_saphyr::to_string(&config.masked()).context("cannot print the configuration")?;
         return Ok(io::stdout().lock().write_all(text.as_bytes())?);
     }
     logging::start(&config.log);

@@ -8,6 +8,7 @@
 mod error;
 mod inspect;
 mod keys;
+mod otlp;
 mod place;
 mod privileges;
 mod quantity;
@@ -27,6 +28,7 @@ pub use error::ConfigError;
 pub(crate) use error::{closest, list, not_allowed};
 pub use inspect::{Inspect, PolicyPath};
 pub use keys::{Overrides, unknown_variables};
+pub use otlp::{Otlp, OtlpCompression, OtlpEndpoint, OtlpProtocol, OtlpSignal, Pair, Pem};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
 pub use privileges::{Privileges, Switch};
 pub use quantity::{Count, Fraction, Period, RingSize, Size};
@@ -50,6 +52,9 @@ pub struct Config {
     pub lines: Lines,
     /// Bounds of each sink that delivers to somewhere else: lines, OTLP, payloads, Kafka, CloudEvents.
     pub delivery: Delivery,
+    /// OTLP: metrics, traces and logs to a collector. What is left at its default here is taken from the standard `OTEL_*`
+    /// variables.
+    pub otlp: Otlp,
     /// Logging, to standard error.
     pub log: Log,
     /// What the process gives up once everything is attached.
@@ -307,6 +312,14 @@ impl Config {
             None => Self::default(),
         };
         overrides.lay_over(&config)
+    }
+
+    /// The same, with secrets made unreadable: to be shown.
+    #[must_use]
+    pub fn masked(&self) -> Self {
+        let mut masked = self.clone();
+        masked.otlp.headers.iter_mut().for_each(|header| "***".clone_into(&mut header.value));
+        masked
     }
 
     /// From YAML. `name` is what errors call it.

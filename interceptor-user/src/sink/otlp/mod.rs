@@ -2,6 +2,7 @@
 //! (<https://opentelemetry.io/docs/specs/otlp/>, version 1.9).
 
 mod client;
+mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,10 @@ use opentelemetry_proto::tonic::collector::{
     trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
 };
 
-pub use self::client::{Client, Sent};
+pub use self::{
+    client::{Client, Sent},
+    settings::{Lookup, Settings},
+};
 
 /// How requests travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

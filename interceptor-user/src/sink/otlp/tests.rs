@@ -1,1 +1,1 @@
-//! Against receivers on real sockets.
+mod settings;
