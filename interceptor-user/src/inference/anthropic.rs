@@ -7,7 +7,7 @@ use super::{
     call::{Asked, Call},
     deltas::{Deltas, Place},
     draft::{Draft, short},
-    json::{count, items, string},
+    json::{self, count, items, string},
     timing::Pace,
 };
 use crate::model::{Inference, Operation, Role, Usage};
@@ -125,7 +125,7 @@ fn usage(counts: &Value, usage: &mut Usage) {
 fn streamed(call: &Call<'_>, draft: &mut Draft<'_>, pace: &mut Pace) {
     let mut deltas = Deltas::default();
     for message in call.streamed().into_iter().flatten() {
-        let event = serde_json::from_str::<Value>(&message.data).unwrap_or_default();
+        let event = json::parse::<Value>(message.data.as_bytes()).unwrap_or_default();
         let generated = match string(&event, "type").or(message.event) {
             Some("message_start") => {
                 begun(draft, event.get("message").unwrap_or(&Value::Null));

@@ -2,7 +2,7 @@ use std::{borrow::Cow, cell::OnceCell};
 
 use serde_json::Value;
 
-use super::{Options, partial};
+use super::{Options, json, partial};
 use crate::{
     content::sse::Event,
     model::{Anomaly, Exchange, Format, Head, Part, Pieces, Role, Target, Timestamp, Unread},
@@ -77,7 +77,7 @@ impl<'a> Call<'a> {
         cell.get_or_init(|| {
             let part = self.exchange.part(role)?;
             let cut = part.body_missing == 0 && (part.body_cut() || !part.ended);
-            let whole = serde_json::from_slice(&part.body).ok();
+            let whole = json::parse(&part.body);
             if cut { whole.or_else(|| partial::parse(&part.body)) } else { whole }
         })
         .as_ref()

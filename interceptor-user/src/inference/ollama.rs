@@ -8,7 +8,7 @@ use super::{
     call::{Asked, Call},
     deltas::{Deltas, Place},
     draft::Draft,
-    json::{count, items, string},
+    json::{self, count, items, string},
     timing::Pace,
 };
 use crate::model::{Inference, Operation, Role};
@@ -133,7 +133,7 @@ fn streamed(call: &Call<'_>, draft: &mut Draft<'_>, pace: &mut Pace) {
     let mut deltas = Deltas::default();
     let mut tools = 0;
     for message in call.streamed().into_iter().flatten() {
-        let line = serde_json::from_str::<Value>(&message.data).unwrap_or_default();
+        let line = json::parse::<Value>(message.data.as_bytes()).unwrap_or_default();
         over(draft, &line);
         let mut generated = false;
         for (path, _, text) in said(&line) {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::json;
+
 /// As deep as `serde_json` goes.
 const DEPTH: usize = 127;
 
@@ -37,7 +39,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Value> {
     }
     let mut whole = text.get(..sound)?.to_vec();
     whole.extend(open.iter().rev());
-    serde_json::from_slice(&whole).ok()
+    json::parse(&whole)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     call::{Asked, Call},
     deltas::{Deltas, Place},
     draft::{Draft, short},
-    json::{count, items, string},
+    json::{self, count, items, string},
     timing::Pace,
 };
 use crate::model::{Inference, Operation, Role};
@@ -148,7 +148,7 @@ fn streamed(call: &Call<'_>, draft: &mut Draft<'_>, pace: &mut Pace) {
     let mut deltas = Deltas::default();
     let mut text = None;
     for message in call.streamed().into_iter().flatten() {
-        let event = serde_json::from_str::<Value>(&message.data).unwrap_or_default();
+        let event = json::parse::<Value>(message.data.as_bytes()).unwrap_or_default();
         draft.error(&event);
         let token = event.get("token").filter(|token| token.is_object());
         // The token that ends a text is not part of it, but was generated.

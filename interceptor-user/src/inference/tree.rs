@@ -12,6 +12,8 @@ use serde::{
 };
 use serde_json::{Number, Value};
 
+use super::json;
+
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +23,7 @@ pub(super) const ELEMENTS: usize = 1 << 16;
 const TOTAL: usize = 1 << 18;
 
 /// What may still be read of an inference.
+#[derive(Clone)]
 pub(super) struct Room {
     left: Cell<usize>,
     over: Cell<bool>,
@@ -39,6 +42,12 @@ impl Room {
             self.over.set(true);
         }
         taken
+    }
+
+    /// What was read since is read again.
+    fn restore(&self, earlier: &Self) {
+        self.left.set(earlier.left.get());
+        self.over.set(earlier.over.get());
     }
 
     /// Nothing more may be read.
@@ -71,9 +80,17 @@ pub(super) enum Tree {
 impl Tree {
     /// Reads a whole JSON text.
     pub(super) fn parse(text: &[u8], room: &Room) -> Option<Self> {
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let tree = Reader { room }.deserialize(&mut deserializer).ok()?;
-        deserializer.end().ok().map(|()| tree)
+        let read = |text: &[u8], room: &Room| {
+            let mut deserializer = serde_json::Deserializer::from_slice(text);
+            let tree = Reader { room }.deserialize(&mut deserializer).ok()?;
+            deserializer.end().ok().map(|()| tree)
+        };
+        let left = room.clone();
+        read(text, room).or_else(|| {
+            let text = json::without_literals(text)?;
+            room.restore(&left);
+            read(&text, room)
+        })
     }
 
     /// The same of one that was read before.

@@ -6,7 +6,7 @@ use super::super::{
     call::Call,
     deltas::{Deltas, Place},
     draft::Draft,
-    json::{count, items, string},
+    json::{self, count, items, string},
     timing::Pace,
 };
 use crate::model::Role;
@@ -98,7 +98,7 @@ fn whole(draft: &mut Draft<'_>, index: usize, choice: &Value) {
 fn streamed(call: &Call<'_>, draft: &mut Draft<'_>, pace: &mut Pace, kind: Kind) {
     let mut deltas = Deltas::default();
     for message in call.streamed().into_iter().flatten() {
-        let chunk = serde_json::from_str::<Value>(&message.data).unwrap_or_default();
+        let chunk = json::parse::<Value>(message.data.as_bytes()).unwrap_or_default();
         draft.answer(&chunk);
         let mut generated = false;
         for (at, choice) in items(&chunk, "choices").iter().enumerate() {

@@ -6,7 +6,7 @@ use super::super::{
     call::Call,
     deltas::{Deltas, Place},
     draft::Draft,
-    json::{count, items, string},
+    json::{self, count, items, string},
     timing::Pace,
 };
 use crate::model::Role;
@@ -80,7 +80,7 @@ fn streamed(call: &Call<'_>, draft: &mut Draft<'_>, pace: &mut Pace) {
     let mut deltas = Deltas::default();
     let mut last = None;
     for message in call.streamed().into_iter().flatten() {
-        let mut event = serde_json::from_str::<Value>(&message.data).unwrap_or_default();
+        let mut event = json::parse::<Value>(message.data.as_bytes()).unwrap_or_default();
         let kind = string(&event, "type").or(message.event).unwrap_or_default().to_owned();
         let generated = delta(&mut deltas, &kind, &event);
         pace.message(&message, generated);

@@ -139,3 +139,13 @@ proptest! {
         }
     }
 }
+
+/// As Python's `json` and TensorFlow Serving write them: missing, and the others are read.
+#[test]
+fn what_is_no_finite_number_is_missing() {
+    let (shape, Values::Numbers(values)) = tensor("[1,NaN,-Infinity,2,Infinity]") else { panic!("no numbers") };
+    assert_eq!((shape, values.iter().filter(|value| value.is_nan()).count()), (vec![5], 3));
+    let room = Room::new();
+    Tree::parse(b"[1,2,3,NaN]", &room).unwrap();
+    assert_eq!(room.take(usize::MAX), TOTAL - 4, "what was read twice counts once");
+}
