@@ -1,4 +1,4 @@
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{fmt, io, path::Path};
 
 use anyhow::{Context as _, anyhow};
 
@@ -18,7 +18,7 @@ pub struct Plan {
     /// What makes the inspectors of each rule.
     makers: Vec<Vec<Make>>,
     /// What searches for personal data, for rules that take it out.
-    searches: Vec<Option<Arc<Pii>>>,
+    searches: Vec<Option<Pii>>,
     /// What they need.
     needs: Vec<Needs>,
     /// Does a rule need to know what is asked of a model server, or whether something is?
@@ -38,16 +38,13 @@ impl Plan {
     pub fn new(policy: Policy, read: ReadFile<'_>, key: &Key) -> anyhow::Result<Self> {
         let rules = policy.rules();
         let in_rule = |rule: &Rule| format!("{}: rule {}", rule.file, rule.name);
-        let makers: Vec<Vec<Make>> = rules
-            .iter()
-            .map(|rule| makers(rule, read, key).with_context(|| in_rule(rule)))
-            .collect::<anyhow::Result<_>>()?;
-        let search = |rule: &Rule| {
-            let settings = rule.inspect.pii.as_ref().filter(|_| rule.redact.as_ref().is_some_and(|redact| redact.pii));
-            settings.map(|settings| Pii::new(settings, key.clone()).map(Arc::new)).transpose()
-        };
-        let searches =
-            rules.iter().map(|rule| search(rule).with_context(|| in_rule(rule))).collect::<anyhow::Result<_>>()?;
+        let (mut makers, mut searches) = (Vec::new(), Vec::new());
+        for rule in rules {
+            let pii = rule.inspect.pii.as_ref().map(|settings| Pii::new(settings, key.clone()).context("inspect.pii"));
+            let pii = pii.transpose().with_context(|| in_rule(rule))?;
+            makers.push(self::makers(rule, pii.as_ref(), read).with_context(|| in_rule(rule))?);
+            searches.push(pii.filter(|_| rule.redact.as_ref().is_some_and(|redact| redact.pii)));
+        }
         let needs = makers.iter().map(|makers| {
             makers
                 .iter()
@@ -90,7 +87,7 @@ impl Plan {
 
     /// Of each rule that takes personal data out, what finds it.
     pub(super) fn searches(&self) -> impl Iterator<Item = Option<&Pii>> {
-        self.searches.iter().map(Option::as_deref)
+        self.searches.iter().map(Option::as_ref)
     }
 
     /// The inspectors of each rule, for one worker.
@@ -105,12 +102,10 @@ impl fmt::Debug for Plan {
     }
 }
 
-fn makers(rule: &Rule, read: ReadFile<'_>, key: &Key) -> anyhow::Result<Vec<Make>> {
+fn makers(rule: &Rule, pii: Option<&Pii>, read: ReadFile<'_>) -> anyhow::Result<Vec<Make>> {
     let mut makers: Vec<Make> = Vec::new();
-    if let Some(settings) = rule.inspect.pii.clone() {
-        let key = key.clone();
-        Pii::new(&settings, key.clone()).context("inspect.pii")?;
-        makers.push(Box::new(move || boxed(Pii::new(&settings, key.clone()))));
+    if let Some(pii) = pii.cloned() {
+        makers.push(Box::new(move || Some(Box::new(pii.clone()))));
     }
     if let Some(settings) = &rule.inspect.schema {
         let directory = Path::new(&*rule.file).parent().unwrap_or(Path::new(""));

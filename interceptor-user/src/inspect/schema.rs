@@ -5,9 +5,12 @@ use std::sync::Arc;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-use super::{Budget, Inspector, Report, Subject};
+use super::{
+    Budget, Inspector, Report, Subject,
+    pii::{self, Scanner},
+};
 use crate::{
-    model::{Anomaly, Finding, InspectorName, Needs, Part, Role, Tensor, UninspectedReason},
+    model::{Anomaly, Entity, Finding, InspectorName, Needs, Part, Role, Tensor, UninspectedReason},
     policy::settings::{self, Error, Signature, Source},
 };
 
@@ -18,10 +21,17 @@ const STEP: usize = 16 << 10;
 /// Bytes that the compiled form of a pattern may take.
 const PATTERN: usize = 1 << 20;
 
+/// Characters of a member's name that is told.
+const NAME: usize = 64;
+/// Digits in a row, in a name that is told.
+const DIGITS: usize = 6;
+
 /// Checks contents.
 #[derive(Clone, Debug)]
 pub struct Schema {
     settings: settings::Schema,
+    /// What is personal in names that were sent.
+    scanner: Scanner,
     request: Option<Validator>,
     response: Option<Validator>,
 }
@@ -36,6 +46,7 @@ impl Schema {
         Ok(Self {
             request: compile("request", &settings.request)?,
             response: compile("response", &settings.response)?,
+            scanner: Scanner::new(&Entity::ALL, pii::THRESHOLD),
             settings: settings.clone(),
         })
     }
@@ -94,7 +105,7 @@ impl Inspector for Schema {
             if part.head.status().is_some_and(|status| !(200..300).contains(&status)) {
                 continue;
             }
-            let mut check = Check { role, last, report };
+            let mut check = Check { role, last, scanner: &self.scanner, report };
             if let Some(validator) = self.validator(role) {
                 check.content(subject, part, validator, budget);
             }
@@ -126,6 +137,7 @@ struct Check<'a> {
     role: Role,
     /// How many findings there may be.
     last: usize,
+    scanner: &'a Scanner,
     report: &'a mut Report,
 }
 
@@ -153,7 +165,7 @@ impl Check<'_> {
             if self.report.findings.len() >= self.last {
                 return self.skip(UninspectedReason::Bytes);
             }
-            let place = normalised(error.instance_path(), &value);
+            let place = normalised(error.instance_path(), &value, self.scanner);
             // The crate's own words with the value in them replaced hold names that were sent; the keyword's place does not.
             self.tell(error.kind().keyword(), &place, format!("violates {}", error.schema_path()));
         }
@@ -184,7 +196,8 @@ impl Check<'_> {
         }
         let unknown = |tensor: &&Tensor| !declared.iter().any(|signature| signature.name == tensor.name);
         for tensor in sent.iter().filter(|_| closed).filter(unknown) {
-            self.tell("additional", &format!("tensor:{}", tensor.name), "it is not declared".to_owned());
+            let place = format!("tensor:{}", shown(&tensor.name, self.scanner));
+            self.tell("additional", &place, "it is not declared".to_owned());
         }
     }
 
@@ -210,14 +223,26 @@ impl Check<'_> {
     }
 }
 
+/// A name that was sent, as it may be told. One that is not like an identifier may be anything, a value that serves as a key
+/// too; in others what is personal is masked.
+fn shown(name: &str, scanner: &Scanner) -> String {
+    let identifier = |letter: char| letter.is_alphanumeric() || "_-.$@:/".contains(letter);
+    let digits = |letter: char| !letter.is_ascii_digit();
+    let told = !name.is_empty()
+        && name.chars().count() <= NAME
+        && name.chars().all(identifier)
+        && name.split(digits).all(|run| run.len() <= DIGITS);
+    if told { pii::shown(scanner, name) } else { "***".to_owned() }
+}
+
 /// A JSON Pointer (RFC 6901) as a normalised JSONPath (RFC 9535 section 2.7), in the value that it points into.
-fn normalised(pointer: &jsonschema::paths::Location, value: &Value) -> String {
+fn normalised(pointer: &jsonschema::paths::Location, value: &Value, scanner: &Scanner) -> String {
     let (mut path, mut at) = ("$".to_owned(), Some(value));
     for token in pointer.as_str().split('/').skip(1) {
         let token = token.replace("~1", "/").replace("~0", "~");
         match at {
             Some(Value::Array(_)) => path.extend(["[", &token, "]"]),
-            _ => super::path::push_member(&mut path, &token),
+            _ => super::path::push_member(&mut path, &shown(&token, scanner)),
         }
         at = at.and_then(|value| match value {
             Value::Array(array) => array.get(token.parse::<usize>().ok()?),

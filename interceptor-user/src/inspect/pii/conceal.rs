@@ -74,7 +74,7 @@ pub(super) fn masked(kind: Kind, value: &str) -> String {
 }
 
 /// A name as it may be told: what is found in it is masked.
-pub(super) fn shown(scanner: &Scanner, name: &str) -> String {
+pub(in crate::inspect) fn shown(scanner: &Scanner, name: &str) -> String {
     let found = scanner.scan(name.as_bytes(), "");
     replaced(name.as_bytes(), &found, |found, value| masked(found.kind, value))
         .map_or_else(|| name.to_owned(), |name| String::from_utf8_lossy(&name).into_owned())

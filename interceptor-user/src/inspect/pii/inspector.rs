@@ -45,18 +45,18 @@ const ROUTINE: [&str; 22] = [
     "user-agent",
 ];
 
-/// Searches exchanges for personal data and secrets.
-#[derive(Debug)]
+/// Searches exchanges for personal data and secrets. It is made once; each worker has a copy.
+#[derive(Clone, Debug)]
 pub struct Pii {
     scanner: Scanner,
-    settings: Settings,
+    settings: Arc<Settings>,
     key: Key,
 }
 
 impl Pii {
     /// By these settings; hashes are made with this key.
     pub fn new(settings: &Settings, key: Key) -> Result<Self, Error> {
-        Ok(Self { scanner: Scanner::of(settings)?, settings: settings.clone(), key })
+        Ok(Self { scanner: Scanner::of(settings)?, settings: Arc::new(settings.clone()), key })
     }
 
     /// What it searches with, for redaction.

@@ -20,6 +20,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::conceal::shown;
 pub use self::{
     conceal::Key,
     inspector::Pii,

@@ -1,7 +1,7 @@
 //! The search: one pass over the text that stops at bytes with which something may begin (digits, `@`, `:`, `_`, `-`, `.`), and
 //! looks closely there. Text without them costs a look into a table for each byte.
 
-use std::{borrow::Cow, collections::HashSet, ops::Range};
+use std::{borrow::Cow, collections::HashSet, ops::Range, sync::Arc};
 
 use regex::bytes::Regex;
 
@@ -38,8 +38,8 @@ pub struct Match {
     pub score: f32,
 }
 
-/// A recogniser of the policy's.
-#[derive(Debug)]
+/// A recogniser of the policy's. A copy has the same compiled expression and a cache of its own.
+#[derive(Clone, Debug)]
 pub(super) struct Custom {
     pub(super) name: Cow<'static, str>,
     pub(super) regex: Regex,
@@ -47,14 +47,14 @@ pub(super) struct Custom {
     pub(super) context: Vec<String>,
 }
 
-/// Searches texts for personal data and secrets.
-#[derive(Debug)]
+/// Searches texts for personal data and secrets. Copies share what does not change, and no lock.
+#[derive(Clone, Debug)]
 pub struct Scanner {
     enabled: u64,
     threshold: f32,
     pub(super) custom: Vec<Custom>,
-    allowed: HashSet<Vec<u8>>,
-    index: Index,
+    allowed: Arc<HashSet<Vec<u8>>>,
+    index: Arc<Index>,
     /// Bytes at which the search stops.
     stops: [bool; 256],
 }
@@ -64,7 +64,7 @@ impl Scanner {
     pub fn new(entities: &[Entity], threshold: f32) -> Self {
         let enabled = entities.iter().fold(0, |set, entity| set | 1_u64 << *entity as u64);
         let has = |entity: Entity| enabled >> entity as u64 & 1 == 1;
-        let index = Index::of(has);
+        let index = Arc::new(Index::of(has));
         let mut stops = [false; 256];
         let any = |wanted: &[Entity]| wanted.iter().any(|entity| has(*entity));
         let secrets = Entity::ALL.iter().any(|entity| *entity >= Entity::AwsAccessKey && has(*entity));
@@ -84,13 +84,13 @@ impl Scanner {
                 }
             }
         }
-        Self { enabled, threshold, custom: Vec::new(), allowed: HashSet::new(), index, stops }
+        Self { enabled, threshold, custom: Vec::new(), allowed: Arc::default(), index, stops }
     }
 
     /// Values that are no findings.
     #[must_use]
     pub fn allowing(mut self, allowed: impl IntoIterator<Item = String>) -> Self {
-        self.allowed.extend(allowed.into_iter().map(String::into_bytes));
+        self.allowed = Arc::new(allowed.into_iter().map(String::into_bytes).collect());
         self
     }
 

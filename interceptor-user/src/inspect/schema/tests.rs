@@ -34,6 +34,37 @@ fn violations_have_keyword_and_place_and_not_the_value() {
     );
 }
 
+/// A value may serve as a key.
+#[test]
+fn names_that_were_sent_are_concealed() {
+    let settings =
+        r#"{"request":{"inline":{"additionalProperties":{"type":"integer"}}},"closed":true,"inputs":[{"name":"a"}]}"#;
+    let place = |name: &str| {
+        let body = serde_json::json!({ name: "x" }).to_string();
+        let report = inspect(&mut schema(settings), &request("/", &[], body.as_bytes()), None);
+        let place = report.findings[0].place.clone();
+        let mut inference = Inference::new(Dialect::OpenInference, Operation::Infer);
+        inference.inputs = vec![
+            Tensor { name: "a".into(), ..Tensor::default() },
+            Tensor { name: name.to_owned().into(), ..Tensor::default() },
+        ];
+        let report = inspect(&mut schema(settings), &request("/", &[], b"{\"a\":1}"), Some(&inference));
+        (place, report.findings[0].place.clone())
+    };
+    for (name, told) in [
+        ("sepal.length_cm-2", "sepal.length_cm-2"),
+        ("größe", "größe"),
+        ("ann.smith@example.com", "***@example.com"),
+        ("AKIAIOSFODNN7EXAMPLE", "AKIA****************"),
+        ("Ann Smith", "***"),
+        ("", "***"),
+        ("id12345678", "***"),
+        (&"x".repeat(65), "***"),
+    ] {
+        assert_eq!(place(name), (format!("$['{told}']"), format!("tensor:{told}")), "{name}");
+    }
+}
+
 #[test]
 fn findings_are_bounded() {
     let settings = r#"{"request":{"inline":{"items":{"type":"string"}}},"maxFindings":3}"#;
