@@ -116,6 +116,12 @@ word near them are not found, and numbers of another kind next to such a word ar
 
 Names of persons, places and organisations take a language model and are not searched for.
 
+What is encoded within a text is searched as it stands: the escapes of JSON are undone, in targets and forms percent-encoding
+too, but not HTML's character references (`a&#64;b.com`) nor percent-encoding within JSON strings and other text. An answer
+that comes in pieces is searched as what they come to where its dialect is known, and its content is not shown if something was
+found in it; the text put together is shown without it. Where the dialect is not known each message is searched by itself, and
+what is split over two is neither found nor taken out.
+
 | entity | labelled | found | found wrongly | precision | recall |
 |---|---|---|---|---|---|
 ";

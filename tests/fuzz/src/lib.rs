@@ -1,4 +1,6 @@
-//! One flow under fuzzing: every byte is counted once, memory and what is open stay bounded, and it ends with one record.
+//! What the targets share. One flow under fuzzing: every byte is counted once, memory and what is open stay bounded, and it ends with one record.
+
+pub mod exchange;
 
 use std::sync::Arc;
 
@@ -46,24 +48,28 @@ pub const fn side(server: bool) -> Side {
     if server { Side::Server } else { Side::Client }
 }
 
+/// A flow that has just been opened, or `joined`.
+fn flow_info(joined: bool) -> FlowInfo {
+    let client = Endpoint::new([192, 0, 2, 1].into(), 40_000);
+    let server = Endpoint::new([192, 0, 2, 2].into(), 80);
+    FlowInfo {
+        id: 1,
+        key: FlowKey::new(0, client, server),
+        client: Peer::new(client),
+        server: Peer::new(server),
+        start: TIME,
+        joined,
+        round_trip: None,
+        interface: 0,
+    }
+}
+
 impl<L: Iterator<Item = usize>> Flow<L> {
     /// It has just been opened, or `joined`.
     pub fn open(bounds: Bounds, joined: bool, lengths: L) -> Self {
-        let client = Endpoint::new([192, 0, 2, 1].into(), 40_000);
-        let server = Endpoint::new([192, 0, 2, 2].into(), 80);
-        let info = FlowInfo {
-            id: 1,
-            key: FlowKey::new(0, client, server),
-            client: Peer::new(client),
-            server: Peer::new(server),
-            start: TIME,
-            joined,
-            round_trip: None,
-            interface: 0,
-        };
         let mut flow = Self {
             bounds,
-            info: Arc::new(info),
+            info: Arc::new(flow_info(joined)),
             session: Session::default(),
             ledger: Ledger::default(),
             exchanges: Vec::new(),
