@@ -501,6 +501,39 @@ fn a_baseline_is_learned_from_tables_and_shown() {
 }
 
 #[test]
+fn what_a_baseline_leaves_out_is_said() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    let learn = |text: &str| {
+        fs::write(path("table.csv"), text).expect("written");
+        seen(&["baseline", "learn", "--output", &path("out.json"), &path("table.csv")])
+    };
+    let said = learn("number,none,word\n1.5,,inf\n-inf,NA,1\n1e999,nan,sup\n2.5,,2\n");
+    insta::assert_snapshot!(said, @r"
+    exit 0
+    interceptor: left out, with no value that is a number or text: `none`
+    interceptor: infinite values, out of the range of numbers, count as missing: `number` (2)
+    interceptor: learned 2 features, of up to 4 values each
+    ");
+    let file: Value = serde_json::from_slice(&fs::read(path("out.json")).expect("written")).expect("JSON");
+    let [number, word] = ["number", "word"].map(|name| {
+        let features = file["features"].as_array().expect("features");
+        features.iter().find(|feature| feature["name"] == name).expect(name)
+    });
+    assert!(number["missing"] == 2 && number["number"]["maximum"] == 2.5, "{number}");
+    assert!(word["missing"] == 0 && word["category"]["counts"]["inf"] == 1, "{word}");
+
+    fs::remove_file(path("out.json")).expect("there");
+    let names: Vec<String> = (0..10).map(|name| format!("c{name}")).collect();
+    let said = learn(&format!("{}\n{}\n", names.join(","), ",".repeat(9)));
+    assert!(
+        said.starts_with("exit 1\n") && said.contains("`c7` and 2 more\ninterceptor: nothing was learned"),
+        "{said}"
+    );
+    assert!(!Path::new(&path("out.json")).exists());
+}
+
+#[test]
 fn baselines_that_cannot_be_learned_or_shown_give_one_line_and_exit_1() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = |name: &str, text: &str| {
@@ -516,6 +549,7 @@ fn baselines_that_cannot_be_learned_or_shown_give_one_line_and_exit_1() {
         learn(&file("ragged.csv", "a,b\n1,2\n3\n")),
         learn(&file("twice.csv", "a,a\n1,2\n")),
         learn(&file("empty.csv", "")),
+        learn(&file("wide.csv", &(0..20_000).map(|name| format!("c{name}")).collect::<Vec<_>>().join(","))),
         learn(&file("not.parquet", "not Parquet, whatever its name")),
         learn(capture.to_str().expect("UTF-8")),
         seen(&["baseline", "learn", "--output", "/nonexistent/x.json", &out]),

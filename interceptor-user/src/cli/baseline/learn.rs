@@ -12,13 +12,16 @@ use clap::error::ErrorKind;
 use super::{
     captured::{self, Learn},
     progress::Progress,
-    table,
+    table::Table,
 };
 use crate::{
     cli::{filter::FilterArgs, logging, signal, tail::Watch},
     config::Period,
-    inspect::drift::baseline::Learner,
+    inspect::drift::baseline::{FEATURES, Learner},
 };
+
+/// Features that a line names.
+const NAMES: usize = 8;
 
 const AFTER_HELP: &str = "\
 Files are captures (pcap, pcapng, compressed or not), or tables by their name: .csv, .tsv, .parquet. Of captures and live \
@@ -92,14 +95,43 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    if learner.is_empty() {
+    left_out(&learner).iter().for_each(|line| eprintln!("interceptor: {line}"));
+    let values = learner.values();
+    let baseline = learner.finish();
+    if baseline.features.is_empty() {
         output.give_up();
         bail!("nothing was learned: no {} held a feature{}", if args.live { "exchange" } else { "file" }, advice(args));
     }
-    let (features, values) = (learner.len(), learner.values());
-    output.write(&learner.finish().write()?)?;
-    eprintln!("interceptor: learned {features} features, of up to {values} values each");
+    output.write(&baseline.write()?)?;
+    eprintln!("interceptor: learned {} features, of up to {values} values each", baseline.features.len());
     Ok(())
+}
+
+/// What was seen and is not in the baseline, a line each.
+fn left_out(learner: &Learner) -> Vec<String> {
+    let missing = names(learner.unfounded().map(quoted));
+    let infinite = names(learner.infinite().map(|(name, count)| format!("{} ({count})", quoted(name))));
+    let (beyond, ignored) = (learner.beyond(), learner.ignored());
+    let lines = [
+        missing.map(|names| format!("left out, with no value that is a number or text: {names}")),
+        infinite.map(|names| format!("infinite values, out of the range of numbers, count as missing: {names}")),
+        (beyond > 0).then(|| format!("left out: {beyond} values of features beyond the first {FEATURES}")),
+        (ignored > 0).then(|| format!("left out: {ignored} tensors, or columns of tensors, that are no features")),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+/// The first of them, and how many more there are.
+fn names(mut all: impl Iterator<Item = String>) -> Option<String> {
+    let first: Vec<String> = all.by_ref().take(NAMES).collect();
+    let more = all.count();
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!first.is_empty()).then(|| first.join(", ") + &rest)
+}
+
+/// A name may come from the wire, and goes to a terminal.
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.escape_debug())
 }
 
 impl Args {
@@ -130,9 +162,10 @@ fn from_files(args: &Args) -> anyhow::Result<Learner> {
     let mut learner = Learner::default();
     let mut captures: Option<Learn> = None;
     for path in &args.files {
+        let table = Table { path, args, learner: &mut learner, progress: &mut progress, stop: &stop };
         match kind(path) {
-            Kind::Csv(delimiter) => table::csv(path, delimiter, args, &mut learner, &mut progress, &stop)?,
-            Kind::Parquet => table::parquet(path, args, &mut learner, &mut progress, &stop)?,
+            Kind::Csv(delimiter) => table.csv(delimiter)?,
+            Kind::Parquet => table.parquet()?,
             Kind::Capture => {
                 let learn = captures.take().unwrap_or_else(|| Learn::new(args, None));
                 captures = Some(captured::file(path, learn.with(learner), &stop)?);

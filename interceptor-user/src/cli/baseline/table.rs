@@ -12,7 +12,10 @@ use parquet::{
 };
 
 use super::{learn::Args, progress::Progress};
-use crate::{inspect::drift::baseline::Learner, model::Role};
+use crate::{
+    inspect::drift::baseline::{FEATURES, Learner},
+    model::Role,
+};
 
 /// Rows between looks at the clock.
 const ROWS: usize = 4_096;
@@ -60,72 +63,88 @@ fn columns<'a>(names: impl Iterator<Item = &'a str>, path: &Path, args: &Args) -
             None => Some(Column { role: Role::Request, name: name.to_owned() }),
         }
     };
-    Ok(names.into_iter().map(column).collect())
+    let columns: Vec<Option<Column>> = names.into_iter().map(column).collect();
+    let count = columns.iter().flatten().count();
+    ensure!(
+        count <= FEATURES,
+        "{} has {count} columns to learn, and {FEATURES} features are the most that a baseline holds; learn {} fewer",
+        path.display(),
+        count - FEATURES
+    );
+    Ok(columns)
 }
 
-/// Learns from text with a column of each feature, named in its first line (RFC 4180).
-pub(super) fn csv(
-    path: &Path,
-    delimiter: u8,
-    args: &Args,
-    learner: &mut Learner,
-    progress: &mut Progress,
-    stop: &AtomicBool,
-) -> anyhow::Result<()> {
-    let cannot = || format!("cannot read {}", path.display());
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(path).with_context(cannot)?;
-    let columns = columns(reader.headers().with_context(cannot)?.iter(), path, args)?;
-    let model = args.model.as_deref();
-    let mut row = csv::StringRecord::new();
-    let mut rows = 0_usize;
-    while reader.read_record(&mut row).with_context(cannot)? {
-        for (column, text) in columns.iter().zip(&row) {
-            match column {
-                Some(Column { role, name }) if MISSING.contains(&text) => learner.text(model, *role, name, None),
-                Some(Column { role, name }) => learner.written(model, *role, name, text),
-                None => {}
-            }
-        }
-        rows += 1;
-        if rows.is_multiple_of(ROWS) {
-            progress.tell(learner);
-            if stop.load(Relaxed) {
-                break;
-            }
-        }
-    }
-    Ok(())
+/// A table that is learned.
+pub(super) struct Table<'a> {
+    pub(super) path: &'a Path,
+    pub(super) args: &'a Args,
+    pub(super) learner: &'a mut Learner,
+    pub(super) progress: &'a mut Progress,
+    pub(super) stop: &'a AtomicBool,
 }
 
-/// Learns from a Parquet file. Columns of dates, lists and the like are left out.
-pub(super) fn parquet(
-    path: &Path,
-    args: &Args,
-    learner: &mut Learner,
-    progress: &mut Progress,
-    stop: &AtomicBool,
-) -> anyhow::Result<()> {
-    let cannot = || format!("cannot read {}", path.display());
-    let file = File::open(path).with_context(cannot)?;
-    let reader = SerializedFileReader::new(file).with_context(cannot)?;
-    let schema = reader.metadata().file_metadata().schema_descr_ptr();
-    let columns = columns(schema.root_schema().get_fields().iter().map(|field| field.name()), path, args)?;
-    let model = args.model.as_deref();
-    for (row, number) in reader.get_row_iter(None).with_context(cannot)?.zip(1_usize..) {
-        let row = row.with_context(cannot)?;
-        for (column, (_, field)) in columns.iter().zip(row.get_column_iter()) {
-            if let Some(Column { role, name }) = column {
-                learn(field, learner, model, *role, name);
+impl Table<'_> {
+    /// Learns from text with a column of each feature, named in its first line (RFC 4180).
+    pub(super) fn csv(mut self, delimiter: u8) -> anyhow::Result<()> {
+        let cannot = self.cannot();
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(self.path).with_context(&cannot)?;
+        let columns = columns(reader.headers().with_context(&cannot)?.iter(), self.path, self.args)?;
+        let model = self.args.model.as_deref();
+        let mut row = csv::StringRecord::new();
+        self.each_row(|learner| {
+            let there = reader.read_record(&mut row).with_context(&cannot)?;
+            // The last row stays where there is none any more.
+            for (column, text) in columns.iter().zip(&row).filter(|_| there) {
+                match column {
+                    Some(Column { role, name }) if MISSING.contains(&text) => learner.text(model, *role, name, None),
+                    Some(Column { role, name }) => learner.written(model, *role, name, text),
+                    None => {}
+                }
             }
-        }
-        if number.is_multiple_of(ROWS) {
-            progress.tell(learner);
-            if stop.load(Relaxed) {
-                break;
-            }
-        }
+            Ok(there)
+        })
     }
-    Ok(())
+
+    /// Learns from a Parquet file. Columns of dates, lists and the like hold no values that are features.
+    pub(super) fn parquet(mut self) -> anyhow::Result<()> {
+        let cannot = self.cannot();
+        let file = File::open(self.path).with_context(&cannot)?;
+        let reader = SerializedFileReader::new(file).with_context(&cannot)?;
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let names = schema.root_schema().get_fields().iter().map(|field| field.name());
+        let columns = columns(names, self.path, self.args)?;
+        let model = self.args.model.as_deref();
+        let mut rows = reader.get_row_iter(None).with_context(&cannot)?;
+        self.each_row(|learner| {
+            let Some(row) = rows.next().transpose().with_context(&cannot)? else { return Ok(false) };
+            for (column, (_, field)) in columns.iter().zip(row.get_column_iter()) {
+                if let Some(Column { role, name }) = column {
+                    learn(field, learner, model, *role, name);
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    fn cannot(&self) -> impl Fn() -> String + use<> {
+        let text = format!("cannot read {}", self.path.display());
+        move || text.clone()
+    }
+
+    /// Learns row by row, until there is none or it is told to stop.
+    fn each_row(&mut self, mut next: impl FnMut(&mut Learner) -> anyhow::Result<bool>) -> anyhow::Result<()> {
+        let mut rows = 0_usize;
+        while next(self.learner)? {
+            rows += 1;
+            if rows.is_multiple_of(ROWS) {
+                self.progress.tell(self.learner);
+                if self.stop.load(Relaxed) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "integers beyond 2^53 are rounded, as they are from the wire")]
@@ -155,6 +174,6 @@ fn learn(field: &Field, learner: &mut Learner, model: Option<&str>, role: Role, 
         | Field::TimestampMicros(_)
         | Field::Group(_)
         | Field::ListInternal(_)
-        | Field::MapInternal(_) => {}
+        | Field::MapInternal(_) => learner.text(model, role, name, None),
     }
 }

@@ -13,6 +13,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Learner {
     features: BTreeMap<(Option<String>, bool, String), Learning>,
+    beyond: u64,
     ignored: u64,
 }
 
@@ -20,7 +21,8 @@ pub struct Learner {
 #[derive(Debug, Default)]
 struct Learning {
     count: u64,
-    missing: u64,
+    /// Infinities: of no range that numbers have, so they are missing among numbers.
+    infinite: u64,
     numbers: Sketch,
     moments: Moments,
     categories: Categories,
@@ -42,12 +44,7 @@ impl Learner {
     pub fn number(&mut self, model: Option<&str>, role: Role, name: &str, number: f64) {
         self.of(model, role, name, |feature| {
             feature.count += 1;
-            if number.is_finite() {
-                feature.numbers.push(number);
-                feature.moments.push(number);
-            } else {
-                feature.missing += 1;
-            }
+            feature.number(number);
         });
     }
 
@@ -60,26 +57,22 @@ impl Learner {
     pub fn text(&mut self, model: Option<&str>, role: Role, name: &str, text: Option<&str>) {
         self.of(model, role, name, |feature| {
             feature.count += 1;
-            feature.texts += u64::from(text.is_some());
-            match text {
-                Some(text) => feature.categories.push(text),
-                None => feature.missing += 1,
+            if let Some(text) = text {
+                feature.texts += 1;
+                feature.categories.push(text);
             }
         });
     }
 
     /// A value that is written as text: a number if it reads as one, and so do all others of the feature.
     pub fn written(&mut self, model: Option<&str>, role: Role, name: &str, text: &str) {
-        let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+        let number = text.trim().parse();
         self.of(model, role, name, |feature| {
             feature.count += 1;
             feature.categories.push(text);
             match number {
-                Some(number) => {
-                    feature.numbers.push(number);
-                    feature.moments.push(number);
-                }
-                None => feature.texts += 1,
+                Ok(number) => feature.number(number),
+                Err(_) => feature.texts += 1,
             }
         });
     }
@@ -89,7 +82,7 @@ impl Learner {
         if self.features.len() < FEATURES || self.features.contains_key(&key) {
             take(self.features.entry(key).or_default());
         } else {
-            self.ignored += 1;
+            self.beyond += 1;
         }
     }
 
@@ -98,17 +91,29 @@ impl Learner {
         self.features.len()
     }
 
-    /// Nothing was learned.
-    pub fn is_empty(&self) -> bool {
-        self.features.is_empty()
-    }
-
     /// Values of the feature that has most.
     pub fn values(&self) -> u64 {
         self.features.values().map(|feature| feature.count).max().unwrap_or_default()
     }
 
-    /// Tensors and values that are no features, or were too many.
+    /// Names of the features of which each value is missing: they are not in the baseline.
+    pub fn unfounded(&self) -> impl Iterator<Item = &str> {
+        let without = |feature: &Learning| feature.texts == 0 && feature.numbers.count() == 0;
+        self.features.iter().filter(move |(_, feature)| without(feature)).map(|((_, _, name), _)| &**name)
+    }
+
+    /// Names of the features of numbers that have infinities among them, with how many: they count as missing.
+    pub fn infinite(&self) -> impl Iterator<Item = (&str, u64)> {
+        let numeric = self.features.iter().filter(|(_, feature)| feature.infinite > 0 && feature.are_numbers());
+        numeric.map(|((_, _, name), feature)| (&**name, feature.infinite))
+    }
+
+    /// Values of features beyond [`FEATURES`].
+    pub const fn beyond(&self) -> u64 {
+        self.beyond
+    }
+
+    /// Tensors, and columns of tensors, that are no features.
     pub const fn ignored(&self) -> u64 {
         self.ignored
     }
@@ -127,15 +132,25 @@ impl Learner {
 }
 
 impl Learning {
+    fn number(&mut self, number: f64) {
+        if number.is_finite() {
+            self.numbers.push(number);
+            self.moments.push(number);
+        }
+        self.infinite += u64::from(number.is_infinite());
+    }
+
+    /// Most values are numbers, and not all are missing. Text that reads as a number was counted as both.
+    fn are_numbers(&self) -> bool {
+        let numbers = self.numbers.count();
+        numbers > 0 && (self.texts == 0 || numbers > self.categories.count())
+    }
+
     /// Its values, of the type that most are of, and how many there are.
     fn values(&self) -> Option<(Values, u64)> {
         let (numbers, all) = (self.numbers.count(), self.categories.count());
-        // Text that reads as a number was counted as both.
-        if self.texts > 0 && all >= numbers {
-            return Some((Values::Categories(self.categories.clone()), all));
-        }
-        if numbers == 0 {
-            return None;
+        if !self.are_numbers() {
+            return (self.texts > 0).then(|| (Values::Categories(self.categories.clone()), all));
         }
         let sample = self.numbers.sample();
         let Moments { minimum, maximum, mean, squares, .. } = self.moments;
