@@ -32,6 +32,15 @@ pub const FILTER_CUT_OFFS: u32 = 32;
 /// Nothing is captured yet: programs are still being attached, and half a conversation would look like a gap.
 pub const FILTER_HOLD: u32 = 64;
 
+/// Only flows with a port (either end) in the port map of what policies reach.
+pub const FILTER_REACH_PORTS: u32 = 128;
+/// Only flows with an address (either end) in the networks that policies reach.
+pub const FILTER_REACH_NETWORKS: u32 = 256;
+/// Networks that policies reach, at the most.
+pub const REACH_NETWORKS_MAX: u32 = 1024;
+/// Words of 64 ports each, the lowest port in the lowest bit.
+pub const PORT_WORDS: usize = 1024;
+
 /// Rings at the most. Writers on several CPUs that share one spend more on its lock and position than on the record.
 pub const RINGS_MAX: usize = 8;
 

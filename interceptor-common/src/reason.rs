@@ -24,11 +24,13 @@ pub enum DropReason {
     HelperFailed = 8,
     /// A map that keeps per-socket state was full.
     MapFull = 9,
+    /// No rule of the policies in force can be about the flow, and nobody wants to know of the others.
+    NoRule = 10,
 }
 
 impl DropReason {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 
     /// All of them, in index order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -42,6 +44,7 @@ impl DropReason {
         Self::Oversized,
         Self::HelperFailed,
         Self::MapFull,
+        Self::NoRule,
     ];
 
     /// Name in metrics and output.
@@ -57,6 +60,7 @@ impl DropReason {
             Self::Oversized => "oversized",
             Self::HelperFailed => "helper_failed",
             Self::MapFull => "map_full",
+            Self::NoRule => "no_rule",
         }
     }
 }

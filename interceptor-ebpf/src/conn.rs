@@ -58,6 +58,10 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
     }
     filter::flow(config, &event.key)?;
     filter::cgroup(config, skb)?;
+    if !filter::is_reached(config, &event.key) {
+        emit::count_drop(DropReason::NoRule, event.payload_len);
+        return Ok(());
+    }
     event.key.zone = zone::of_packet(skb);
     let Some(wanted) = wanted(config, event) else { return Ok(()) };
     own(skb, hook, event);

@@ -3,11 +3,11 @@
 use aya_ebpf::maps::lpm_trie::Key;
 use interceptor_common::{
     CGROUP_LEVELS, CaptureConfig, DIRECTION_EGRESS, DropReason, FILTER_CGROUPS, FILTER_CIDRS, FILTER_CUT_OFFS,
-    FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS, TupleKey,
+    FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS, FILTER_REACH_NETWORKS, FILTER_REACH_PORTS, TupleKey,
 };
 
 use crate::{
-    maps::{CGROUPS, CIDRS, CONFIG, CUT_OFFS, PORTS},
+    maps::{CGROUPS, CIDRS, CONFIG, CUT_OFFS, PORTS, REACH_NETWORKS, REACH_PORTS},
     packet::Skb,
 };
 
@@ -37,6 +37,16 @@ pub fn flow(config: &CaptureConfig, key: &TupleKey) -> Result<(), DropReason> {
         return Err(DropReason::Sampled);
     }
     Ok(())
+}
+
+/// Can a policy's rule be about this flow? The answer is the same for both of its directions.
+#[inline(always)]
+pub fn is_reached(config: &CaptureConfig, key: &TupleKey) -> bool {
+    if config.filters & FILTER_REACH_PORTS != 0 && !reaches_port(key.source_port) && !reaches_port(key.destination_port)
+    {
+        return false;
+    }
+    config.filters & FILTER_REACH_NETWORKS == 0 || reaches_address(key.source) || reaches_address(key.destination)
 }
 
 /// Is the packet's socket in a captured cgroup, or below one?
@@ -92,6 +102,16 @@ pub fn cut_off(config: &CaptureConfig, key: &TupleKey, end: u32) -> Wanted {
 fn has_port(port: u16) -> bool {
     // SAFETY: the value is not read.
     unsafe { PORTS.get(port) }.is_some()
+}
+
+#[inline(always)]
+fn reaches_port(port: u16) -> bool {
+    REACH_PORTS.get(u32::from(port >> 6)).is_some_and(|word| word >> (port & 63) & 1 != 0)
+}
+
+#[inline(always)]
+fn reaches_address(address: [u8; 16]) -> bool {
+    REACH_NETWORKS.get(Key::new(128, address)).is_some()
 }
 
 #[inline(always)]

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use interceptor_common::{
     CUT_OFFS_MAX, CaptureConfig, CutOff, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey,
-    RINGS_MAX, SocketEvent, TupleKey, ZONES_MAX,
+    PORT_WORDS, REACH_NETWORKS_MAX, RINGS_MAX, SocketEvent, TupleKey, ZONES_MAX,
 };
 
 /// A ring buffer of events. The size is that of the pattern by which the kernel knows the type (a page, on machines with
@@ -43,6 +43,14 @@ pub static CIDRS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(1, 0);
 /// Cgroups to capture, by id. Owner: userspace.
 #[map]
 pub static CGROUPS: HashMap<u64, u8> = HashMap::with_max_entries(1, 0);
+
+/// Ports that policies reach, 64 a word. Owner: userspace, at any time.
+#[map]
+pub static REACH_PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS as u32, 0);
+
+/// Networks that policies reach; IPv4 is mapped. Owner: userspace, at any time.
+#[map]
+pub static REACH_NETWORKS: LpmTrie<[u8; 16], u8> = LpmTrie::with_max_entries(REACH_NETWORKS_MAX, 0);
 
 /// Directions of flows whose payload is not wanted, for now. Owner: userspace; the kernel takes out what was passed.
 #[map]

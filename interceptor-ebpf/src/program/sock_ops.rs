@@ -173,7 +173,7 @@ impl Ops {
         if config.filters & FILTER_HOLD != 0 {
             return None;
         }
-        if !self.key(event) || filter::flow(config, &event.key).is_err() {
+        if !self.key(event) || filter::flow(config, &event.key).is_err() || !filter::is_reached(config, &event.key) {
             return None;
         }
         event.key.zone = zone::of_socket(self.socket(), &event.key)?;

@@ -28,6 +28,7 @@ use crate::{
     admin::{Phase, Server, State},
     config::{self, Capture, Config, Overrides, Pods, SockOps},
     kernel::{cgroup, features::Features},
+    model::Ports,
     pipeline::Budget,
     privilege::{self, Give, Needs},
     sink::prometheus::Metrics,
@@ -84,7 +85,9 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     }
     tracing::info!("{}", Features::get().line());
     let metrics = Arc::new(Metrics::new(config.metrics.max_label_sets.0 as usize)?);
-    let reload = Reload::start(paths, &metrics)?;
+    let ports = plan::ports(&config.capture);
+    let captured = if ports.is_empty() { Ports::all() } else { ports.into_iter().collect() };
+    let reload = Reload::start(paths, captured, &metrics)?;
     // Before any thread is started, so that all threads have given up what nothing takes.
     let give = Give { capabilities: config.privileges.drop.0, sandbox: config.privileges.sandbox.0 };
     privilege::begin(give, &needs(&config, args.config.as_deref()));
@@ -136,9 +139,12 @@ fn run(
     let sinks = Sinks::start(config, metrics)?;
     let mut workers = Vec::new();
     let mut started = Ok(());
-    for plan in plan::plans(&config.capture) {
+    for mut plan in plan::plans(&config.capture) {
         if stop.load(Relaxed) {
             break;
+        }
+        if let Some(reload) = &reload {
+            plan.options.reach = reload.reach().clone();
         }
         let shared =
             Shared { memory: &memory, metrics, policies: policies.as_ref(), state: &state, outlets: sinks.outlets() };
@@ -161,7 +167,7 @@ fn run(
     while !stop.load(Relaxed) && !workers.iter().any(worker::Running::is_over) {
         thread::park_timeout(WATCH);
         if let Some(reload) = &mut reload {
-            reload.look();
+            reload.look(|reach| workers.iter().for_each(|worker| worker.set_reach(reach)));
         }
     }
     state.enter(Phase::Draining);

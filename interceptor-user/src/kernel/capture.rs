@@ -18,12 +18,13 @@ use super::{
     object,
     options::CaptureOptions,
     places::Places,
+    reach::Reached,
     refusal,
     rings::Rings,
     scope::{Scope, Wanted},
     zone::Layout,
 };
-use crate::capture::ring::RingSource;
+use crate::{capture::ring::RingSource, model::Reach};
 
 /// One load of the kernel object and everything it is attached to. Dropping it detaches.
 pub struct Capture {
@@ -37,6 +38,7 @@ pub struct Capture {
     /// Until they are given to a reader.
     rings: Option<Rings>,
     feedback: Feedback,
+    reached: Mutex<Reached>,
     kernel_log: bool,
     rings_size: u64,
 }
@@ -50,7 +52,9 @@ impl Capture {
         let layout = Layout::get();
         let mut ebpf = object::load(options, layout, scope.zones(&found, layout)?)?;
         let rings = Rings::new(&mut ebpf, CaptureOptions::rings(), options.ring_size())?;
-        let mut feedback = Feedback::new(&mut ebpf)?;
+        let feedback = Feedback::new(&mut ebpf)?;
+        let mut reached = Reached::new(&mut ebpf)?;
+        reached.set(&options.reach, &feedback)?;
         if !scope.captures_interfaces() {
             leftover::remove_in(&Netns::open(options.netns.first().map(PathBuf::as_path))?)?;
         }
@@ -71,6 +75,7 @@ impl Capture {
             rings_size: options.rings_size().min(rings.size()),
             rings: Some(rings),
             feedback,
+            reached: Mutex::new(reached),
             kernel_log: options.kernel_log,
         })
     }
@@ -111,6 +116,11 @@ impl Capture {
         let cut_offs = CutOffs::new(&mut self.places().ebpf)?;
         self.feedback.with_cut_offs()?;
         Ok(cut_offs)
+    }
+
+    /// Captures what is in `reach` and passes the filters, from now on; what was in it before is captured all the while.
+    pub fn set_reach(&self, reach: &Reach) -> anyhow::Result<()> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).set(reach, &self.feedback)
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {

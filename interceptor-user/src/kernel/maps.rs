@@ -1,6 +1,9 @@
 //! The maps: configuration and feedback to the kernel, counters and sweeps from it.
 
-use std::{collections::HashMap as Seen, sync::Arc};
+use std::{
+    collections::HashMap as Seen,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::Context as _;
 use aya::{
@@ -89,12 +92,13 @@ fn sum(cpus: &[DropCount]) -> DropCount {
 pub(super) struct Feedback {
     drops: Arc<PerCpuArray<MapData, DropCount>>,
     taken: PerCpuArray<MapData, DropCount>,
-    config: Array<MapData, CaptureConfig>,
+    config: Mutex<Array<MapData, CaptureConfig>>,
 }
 
 impl Feedback {
     pub(super) fn new(ebpf: &mut Ebpf) -> anyhow::Result<Self> {
-        Ok(Self { drops: Arc::new(take(ebpf, "DROPS")?), taken: take(ebpf, "TAKEN")?, config: take(ebpf, "CONFIG")? })
+        let (drops, taken) = (Arc::new(take(ebpf, "DROPS")?), take(ebpf, "TAKEN")?);
+        Ok(Self { drops, taken, config: Mutex::new(take(ebpf, "CONFIG")?) })
     }
 
     pub(super) fn drops(&self) -> anyhow::Result<Drops> {
@@ -106,17 +110,24 @@ impl Feedback {
     }
 
     /// Has the programs look at cut-offs from now on.
-    pub(super) fn with_cut_offs(&mut self) -> anyhow::Result<()> {
-        let mut config = self.config.get(&0, 0)?;
-        config.filters |= FILTER_CUT_OFFS;
-        self.config.set(0, config, 0).context("cannot change what is captured")
+    pub(super) fn with_cut_offs(&self) -> anyhow::Result<()> {
+        self.set_filters(FILTER_CUT_OFFS, true)
     }
 
     /// Everything is attached: capture from now on, both directions at once.
-    pub(super) fn release(&mut self) -> anyhow::Result<()> {
-        let mut config = self.config.get(&0, 0)?;
-        config.filters &= !FILTER_HOLD;
-        self.config.set(0, config, 0).context("cannot start the capture")
+    pub(super) fn release(&self) -> anyhow::Result<()> {
+        self.set_filters(FILTER_HOLD, false)
+    }
+
+    /// Puts filters in force, or out of it; programs see it with their next packet.
+    pub(super) fn set_filters(&self, bits: u32, on: bool) -> anyhow::Result<()> {
+        let mut map = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut config = map.get(&0, 0)?;
+        let filters = if on { config.filters | bits } else { config.filters & !bits };
+        if std::mem::replace(&mut config.filters, filters) == filters {
+            return Ok(());
+        }
+        map.set(0, config, 0).context("cannot change what is captured")
     }
 }
 

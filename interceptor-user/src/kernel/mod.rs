@@ -22,6 +22,7 @@ mod netns;
 mod object;
 mod options;
 mod places;
+mod reach;
 mod refusal;
 mod ring;
 mod rings;

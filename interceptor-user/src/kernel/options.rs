@@ -5,7 +5,7 @@ use interceptor_common::{
     CaptureConfig, FILTER_CGROUPS, FILTER_CIDRS, FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS, RINGS_MAX,
 };
 
-use crate::model::Cidr;
+use crate::model::{Cidr, Reach};
 
 /// Fill of a ring above which the reader is woken. It shares CPUs with those that it watches: while it works through a long
 /// batch, the end of a conversation whose CPU it took answers nothing, and soon the other end has nothing to do either.
@@ -28,6 +28,8 @@ pub struct CaptureOptions {
     pub sock_ops_cgroup: Option<PathBuf>,
     /// Which packets.
     pub filters: Filters,
+    /// Of these, what policies are about. It may change later: [`Capture::set_reach`](super::Capture::set_reach).
+    pub reach: Reach,
     /// Share of flows to capture, 0 to 1; a flow is taken whole or not at all.
     pub sample: f64,
     /// Payload bytes to take of each packet at the most; 0 is no limit.
@@ -51,6 +53,7 @@ impl Default for CaptureOptions {
             cgroups: Vec::new(),
             sock_ops_cgroup: None,
             filters: Filters::default(),
+            reach: Reach::all(),
             sample: 1.0,
             payload_limit: 0,
             ring_bytes: 8 << 20,

@@ -5,7 +5,7 @@ use std::{
 };
 
 /// A network: `10.0.0.0/8`, `fd00::/8`; an address alone is a network of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cidr {
     /// Its first address.
     address: IpAddr,
@@ -20,6 +20,13 @@ impl Cidr {
             IpAddr::V4(v4) => (v4.to_ipv6_mapped(), self.prefix as u32 + 96),
             IpAddr::V6(v6) => (v6, self.prefix as u32),
         }
+    }
+
+    /// Is each address of `other` one of its own, as the kernel programs compare them?
+    pub fn covers(self, other: Self) -> bool {
+        let ((address, prefix), (inner, longer)) = (self.mapped(), other.mapped());
+        let differing = address.to_bits() ^ inner.to_bits();
+        prefix <= longer && differing.leading_zeros() >= prefix
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::closest,
-    model::{Needs, Role, SinkName, Sinks},
+    model::{Needs, Reach, Role, SinkName, Sinks},
 };
 
 /// Bytes that are kept of a content at the most.
@@ -82,6 +82,15 @@ impl Policy {
     /// Sinks of exchanges that no rule matches.
     pub const fn unmatched(&self) -> Sinks {
         self.unmatched
+    }
+
+    /// Connections whose exchanges some sink may get: all where one gets those that no rule matches.
+    pub fn reach(&self) -> Reach {
+        if self.unmatched != Sinks::NONE {
+            return Reach::all();
+        }
+        let reported = self.rules.iter().filter(|rule| rule.sinks != Sinks::NONE);
+        reported.map(|rule| rule.condition.reach()).fold(Reach::none(), Reach::or)
     }
 
     /// Does a rule ask for tokens to be estimated?

@@ -50,7 +50,12 @@ fn explain(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
     for name in policy.disabled() {
         writeln!(out, "{name}\n  Not in force: it is not enabled.\n")?;
     }
-    writeln!(out, "Exchanges that no rule matches go to: {}.", sinks(policy.unmatched()))
+    writeln!(out, "Exchanges that no rule matches go to: {}.", sinks(policy.unmatched()))?;
+    let reach = policy.reach();
+    if reach.is_all() {
+        return Ok(());
+    }
+    writeln!(out, "`interceptor run` has the kernel capture {reach}, and nothing else: no rule is about the rest.")
 }
 
 fn sentences(rule: &Rule) -> Vec<String> {

@@ -45,12 +45,17 @@ pub(super) fn plans(capture: &Capture) -> Vec<Plan> {
     plans
 }
 
-fn filters(capture: &Capture) -> Filters {
+/// Ports that are asked for, in order; none: all.
+pub(super) fn ports(capture: &Capture) -> Vec<u16> {
     let mut ports: Vec<u16> = capture.ports.iter().flat_map(|ports| ports.first..=ports.last).collect();
     ports.sort_unstable();
     ports.dedup();
+    ports
+}
+
+fn filters(capture: &Capture) -> Filters {
     Filters {
-        ports,
+        ports: ports(capture),
         cidrs: capture.cidrs.clone(),
         cgroups: Vec::new(),
         no_egress: capture.direction == Direction::Ingress,

@@ -10,7 +10,8 @@ use std::{
 
 use crate::{
     cli::policy,
-    inspect::{Policies, pii::Key},
+    inspect::{Plan, Policies, pii::Key},
+    model::{Ports, Reach},
     sink::prometheus::Metrics,
 };
 
@@ -23,6 +24,10 @@ pub(super) struct Reload {
     key: Key,
     policies: Arc<Policies>,
     metrics: Arc<Metrics>,
+    /// Connections that they are about.
+    reach: Reach,
+    /// Ports that are captured at all.
+    captured: Ports,
     /// Files that the policies name.
     named: Vec<PathBuf>,
     seen: BTreeMap<PathBuf, Option<Mark>>,
@@ -30,7 +35,7 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Reads them for the first time; they have to be right. None where there are none.
-    pub(super) fn start(paths: Vec<PathBuf>, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Self>> {
+    pub(super) fn start(paths: Vec<PathBuf>, captured: Ports, metrics: &Arc<Metrics>) -> anyhow::Result<Option<Self>> {
         if paths.is_empty() {
             return Ok(None);
         }
@@ -39,8 +44,17 @@ impl Reload {
         let seen = marks(&paths, &named);
         metrics.policy_taken(plan.policy().rules().len());
         tracing::info!(rules = plan.policy().rules().len(), "policies are in force");
-        let policies = Arc::new(Policies::new(plan));
-        Ok(Some(Self { paths, key, policies, metrics: Arc::clone(metrics), named, seen }))
+        let reach = plan.policy().reach();
+        if !reach.is_all() {
+            tell(&reach, &captured);
+        }
+        let (policies, metrics) = (Arc::new(Policies::new(plan)), Arc::clone(metrics));
+        Ok(Some(Self { paths, key, policies, metrics, reach, captured, named, seen }))
+    }
+
+    /// Connections that the policies are about; the others need not be captured.
+    pub(super) const fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// What workers look at.
@@ -48,8 +62,9 @@ impl Reload {
         &self.policies
     }
 
-    /// Looks whether a file has changed, and reads all of them if one has.
-    pub(super) fn look(&mut self) {
+    /// Looks whether a file has changed, and reads all of them if one has. `capture` has nothing else captured than what it is
+    /// given.
+    pub(super) fn look(&mut self, capture: impl Fn(&Reach)) {
         let now = marks(&self.paths, &self.named);
         if std::mem::replace(&mut self.seen, now.clone()) == now {
             return;
@@ -65,13 +80,40 @@ impl Reload {
             Ok(plan) => {
                 self.metrics.policy_taken(plan.policy().rules().len());
                 tracing::info!(rules = plan.policy().rules().len(), "policies were read anew and are in force");
-                self.policies.replace(plan);
+                self.put_in_force(plan, capture);
             }
             Err(error) => {
                 self.metrics.policy_refused();
                 tracing::error!("a policy is refused, what was in force stays so: {error:#}");
             }
         }
+    }
+}
+
+impl Reload {
+    /// No connection is left out that the policies before, or these, are about while they are in force.
+    fn put_in_force(&mut self, plan: Plan, capture: impl Fn(&Reach)) {
+        let reach = plan.policy().reach();
+        if reach == self.reach {
+            return self.policies.replace(plan);
+        }
+        let before = std::mem::replace(&mut self.reach, reach);
+        capture(&before.or(self.reach.clone()));
+        self.policies.replace(plan);
+        capture(&self.reach);
+        tell(&self.reach, &self.captured);
+    }
+}
+
+fn tell(reach: &Reach, captured: &Ports) {
+    if reach.is_none() {
+        tracing::warn!("no rule of the policies can be about any connection: nothing is captured");
+    } else if reach.is_all() {
+        tracing::info!("policies need all connections: the kernel leaves out none of them");
+    } else if captured.clone().and(&reach.ports).is_none() {
+        tracing::warn!("policies need {reach} only, and capture.ports has none of these: nothing is captured");
+    } else {
+        tracing::info!("policies need {reach} only: the kernel leaves out the rest");
     }
 }
 

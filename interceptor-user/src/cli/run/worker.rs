@@ -19,7 +19,7 @@ use crate::{
     inference,
     inspect::{self, Policies},
     kernel::{Capture, Drops},
-    model::Counts,
+    model::{Counts, Reach},
     pipeline::{Budget, Options, Pipeline},
     privilege,
     sink::{
@@ -31,6 +31,8 @@ use crate::{
 /// A worker that was started.
 pub(super) struct Running {
     name: &'static str,
+    /// It ends with the thread: whoever captures decides when to detach.
+    capture: Weak<Capture>,
     thread: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -38,6 +40,15 @@ impl Running {
     /// It ended, though nobody may have asked it to.
     pub(super) fn is_over(&self) -> bool {
         self.thread.is_finished()
+    }
+
+    /// Has the kernel leave out what no policy is about.
+    pub(super) fn set_reach(&self, reach: &Reach) {
+        if let Some(capture) = self.capture.upgrade()
+            && let Err(error) = capture.set_reach(reach)
+        {
+            tracing::error!("what policies need may not all be captured ({}): {error:#}", self.name);
+        }
     }
 
     /// Waits for its end. A panic has detached what was attached, by unwinding.
@@ -88,7 +99,7 @@ pub(super) fn start(
     let attachments = Box::new(attachments(Arc::downgrade(&capture)));
     state.watch(Worker { name: plan.name.to_owned(), attachments, totals });
 
-    let stop = Arc::clone(stop);
+    let (stop, watched) = (Arc::clone(stop), Arc::downgrade(&capture));
     let work = move || {
         privilege::settle();
         let run = pipeline.run(&mut source, &stop);
@@ -100,7 +111,7 @@ pub(super) fn start(
     };
     let thread =
         thread::Builder::new().name(format!("capture {}", plan.name)).spawn(work).context("cannot start a thread")?;
-    Ok(Running { name: plan.name, thread })
+    Ok(Running { name: plan.name, capture: watched, thread })
 }
 
 /// What is asked of exchanges.

@@ -11,6 +11,7 @@ mod attribute;
 mod check;
 mod evaluate;
 mod function;
+mod reach;
 mod scene;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use self::{
     evaluate::Evaluation,
     tree::{Function, Node},
 };
+use crate::model::Reach;
 
 /// Bytes of an expression at the most.
 pub const LENGTH: usize = 4096;
@@ -113,6 +115,11 @@ impl Expression {
     pub fn is_possible(&self, scene: &Scene<'_>) -> bool {
         let evaluation = Evaluation::new(scene);
         self.node.conjuncts().iter().all(|node| matches!(evaluation.truth(node), Ok(true) | Err(Fault::Unknown)))
+    }
+
+    /// Connections of whose exchanges it may be true.
+    pub fn reach(&self) -> Reach {
+        reach::reach(&self.node)
     }
 
     /// What it gives for the exchange.

@@ -1,5 +1,6 @@
 mod errors;
 mod needs;
+mod reach;
 mod ready;
 mod sampling;
 mod total;

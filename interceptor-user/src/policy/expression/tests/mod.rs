@@ -1,4 +1,5 @@
 mod agreement;
+mod reach;
 mod refused;
 mod speed;
 
