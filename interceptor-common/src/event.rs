@@ -92,7 +92,9 @@ pub struct SegmentEvent {
     /// `OWNER_*`.
     pub owner: u8,
     /// On the last piece of a payload that was not taken whole, why: a [`crate::DropReason`] + 1; else 0.
-    pub cut: u32,
+    pub cut: u16,
+    /// Receive window that the sender announces, as on the wire: before scaling (RFC 7323 section 2.2).
+    pub window: u16,
 }
 
 /// A connection was opened by a local socket.

@@ -17,4 +17,4 @@ pub use loss::*;
 pub use reason::*;
 
 /// Version of everything in this crate; a record of an object built for another one is refused.
-pub const ABI_VERSION: u16 = 2;
+pub const ABI_VERSION: u16 = 3;

@@ -52,8 +52,9 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
     let mut event = MaybeUninit::<SegmentEvent>::uninit();
     let event = emit::zeroed(&mut event);
     let payload_at = skb.parse(hook.link, event)?;
-    // A bare acknowledgement carries nothing for us.
-    if event.payload_len == 0 && event.flags & (SYN | FIN | RST) == 0 {
+    // A bare acknowledgement carries nothing for us, unless it says that its sender takes no more: who reads slowly says so
+    // in no other way.
+    if event.payload_len == 0 && event.window != 0 && event.flags & (SYN | FIN | RST) == 0 {
         return Ok(());
     }
     filter::flow(config, &event.key)?;
@@ -93,7 +94,7 @@ fn wanted(config: &CaptureConfig, event: &mut SegmentEvent) -> Option<u32> {
     } else {
         return Some(payload_len);
     };
-    event.cut = reason as u32 + 1;
+    event.cut = reason as u16 + 1;
     emit::count_drop(reason, payload_len - wanted);
     Some(wanted)
 }

@@ -197,7 +197,7 @@ impl Skb {
         Ok((ethertype, at))
     }
 
-    /// Reads the headers of a TCP packet into `event` (key, numbers, flags, payload length) and says where its payload
+    /// Reads the headers of a TCP packet into `event` (key, numbers, flags, window, payload length) and says where its payload
     /// begins.
     #[inline(always)]
     pub fn parse(self, link: Link, event: &mut SegmentEvent) -> Result<u32, Skip> {
@@ -219,6 +219,7 @@ impl Skb {
         event.seq = u32::from_be(seq);
         event.ack = u32::from_be(ack);
         event.flags = (rest >> 16) as u8;
+        event.window = rest as u16;
         event.payload_len = span.end - payload_at;
         Ok(payload_at)
     }

@@ -27,6 +27,8 @@ pub struct OwnedSegment {
     pub ack: u32,
     /// See [`Segment::flags`].
     pub flags: TcpFlags,
+    /// See [`Segment::window`].
+    pub window: u16,
     /// See [`Segment::payload`].
     pub payload: Vec<u8>,
     /// See [`Segment::wire_len`].
@@ -50,6 +52,7 @@ impl OwnedSegment {
             seq: self.seq,
             ack: self.ack,
             flags: self.flags,
+            window: self.window,
             payload: &self.payload,
             wire_len: self.wire_len,
             cut: self.cut,
@@ -235,6 +238,16 @@ impl Conversation {
         self.segment(side, TcpFlags::ACK, b"")
     }
 
+    /// The same, and has no room for more.
+    #[must_use]
+    pub fn full(mut self, side: Side) -> Self {
+        self = self.ack(side);
+        if let Some(last) = self.segments.last_mut() {
+            last.window = 0;
+        }
+        self
+    }
+
     /// This side sends FIN.
     #[must_use]
     pub fn fin(self, side: Side) -> Self {
@@ -265,6 +278,7 @@ impl Conversation {
             seq: self.next[own],
             ack: if flags.has(TcpFlags::ACK) { self.next[peer] } else { 0 },
             flags,
+            window: u16::MAX,
             payload: payload.to_vec(),
             wire_len: payload.len() as u32,
             cut: None,

@@ -130,6 +130,7 @@ fn read(link: Link, packet: &[u8], wire_len: u32, time: Timestamp) -> Result<Seg
         seq: number(4),
         ack: number(8),
         flags: TcpFlags(tcp[13]),
+        window: u16::from_be_bytes([tcp[14], tcp[15]]),
         payload,
         wire_len,
         cut: ((payload.len() as u32) < wire_len).then_some(LossReason::PayloadLimit),

@@ -156,7 +156,7 @@ fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], clock: Clock) -> Segment
         seq = seq.wrapping_add(1);
         flags &= !TcpFlags::SYN.0;
     }
-    let cut = event.cut.checked_sub(1).and_then(loss_reason);
+    let cut = u32::from(event.cut).checked_sub(1).and_then(loss_reason);
     let rest = event.payload_len.saturating_sub(event.offset);
     let last = cut.is_some() || event.captured == rest;
     if !last {
@@ -175,6 +175,7 @@ fn segment<'a>(event: &SegmentEvent, payload: &'a [u8], clock: Clock) -> Segment
         seq,
         ack: event.ack,
         flags: TcpFlags(flags),
+        window: event.window,
         payload,
         // Of a cut skb, the last piece stands for all that follows it.
         wire_len: if cut.is_some() { rest } else { event.captured },

@@ -85,6 +85,8 @@ pub struct Segment<'a> {
     pub ack: u32,
     /// TCP flags. A piece that is not the last of its skb carries no FIN and no RST.
     pub flags: TcpFlags,
+    /// Receive window that the sender announces, as on the wire: before scaling (RFC 7323 section 2.2). Zero is zero either way.
+    pub window: u16,
     /// What we have of its payload.
     pub payload: &'a [u8],
     /// Payload bytes on the wire; the last `wire_len - payload.len()` bytes were not captured, for the reason in `cut`.

@@ -1,6 +1,6 @@
 //! The segments of flows as packets in a capture file (pcapng), with what is known of a flow's ends as comments.
 //!
-//! It is of what was captured, not of the wire: the kernel programs leave out bare acknowledgements, link-layer headers and
+//! It is of what was captured, not of the wire: the kernel programs leave out bare acknowledgements (but those of a full window), link-layer headers and
 //! options are not kept, and what the network card cut up later is one packet, or several where it is over 64 KiB.
 
 mod block;
@@ -73,6 +73,7 @@ impl<W: Write> PcapngSink<W> {
                 seq: segment.seq.wrapping_add(start as u32 + u32::from(start > 0 && segment.flags.has(TcpFlags::SYN))),
                 ack: segment.ack,
                 flags: piece_flags(segment.flags, start == 0, end == len),
+                window: segment.window,
             };
             headers.write(&mut self.headers, payload, end - start);
             let packet = Packet {

@@ -109,6 +109,7 @@ fuzz_target!(|steps: Vec<Step>| {
                     seq: seq.value(),
                     ack: ack.value(),
                     flags: TcpFlags(flags),
+                    window: u16::from(byte),
                     payload: &content[..usize::from(payload)],
                     wire_len: u32::from(payload) + u32::from(cut & 63),
                     cut: Some(reason(cut)),

@@ -52,7 +52,7 @@ fn payload(link: Link, packet: &[u8]) -> Option<(Vec<u8>, u32)> {
     let mut stats = PacketStats::default();
     let segment = segment(link, packet, packet.len() as u32, TIME, &mut stats)?;
     assert_eq!((segment.source.port(), segment.destination.port()), (40_000, 80));
-    assert_eq!((segment.seq, segment.ack, segment.flags), (5, 9, TcpFlags(24)));
+    assert_eq!((segment.seq, segment.ack, segment.flags, segment.window), (5, 9, TcpFlags(24), 256));
     Some((segment.payload.to_vec(), segment.wire_len))
 }
 

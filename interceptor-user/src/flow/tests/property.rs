@@ -44,6 +44,8 @@ fn events() -> impl Strategy<Value = Vec<OwnedEvent>> {
                 seq,
                 ack,
                 flags: TcpFlags(flags),
+                // Some say that they have no room.
+                window: u16::from(flags & 64),
                 wire_len: payload.len() as u32 + cut_len,
                 payload,
                 cut,

@@ -13,8 +13,6 @@ pub(super) const PAYLOAD_MAX: usize = u16::MAX as usize - IPV4 - TCP;
 const TCP_PROTOCOL: u8 = 6;
 const HOPS: u8 = 64;
 const DONT_FRAGMENT: u16 = 0x4000;
-/// Window scaling was not captured; the largest window without makes the fewest wrong warnings.
-const WINDOW: u16 = u16::MAX;
 
 /// What is known of a packet.
 #[derive(Clone, Copy)]
@@ -24,6 +22,8 @@ pub(super) struct Headers {
     pub(super) seq: u32,
     pub(super) ack: u32,
     pub(super) flags: TcpFlags,
+    /// As it was, though the SYN's options, and so its scale, are not kept: Wireshark takes it as unknown.
+    pub(super) window: u16,
 }
 
 impl Headers {
@@ -49,7 +49,7 @@ impl Headers {
         out.extend_from_slice(&self.seq.to_be_bytes());
         out.extend_from_slice(&self.ack.to_be_bytes());
         out.extend_from_slice(&[((TCP / 4) << 4) as u8, self.flags.0]);
-        out.extend_from_slice(&WINDOW.to_be_bytes());
+        out.extend_from_slice(&self.window.to_be_bytes());
         out.extend_from_slice(&[0; 4]);
         let checksum = checksum(sum + words(&out[tcp..]) + words(payload));
         out[tcp + 16..tcp + 18].copy_from_slice(&checksum);
