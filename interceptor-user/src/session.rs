@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod multiplex;
+mod pace;
 mod rival;
 mod roles;
 mod talk;
@@ -21,12 +22,13 @@ mod talk;
 use std::sync::Arc;
 
 use multiplex::Multiplex;
+use pace::Pace;
 use talk::Talk;
 
 use crate::{
     model::{
-        Anomalies, Anomaly, Chunk, Decide, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, Protocol,
-        Record, Role, Side, Timestamp,
+        Anomalies, Anomaly, Chunk, Decide, Delays, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger,
+        Protocol, Record, Role, Side, Timestamp,
     },
     protocol::{
         Finish,
@@ -83,6 +85,8 @@ pub struct Session {
     undecoded: Undecoded,
     /// What it speaks, where that is nothing that we decode.
     guesser: Guesser,
+    /// What holds up the client, and the server.
+    pace: (Pace, Pace),
 }
 
 #[derive(Debug, Default)]
@@ -130,7 +134,13 @@ impl Session {
         match event {
             FlowEvent::Opened { late } => self.late = late,
             FlowEvent::CgroupKnown => {}
-            FlowEvent::Chunk { side, time, chunk, .. } => self.chunk(side, time, chunk, flow, limits, emit),
+            FlowEvent::Window { side, full, time } => self.pace(side.peer()).window(full, time),
+            FlowEvent::Chunk { side, time, chunk, .. } => {
+                if let Some(delays) = self.pace(side).chunk(chunk, time) {
+                    self.delayed(side, delays);
+                }
+                self.chunk(side, time, chunk, flow, limits, emit);
+            }
             FlowEvent::RetransmissionDiffers { side } => match &mut self.state {
                 State::Talking(talk) => talk.pairing.anomaly(talk.role(side), Anomaly::RetransmissionDiffers),
                 State::Multiplexed(multiplex) => multiplex.odd(Anomaly::RetransmissionDiffers),
@@ -261,6 +271,27 @@ impl Session {
             State::New | State::Detecting(_) | State::Opaque => {
                 self.first_chunks(side, time, chunk, flow, limits, emit);
             }
+        }
+    }
+
+    const fn pace(&mut self, side: Side) -> &mut Pace {
+        match side {
+            Side::Client => &mut self.pace.0,
+            Side::Server => &mut self.pace.1,
+        }
+    }
+
+    /// This side was held up before the chunk that comes now.
+    #[cold]
+    fn delayed(&mut self, side: Side, delays: Delays) {
+        match &mut self.state {
+            State::Talking(talk) => talk.roles.delayed(side, delays),
+            State::Multiplexed(multiplex) => multiplex.roles.delayed(side, delays),
+            State::Contested(both) => {
+                both.0.roles.delayed(side, delays);
+                both.1.roles.delayed(side, delays);
+            }
+            State::New | State::Detecting(_) | State::Opaque => {}
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     content::{self, Item, Reader},
-    model::{Anomalies, Anomaly, Exchange, KeptPiece, Part, Piece, Pieces, Record, Role, Timestamp},
+    model::{Anomalies, Anomaly, Delays, Exchange, KeptPiece, Part, Piece, Pieces, Record, Role, Timestamp},
 };
 
 /// Messages of one content that are kept; of those after them only the number is.
@@ -40,6 +40,8 @@ pub(super) struct Data<'a> {
     pub(super) role: Role,
     pub(super) bytes: &'a [u8],
     pub(super) time: Timestamp,
+    /// What has held up that side in all, until these.
+    pub(super) delays: Delays,
 }
 
 /// How much may be kept.

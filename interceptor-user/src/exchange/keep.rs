@@ -95,7 +95,7 @@ impl Keep {
 
     /// What ends a message frees what reading it took.
     pub(super) fn end(&mut self, open: &mut Open, role: Role, ended: bool, seen: Seen, emit: &mut dyn FnMut(Record)) {
-        self.change(open, |open| open.end(role, ended, seen.last, emit));
+        self.change(open, |open| open.end(role, ended, seen, emit));
     }
 
     /// A WebSocket begins.
@@ -120,6 +120,6 @@ impl Keep {
             self.given_up += 1;
             return;
         }
-        self.change(open, |open| open.trailers(role, fields, seen.last));
+        self.change(open, |open| open.trailers(role, fields, seen));
     }
 }

@@ -21,7 +21,8 @@ use smallvec::SmallVec;
 pub use streams::{At, Streams};
 
 use crate::model::{
-    Anomalies, Anomaly, Decide, Exchange, Expects, Fields, FlowEnd, FlowInfo, Head, Message, Record, Role, Timestamp,
+    Anomalies, Anomaly, Decide, Delays, Exchange, Expects, Fields, FlowEnd, FlowInfo, Head, Message, Record, Role,
+    Timestamp,
 };
 
 /// What is kept of the exchanges of one flow.
@@ -50,6 +51,8 @@ pub struct Seen {
     pub first: Timestamp,
     /// Last byte so far.
     pub last: Timestamp,
+    /// What has held up that side in all, until this.
+    pub delays: Delays,
 }
 
 /// The open exchanges of one flow.
@@ -162,7 +165,9 @@ impl Pairing {
         match message {
             Message::Head(head) if role == Role::Request => self.request(head, seen, flow, limits),
             Message::Head(head) => self.response(head, seen, flow, limits, emit),
-            Message::Body(bytes) => self.body(Data { role, bytes, time: seen.last }, flow, limits, emit),
+            Message::Body(bytes) => {
+                self.body(Data { role, bytes, time: seen.last, delays: seen.delays }, flow, limits, emit)
+            }
             Message::BodyGap(missing) => self.body_gap(role, missing, emit),
             Message::BodySkipped(skipped) => self.body_skipped(role, skipped),
             Message::Trailers(fields) => self.trailers(role, fields, seen, limits),

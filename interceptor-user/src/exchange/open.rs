@@ -7,8 +7,8 @@ use super::{
 use crate::{
     content::{self, PermessageDeflate, Reader},
     model::{
-        Anomaly, Decide, Exchange, Expects, Fields, FlowInfo, Gone, Head, KeptPiece, Needs, Part, Protocol, Record,
-        Role, Timestamp,
+        Anomaly, Decide, Delays, Exchange, Expects, Fields, FlowInfo, Gone, Head, KeptPiece, Needs, Part, Protocol,
+        Record, Role, Timestamp,
     },
 };
 
@@ -41,6 +41,9 @@ pub(super) struct Open {
     needs: Needs,
     /// A server tells its descriptors: of no use in part, so a body may be this large where bodies are kept.
     reflection: bool,
+    /// What had held up each side when its message began.
+    request_delays: Delays,
+    response_delays: Delays,
 }
 
 /// Bytes of descriptors that are kept: a large service has some hundred KB of them.
@@ -60,6 +63,8 @@ impl Open {
             response_content: Content::default(),
             needs: Needs::default(),
             reflection: false,
+            request_delays: Delays::default(),
+            response_delays: Delays::default(),
         }
     }
 
@@ -94,6 +99,7 @@ impl Open {
         self.reflection = limits.body > 0 && head.asks_reflection();
         self.kept += head.fields.memory();
         self.exchange.request = Some(Part::new(head, seen.first, seen.last));
+        self.request_delays = seen.delays;
         self.live = limits.messages;
         self.decide(limits);
         let Some(part) = &mut self.exchange.request else { return };
@@ -107,6 +113,7 @@ impl Open {
         let accepted = head.status().is_some_and(|status| (200..300).contains(&status));
         self.kept += head.fields.memory();
         self.exchange.response = Some(Part::new(head, seen.first, seen.last));
+        self.response_delays = seen.delays;
         self.live = limits.messages;
         // A response's head takes away what was wanted only as long as the status might have been another.
         if self.needs.response > limits.body || self.exchange.request.is_none() {
@@ -149,6 +156,13 @@ impl Open {
         }
     }
 
+    const fn delays_before(&self, role: Role) -> Delays {
+        match role {
+            Role::Request => self.request_delays,
+            Role::Response => self.response_delays,
+        }
+    }
+
     /// Bytes of memory that it holds.
     pub(super) fn memory(&self) -> usize {
         let parts = [&self.exchange.request, &self.exchange.response];
@@ -167,9 +181,12 @@ impl Open {
 
     /// Content comes, of which there is room for so much. Says whether that is all that was wanted.
     pub(super) fn body(&mut self, data: Data<'_>, room: Room, emit: &mut dyn FnMut(Record)) -> bool {
+        let before = self.delays_before(data.role);
         let Some(part) = self.part(data.role) else { return true };
         part.body_size += data.bytes.len() as u64;
-        part.last_byte = data.time;
+        // What waited for bytes that had got lost is older than these.
+        part.last_byte = part.last_byte.max(data.time);
+        part.delays = data.delays.since(before);
         let (exchange, content) = self.content(data.role);
         let had = content.kept(exchange, data.role);
         let whole = content.data(exchange, data, room, emit);
@@ -210,12 +227,14 @@ impl Open {
         content.take_unwanted(most, left)
     }
 
-    pub(super) fn trailers(&mut self, role: Role, trailers: Fields, time: Timestamp) {
+    pub(super) fn trailers(&mut self, role: Role, trailers: Fields, seen: Seen) {
+        let before = self.delays_before(role);
         let Some(part) = self.part(role) else {
             self.exchange.anomalies.insert(Anomaly::BadHead);
             return;
         };
-        part.last_byte = time;
+        part.last_byte = part.last_byte.max(seen.last);
+        part.delays = seen.delays.since(before);
         // There is one trailer section at the most (RFC 9113 section 8.1).
         if part.trailers.is_empty() {
             let more = trailers.memory();
@@ -226,10 +245,12 @@ impl Open {
         }
     }
 
-    pub(super) fn end(&mut self, role: Role, ended: bool, time: Timestamp, emit: &mut dyn FnMut(Record)) {
+    pub(super) fn end(&mut self, role: Role, ended: bool, seen: Seen, emit: &mut dyn FnMut(Record)) {
+        let before = self.delays_before(role);
         if let Some(part) = self.part(role) {
             part.ended = ended;
-            part.last_byte = part.last_byte.max(time);
+            part.last_byte = part.last_byte.max(seen.last);
+            part.delays = seen.delays.since(before);
         }
         let (exchange, content) = self.content(role);
         content.end(exchange, role, emit);

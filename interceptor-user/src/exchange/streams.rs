@@ -177,7 +177,8 @@ impl Streams {
             if at.limits.messages {
                 open.know(at.flow);
             }
-            self.keep.body(open, Data { role: at.role, bytes, time: at.seen.last }, at.limits, held, emit);
+            let data = Data { role: at.role, bytes, time: at.seen.last, delays: at.seen.delays };
+            self.keep.body(open, data, at.limits, held, emit);
         }
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Direction {
     /// Offset of the FIN.
     pub(super) fin: Option<u64>,
     pub(super) finished: bool,
+    /// This side said that it has no room for more of what the peer sends.
+    pub(super) full: bool,
     /// Where the last gap began, if nothing was handed over since.
     pub(super) last_gap: Option<u64>,
     /// The last gap ended where an acknowledgement did: its last byte may have been an unseen FIN.
@@ -84,6 +86,7 @@ impl Direction {
             acked: 0,
             fin: None,
             finished: false,
+            full: false,
             last_gap: None,
             phantom: false,
             joined,

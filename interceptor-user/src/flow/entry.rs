@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use super::{
     direction::{Direction, Incoming},
+    handshake::Handshake,
     reset::{Doubt, Verdict},
     seq::distance,
     shared::Shared,
@@ -87,6 +88,7 @@ pub(super) struct Flow<S> {
     /// Cookie and cgroup of these ends are known: client, server.
     pub(super) known: [bool; 2],
     candidate: Option<Candidate>,
+    handshake: Handshake,
 }
 
 impl<S: Default> Flow<S> {
@@ -105,6 +107,7 @@ impl<S: Default> Flow<S> {
             single: client == server,
             known: [false; 2],
             candidate: None,
+            handshake: Handshake::default(),
         }
     }
 }
@@ -209,6 +212,13 @@ impl<S> Flow<S> {
                 return; // a candidate, noted already
             }
         }
+        if self.handshake.is_open()
+            && !self.single
+            && let Some(round_trip) = self.handshake.segment(side, flags, segment.time)
+        {
+            // A socket knows better.
+            Arc::make_mut(&mut self.info).round_trip.get_or_insert(round_trip);
+        }
         let Self { info, state, client, server, single, .. } = self;
         let mut emit = |event: FlowEvent<'_>| deliver(info, state, event);
         let (own, peer) = match side {
@@ -223,6 +233,11 @@ impl<S> Flow<S> {
         own.begin(incoming.seq);
         if !incoming.payload.is_empty() || incoming.cut.is_some() || incoming.fin {
             own.segment(&incoming, peer.queued(), shared, &mut emit);
+        }
+        // That of a SYN is not the one that counts.
+        if (segment.window == 0 || own.full) && !flags.has(TcpFlags::SYN) {
+            own.full = segment.window == 0;
+            emit(FlowEvent::Window { side, full: own.full, time: segment.time });
         }
         if own.finished && (peer.finished || *single) {
             self.phase = Phase::Over { end: FlowEnd::Closed, since: segment.time };

@@ -6,6 +6,7 @@
 //! | `opening.rs` | how a flow begins, and who its client is |
 //! | `reports.rs` | what the kernel reports of sockets and losses |
 //! | `entry.rs` | one flow: its phases, port reuse |
+//! | `handshake.rs` | its round trip |
 //! | `sockets.rs` | what is known of a flow's sockets |
 //! | `reset.rs` | whether a reset is believed |
 //! | `direction.rs` | reassembly of one direction |
@@ -32,6 +33,7 @@ mod books;
 mod direction;
 mod entry;
 mod expiry;
+mod handshake;
 mod history;
 mod limits;
 mod opening;

@@ -157,8 +157,10 @@ fn scene(exchange: &Exchange) -> Scene<'_> {
 /// What the connection tells of an answer's timing.
 fn note_connection(exchange: &mut Exchange) {
     let (wasted, round_trip) = (exchange.wasted(), exchange.flow.round_trip);
+    let delays = exchange.response.as_ref().map(|response| response.delays).unwrap_or_default();
     let Some(inference) = &mut exchange.inference else { return };
     inference.timing.round_trip = round_trip;
+    (inference.timing.stalled, inference.timing.waited) = (delays.stalled, delays.waited);
     (inference.timing.wasted_bytes, inference.timing.wasted_chunks) = wasted.unwrap_or_default();
 }
 

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -6,6 +6,34 @@ use super::{
     Anomalies, Anomaly, Coding, Fields, FlowInfo, Head, Inference, KeptPiece, Pieces, Protocol, Role, Timestamp,
     Verdict,
 };
+
+/// What held up a message on its way, between its first byte and its last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// Its receiver had no room (a window of zero, RFC 9293 section 3.8.6): from when it said so until it said that it has,
+    /// or more was captured. What a receiver that gives up never takes is not in it.
+    pub stalled: Duration,
+    /// Later bytes were here already and could not be read, because earlier ones had got lost on their way here and had to be
+    /// sent again. Of losses between here and the receiver, and of those after which nothing came, nothing is seen; so
+    /// nothing at all where the capture is at the sender.
+    pub waited: Duration,
+}
+
+impl Delays {
+    /// Both, one after the other.
+    pub(crate) const fn add(&mut self, more: Self) {
+        self.stalled = self.stalled.saturating_add(more.stalled);
+        self.waited = self.waited.saturating_add(more.waited);
+    }
+
+    /// What has come since they were `earlier`.
+    pub(crate) const fn since(self, earlier: Self) -> Self {
+        Self {
+            stalled: self.stalled.saturating_sub(earlier.stalled),
+            waited: self.waited.saturating_sub(earlier.waited),
+        }
+    }
+}
 
 /// One side of an exchange: a request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +65,10 @@ pub struct Part {
     pub redacted: bool,
     /// When its first byte was captured.
     pub first_byte: Timestamp,
-    /// When its last byte so far was captured.
+    /// When the last of its bytes so far was captured.
     pub last_byte: Timestamp,
+    /// What held it up. On HTTP/2 that is what held up its side of the connection while it was open.
+    pub delays: Delays,
     /// It ended as its framing says.
     pub ended: bool,
 }
@@ -61,6 +91,7 @@ impl Part {
             redacted: false,
             first_byte,
             last_byte,
+            delays: Delays { stalled: Duration::ZERO, waited: Duration::ZERO },
             ended: false,
         }
     }
@@ -264,7 +295,7 @@ impl Exchange {
     }
 
     /// First byte of the request to last byte of the response, where both were seen.
-    pub fn duration(&self) -> Option<std::time::Duration> {
+    pub fn duration(&self) -> Option<Duration> {
         Some(self.response.as_ref()?.last_byte.since(self.request.as_ref()?.first_byte))
     }
 }

@@ -179,7 +179,9 @@ pub struct FlowInfo {
     pub start: Timestamp,
     /// We saw no handshake: the connection is older than the capture.
     pub joined: bool,
-    /// Round-trip time between both ends, as a local socket measured it: in the handshake, and later smoothed (RFC 6298).
+    /// Round-trip time between both ends, as a local socket measured it: in the handshake, and later smoothed (RFC 6298). Where
+    /// none did, that of the handshake as it passed here: from the SYN to what acknowledges the answer to it. Where that
+    /// acknowledgement is first seen with data, the time that the client took to have some is in it: at the most a second.
     pub round_trip: Option<Duration>,
     /// Interface index where it was first seen; 0 for cgroup capture and files without one.
     pub interface: u32,

@@ -290,6 +290,11 @@ pub struct Timing {
     pub reported: Option<Duration>,
     /// Round-trip time of the connection, where the kernel or the handshake told.
     pub round_trip: Option<Duration>,
+    /// Of the answer's time, while its reader had no room for more: see [`Delays::stalled`](super::Delays::stalled).
+    pub stalled: Duration,
+    /// Of the answer's time, while what had come of it waited for what the network had lost: see
+    /// [`Delays::waited`](super::Delays::waited).
+    pub waited: Duration,
     /// Messages that came after the client was gone.
     pub wasted_chunks: u64,
     /// Content bytes that came after that.

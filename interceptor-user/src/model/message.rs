@@ -75,6 +75,16 @@ pub enum FlowEvent<'a> {
         /// Who sent it.
         side: Side,
     },
+    /// This side has no room for more (a window of zero), or has again: it reads more slowly than the other sends. That it is full
+    /// is said again as often as the other asks; that it has room again may escape us, and then shows in the other going on.
+    Window {
+        /// Whose.
+        side: Side,
+        /// There is no room.
+        full: bool,
+        /// When it said so.
+        time: Timestamp,
+    },
     /// This side sent FIN, and everything before it was handed over.
     Finished {
         /// Who.

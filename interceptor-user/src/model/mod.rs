@@ -35,7 +35,7 @@ pub use counts::{Counts, SetAside};
 pub use drift::{DriftRecord, DriftTest};
 pub use entity::Entity;
 pub use event::{Event, LossReport, Owner, Segment, SocketChange, SocketReport, TcpFlags};
-pub use exchange::{Abort, Exchange, Gone, Part, Tail};
+pub use exchange::{Abort, Delays, Exchange, Gone, Part, Tail};
 pub use finding::{Concealed, Finding, InspectorName, Uninspected, UninspectedReason};
 pub use flow::{Endpoint, FlowInfo, FlowKey, Peer, Process, Side, SocketFigures};
 pub use head::{Draft, Fields, Head, StartLine, Version, Word};

@@ -1,5 +1,7 @@
 //! What a pipeline tells of itself.
 
+mod delays;
+
 use super::*;
 use crate::{
     capture::memory::{Conversation, MemorySource, OwnedEvent, OwnedSegment},

@@ -20,7 +20,7 @@ const SEARCH_MAX: u64 = 16 << 20;
 pub(super) struct Multiplex {
     connection: Connection,
     pub(super) streams: Streams,
-    roles: Roles,
+    pub(super) roles: Roles,
     /// Nobody told who asks, and no head did so yet.
     guessed: bool,
     /// What was counted before the connection was HTTP/2, of each side.
@@ -46,7 +46,7 @@ impl Multiplex {
 
     /// Goes on where an HTTP/1 exchange has led to it.
     pub(super) fn upgraded(talk: &mut Talk) -> Self {
-        let mut new = Self::new(talk.requester());
+        let mut new = Self { roles: talk.roles.again(), ..Self::new(talk.requester()) };
         let request = talk.pairing.first().and_then(|exchange| exchange.request.as_ref());
         let settings = request.and_then(|request| request.head.fields.get("http2-settings"));
         new.connection.upgraded(talk.requester(), settings);
@@ -214,7 +214,7 @@ impl Multiplex {
             messages: limits.messages,
             total: self.streams.held().saturating_add(limits.room),
         };
-        let seen = Seen { first: self.connection.started(side), last: time };
+        let seen = Seen { first: self.connection.started(side), last: time, delays: self.roles.delays(role) };
         let at = |stream| At { stream, role, seen, flow, limits: &limits };
         match event {
             Event::Section { stream, promised, section, end } => {

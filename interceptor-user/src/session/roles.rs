@@ -1,18 +1,21 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use crate::model::{FlowInfo, Role, Side};
+use crate::model::{Delays, FlowInfo, Role, Side};
 
-/// Which side of a flow asks. That is its client, but for where the flow table joined and guessed its ends wrong.
+/// Which side of a flow asks, and what has held it up. That is its client, but for where the flow table joined and guessed its ends wrong.
 #[derive(Debug)]
 pub(super) struct Roles {
     requester: Side,
     /// The flow as it is, and with its ends the other way round.
     swapped: Option<(Arc<FlowInfo>, Arc<FlowInfo>)>,
+    /// In all: of the client, and of the server.
+    delays: (Delays, Delays),
 }
 
 impl Roles {
     pub(super) const fn new(requester: Side) -> Self {
-        Self { requester, swapped: None }
+        let none = Delays { stalled: Duration::ZERO, waited: Duration::ZERO };
+        Self { requester, swapped: None, delays: (none, none) }
     }
 
     pub(super) const fn requester(&self) -> Side {
@@ -22,6 +25,28 @@ impl Roles {
     #[inline]
     pub(super) fn of(&self, side: Side) -> Role {
         if side == self.requester { Role::Request } else { Role::Response }
+    }
+
+    /// The same sides, held up as they were, on a connection that becomes something else.
+    pub(super) const fn again(&self) -> Self {
+        Self { requester: self.requester, swapped: None, delays: self.delays }
+    }
+
+    /// What has held up who sends these until now.
+    pub(super) fn delays(&self, role: Role) -> Delays {
+        let side = if role == Role::Request { self.requester } else { self.requester.peer() };
+        match side {
+            Side::Client => self.delays.0,
+            Side::Server => self.delays.1,
+        }
+    }
+
+    /// This held it up.
+    pub(super) const fn delayed(&mut self, side: Side, delays: Delays) {
+        match side {
+            Side::Client => self.delays.0.add(delays),
+            Side::Server => self.delays.1.add(delays),
+        }
     }
 
     /// It is the other way round.

@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Talk {
     decoders: Decoders,
     pub(super) pairing: Pairing,
-    roles: Roles,
+    pub(super) roles: Roles,
     /// A head was found, so it is what we took it for.
     recognised: bool,
     /// The roles may be the other way round.
@@ -282,7 +282,8 @@ impl Talk {
         limits: &exchange::Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
-        let seen = Seen { first: self.decoders.decoder(role).started(), last: time };
+        let delays = self.roles.delays(role);
+        let seen = Seen { first: self.decoders.decoder(role).started(), last: time, delays };
         let is_head = matches!(message, Message::Head(_));
         if let Message::Opaque(_) = message {
             self.became = Some(Became::Tunnel);

@@ -111,7 +111,7 @@ impl<W: Write> TextSink<W> {
         columns.write(before, exchange, &time, styles)?;
         let inference = exchange.inference.as_deref().filter(|_| self.options.models);
         match inference {
-            Some(inference) => models::write(target, inference, styles)?,
+            Some(inference) => models::write(target, exchange, inference, styles)?,
             None => write_target(target, exchange.request.as_ref(), &self.options.mask)?,
         }
         models::write_verdict(after, exchange, styles)?;

@@ -25,6 +25,7 @@ enum Told {
     Data(Side, Vec<u8>),
     Gap(Side, u64, LossReason),
     Differs(Side),
+    Window(Side, bool),
     Finished(Side),
     Ended(FlowEnd, Ledger),
 }
@@ -159,6 +160,7 @@ fn note(
             }
         }
         FlowEvent::RetransmissionDiffers { side } => Told::Differs(side),
+        FlowEvent::Window { side, full, .. } => Told::Window(side, full),
         FlowEvent::Finished { side, .. } => {
             assert!(!std::mem::replace(&mut checker.finished[side as usize], true), "a side finishes once");
             Told::Finished(side)

@@ -56,6 +56,24 @@ fn response(stream: u32, content: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_full_window_stalls_all_open_streams() {
+    let (exchanges, _) = run(&[
+        preface(&[request(1), request(3), request(5)]),
+        settings(),
+        server([response(5, b"5"), frame(HEADERS, WHOLE, 1, OK_200)].concat()),
+        Step::Full(Side::Client),
+        Step::Full(Side::Server),
+        server([frame(DATA, END, 1, "1"), frame(HEADERS, WHOLE, 3, OK_200)].concat()),
+        Step::Full(Side::Client),
+        server(frame(DATA, END, 3, "3")),
+    ]);
+    let stalled =
+        |exchange: &Exchange| (exchange.stream, exchange.response.as_ref().unwrap().delays.stalled.as_nanos());
+    assert_eq!(exchanges.iter().map(stalled).collect::<Vec<_>>(), [(Some(5), 0), (Some(1), 2), (Some(3), 1)]);
+    assert!(exchanges.iter().all(|exchange| exchange.request.as_ref().unwrap().delays == Delays::default()));
+}
+
+#[test]
 fn each_stream_is_an_exchange_however_they_interleave() {
     let (exchanges, over) = run(&[
         preface(&[request(1), frame(HEADERS, WHOLE, 3, POST_A), request(5)]),

@@ -25,6 +25,8 @@ enum Step {
     ServerGap(u64),
     ClientFin,
     ServerFin,
+    /// This side has no room for more.
+    Full(Side),
 }
 
 fn client(bytes: impl AsRef<[u8]>) -> Step {
@@ -88,6 +90,7 @@ fn run_with(limits: &Limits<'_>, joined: bool, steps: &[Step], end: FlowEnd) -> 
             }
             Step::ClientFin => FlowEvent::Finished { side: Side::Client, time },
             Step::ServerFin => FlowEvent::Finished { side: Side::Server, time },
+            Step::Full(side) => FlowEvent::Window { side: *side, full: true, time },
         };
         if let FlowEvent::Chunk { side, chunk, .. } = &event {
             let side = ledger.side_mut(*side);

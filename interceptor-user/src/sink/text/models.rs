@@ -7,7 +7,7 @@ use std::{
 
 use super::{columns::Took, style::Styles};
 use crate::{
-    model::{DriftRecord, Exchange, Inference, Role, Tensor, Verdict},
+    model::{DriftRecord, Exchange, Inference, Role, Tensor, Timing, Verdict},
     sink::escape::Escaped,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 const TENSORS: usize = 3;
 
 /// What stands in the place of the target.
-pub(super) fn write(out: &mut String, inference: &Inference, styles: &Styles) -> fmt::Result {
+pub(super) fn write(out: &mut String, exchange: &Exchange, inference: &Inference, styles: &Styles) -> fmt::Result {
     let dim = styles.dim;
     let model = inference.model.as_deref().or(inference.response_model.as_deref()).unwrap_or("-");
     write!(out, "{}", Escaped(model.as_bytes()))?;
@@ -34,6 +34,7 @@ pub(super) fn write(out: &mut String, inference: &Inference, styles: &Styles) ->
     for call in inference.tool_calls.iter().take(TENSORS) {
         write!(out, "  {}()", Escaped(call.name.as_bytes()))?;
     }
+    write_delays(out, exchange, inference, styles)?;
     write_troubles(out, inference, styles)
 }
 
@@ -83,6 +84,18 @@ fn write_tokens(out: &mut String, inference: &Inference) -> fmt::Result {
         write!(out, "  {:.0} tok/s", 1.0 / each.as_secs_f64())?;
     } else if timing.chunks > 1 {
         write!(out, "  {} chunks", timing.chunks)?;
+    }
+    Ok(())
+}
+
+/// What took more than a tenth of the exchange's time and was not the server.
+fn write_delays(out: &mut String, exchange: &Exchange, inference: &Inference, styles: &Styles) -> fmt::Result {
+    let (dim, whole) = (styles.dim, exchange.duration().unwrap_or_default());
+    let Timing { stalled, waited, .. } = inference.timing;
+    for (what, time) in [("reader stalled", stalled), ("network waited", waited)] {
+        if time > whole / 10 {
+            write!(out, "  {dim}{what} {}{dim:#}", Took(Some(time)))?;
+        }
     }
     Ok(())
 }

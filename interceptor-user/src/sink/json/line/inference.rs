@@ -101,6 +101,13 @@ pub(super) struct InferenceLine<'a> {
     /// Round-trip time of the connection, in seconds.
     #[serde(rename = "inference.network.round_trip", skip_serializing_if = "Option::is_none")]
     round_trip: Option<f64>,
+    /// Seconds for which what had come of the answer waited for segments that the network had lost, as seen at the place of
+    /// capture.
+    #[serde(rename = "inference.network.waited", skip_serializing_if = "Option::is_none")]
+    waited: Option<f64>,
+    /// Seconds for which the answer's reader had no room for more (a TCP window of zero).
+    #[serde(rename = "inference.reader.stalled", skip_serializing_if = "Option::is_none")]
+    stalled: Option<f64>,
     /// Messages that came after the client was gone.
     #[serde(rename = "inference.response.wasted.chunks", skip_serializing_if = "is_zero_u64")]
     wasted_chunks: u64,
@@ -224,6 +231,8 @@ impl<'a> InferenceLine<'a> {
             longest_gap: seconds(timing.longest_gap),
             reported: seconds(timing.reported),
             round_trip: seconds(timing.round_trip),
+            waited: seconds(Some(timing.waited).filter(|time| !time.is_zero())),
+            stalled: seconds(Some(timing.stalled).filter(|time| !time.is_zero())),
             wasted_chunks: timing.wasted_chunks,
             wasted_bytes: timing.wasted_bytes,
             unread: inference.unread.map(crate::model::Unread::name),
