@@ -195,6 +195,11 @@ impl<K: Sink> Pipeline<K> {
         self.downstream.tell_drift();
         if now.since(self.told_open) >= TELL_OPEN {
             self.told_open = now;
+            if self.downstream.open_exchanges > 0 {
+                self.flows.wait(now, Session::waits, |info, session, event| {
+                    self.downstream.deliver(info, session, event);
+                });
+            }
             self.tell_open();
         }
         self.downstream.flush();

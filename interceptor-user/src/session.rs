@@ -153,7 +153,10 @@ impl Session {
                         talk.pairing.client_gone(time);
                     }
                 }
-                State::Multiplexed(multiplex) => multiplex.finish(side, Finish::Fin, flow, limits, emit),
+                State::Multiplexed(multiplex) => {
+                    multiplex.finish(side, Finish::Fin, flow, limits, emit);
+                    multiplex.gone(side, time);
+                }
                 State::Contested(both) => {
                     let (talk, multiplex) = &mut **both;
                     multiplex.finish(side, Finish::Fin, flow, limits, emit);
@@ -162,8 +165,18 @@ impl Session {
                 }
                 State::New | State::Detecting(_) | State::Opaque => {}
             },
+            FlowEvent::Waited { time } => {
+                if let State::Multiplexed(multiplex) = &mut self.state {
+                    multiplex.waited(time, flow, emit);
+                }
+            }
             FlowEvent::Ended { end, time, ledger } => self.end(end, time, ledger, flow, limits, emit),
         }
+    }
+
+    /// Is there something that only waits for time to pass ([`FlowEvent::Waited`])?
+    pub fn waits(&self) -> bool {
+        matches!(&self.state, State::Multiplexed(multiplex) if multiplex.streams.has_late())
     }
 
     /// The open exchanges, each with what is known of the flow by now.

@@ -1,6 +1,6 @@
 //! HTTP/2 streams to exchanges: each stream is one.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, collections::VecDeque, sync::Arc, time::Duration};
 
 use foldhash::fast::RandomState;
 
@@ -12,8 +12,14 @@ use super::{
     open::{Open, Progress},
 };
 use crate::model::{
-    Abort, Anomalies, Anomaly, Exchange, Fields, FlowEnd, FlowInfo, Head, Protocol, Record, Role, Version,
+    Abort, Anomalies, Anomaly, Exchange, Fields, FlowEnd, FlowInfo, Head, Protocol, Record, Role, Timestamp, Version,
 };
+
+/// For so long what a server still sends on a stream that its client has reset is counted: it stops when it hears of the reset,
+/// which takes a round trip and what its socket has buffered.
+const LATE: Duration = Duration::from_secs(1);
+/// Streams of a connection of which that is counted; the oldest goes first.
+const LATE_STREAMS: usize = 64;
 
 /// The open exchanges of one connection.
 #[derive(Debug, Default)]
@@ -26,6 +32,9 @@ pub struct Streams {
     sure_from: Option<u32>,
     count: u64,
     keep: Keep,
+    /// Streams that their client has reset while the answer came, and when; open until the server ends them too, or [`LATE`] is
+    /// over.
+    late: VecDeque<(u32, Timestamp)>,
     /// What concerns no exchange that we know.
     unattached: Anomalies,
 }
@@ -111,7 +120,9 @@ impl Streams {
 
     /// Bytes of memory held beside itself.
     pub fn memory(&self) -> usize {
-        self.open.capacity() * (size_of::<(u32, Open)>() + 1) + self.open.values().map(Open::memory).sum::<usize>()
+        let late = self.late.capacity() * size_of::<(u32, Timestamp)>();
+        let open = self.open.capacity() * (size_of::<(u32, Open)>() + 1);
+        late + open + self.open.values().map(Open::memory).sum::<usize>()
     }
 
     /// Parts of messages given up since this was asked last.
@@ -136,6 +147,9 @@ impl Streams {
 
     /// The same, for what may stand for a head that was missed.
     fn start(&mut self, at: At<'_>, head: Head, anomalies: Anomalies) {
+        if self.is_late(at.stream) {
+            return;
+        }
         let held = self.held();
         if !self.open.contains_key(&at.stream) && !self.begin(at, held >= at.limits.total) {
             return;
@@ -156,6 +170,9 @@ impl Streams {
 
     /// Field lines without what makes them a head: trailers, or a head of which that is not known.
     pub fn fields(&mut self, at: At<'_>, fields: Fields, anomalies: Anomalies) {
+        if self.is_late(at.stream) {
+            return;
+        }
         let progress = self.open.get(&at.stream).map(|open| open.progress(at.role));
         if progress != Some(Progress::Receiving) && !anomalies.is_empty() {
             return self.start(at, unknown_head(at.role, fields), anomalies);
@@ -173,7 +190,9 @@ impl Streams {
     pub fn body(&mut self, at: At<'_>, bytes: &[u8], emit: &mut impl FnMut(Record)) {
         self.headless(at);
         let held = self.held();
-        if let Some(open) = self.open.get_mut(&at.stream) {
+        if let Some(open) = self.open.get_mut(&at.stream)
+            && (at.role == Role::Response || !is_reset(open))
+        {
             if at.limits.messages {
                 open.know(at.flow);
             }
@@ -185,7 +204,9 @@ impl Streams {
     /// A field section that is lost: the stream's head, or its trailers.
     pub fn lost_section(&mut self, at: At<'_>, why: Anomaly) {
         let begun = self.open.get(&at.stream).is_some_and(|open| open.progress(at.role) != Progress::Absent);
-        if begun {
+        if self.is_late(at.stream) {
+            // It is over for its client, with this or without it.
+        } else if begun {
             self.odd(at.stream, why);
         } else {
             self.start(at, unknown_head(at.role, Fields::EMPTY), [why].into_iter().collect());
@@ -195,7 +216,9 @@ impl Streams {
     /// Content that is missing.
     pub fn body_gap(&mut self, at: At<'_>, missing: u64, emit: &mut impl FnMut(Record)) {
         self.headless(at);
-        if let Some(open) = self.open.get_mut(&at.stream) {
+        if let Some(open) = self.open.get_mut(&at.stream)
+            && (at.role == Role::Response || !is_reset(open))
+        {
             self.keep.body_gap(open, at.role, missing, emit);
         }
     }
@@ -204,6 +227,13 @@ impl Streams {
     #[inline]
     pub fn end(&mut self, at: At<'_>, emit: &mut impl FnMut(Record)) {
         let Some(open) = self.open.get_mut(&at.stream) else { return };
+        if is_reset(open) {
+            // To its client it had no end.
+            if at.role == Role::Response {
+                self.emit(at.stream, at.flow, emit);
+            }
+            return;
+        }
         self.keep.end(open, at.role, true, at.seen, emit);
         // Of a request whose end may have been missed, none is waited for.
         if open.is_over() || (self.lossy.requests && open.response == Progress::Done) {
@@ -211,15 +241,64 @@ impl Streams {
         }
     }
 
-    /// This side wants no more of the stream.
+    /// This side wants no more of the stream. Of one that the client resets the exchange is told once the server has heard of it.
     pub fn reset(&mut self, at: At<'_>, code: u32, emit: &mut impl FnMut(Record)) {
+        let full = self.held() >= at.limits.total || self.keep.is_over(at.limits);
         let Some(open) = self.open.get_mut(&at.stream) else { return };
+        if is_reset(open) {
+            if at.role == Role::Response {
+                self.emit(at.stream, at.flow, emit);
+            }
+            return;
+        }
         open.exchange.abort = Some(Abort { by: at.role, code });
         // A server may answer without having read all, and say so like this (RFC 9113 section 8.1).
         if code != 0 || open.response != Progress::Done {
             open.exchange.anomalies.insert(Anomaly::StreamReset);
         }
-        self.emit(at.stream, at.flow, emit);
+        if at.role == Role::Response || open.response != Progress::Receiving || full {
+            return self.emit(at.stream, at.flow, emit);
+        }
+        open.client_gone(at.seen.last);
+        open.request = Progress::Done;
+        if self.late.len() >= LATE_STREAMS
+            && let Some((oldest, _)) = self.late.pop_front()
+        {
+            self.tell_late(oldest, at.flow, emit);
+        }
+        self.late.push_back((at.stream, at.seen.last));
+    }
+
+    /// The client sends no more on any stream.
+    pub fn client_gone(&mut self, time: Timestamp) {
+        self.open.values_mut().for_each(|open| open.client_gone(time));
+    }
+
+    /// Are there streams that their client has reset, and that are still open?
+    #[inline]
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// It is this late: of streams that were reset long ago no more is expected.
+    pub fn waited(&mut self, now: Timestamp, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        while let Some((stream, since)) = self.late.front().copied()
+            && now.since(since) >= LATE
+        {
+            self.late.pop_front();
+            self.tell_late(stream, flow, emit);
+        }
+    }
+
+    fn tell_late(&mut self, stream: u32, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        if self.is_late(stream) {
+            self.emit(stream, flow, emit);
+        }
+    }
+
+    /// Has its client reset this stream, which is still open?
+    fn is_late(&self, stream: u32) -> bool {
+        self.has_late() && self.open.get(&stream).is_some_and(is_reset)
     }
 
     /// This side does not look at what the other opened beyond the stream of `at`.
@@ -227,7 +306,9 @@ impl Streams {
         // Who sends requests opens the odd ones (RFC 9113 section 5.1.1).
         let parity = u32::from(at.role == Role::Response);
         for stream in self.ids(|stream, _| *stream > at.stream && *stream % 2 == parity) {
-            if let Some(open) = self.open.get_mut(&stream) {
+            if let Some(open) = self.open.get_mut(&stream)
+                && !is_reset(open)
+            {
                 open.exchange.abort = Some(Abort { by: at.role, code });
                 open.exchange.anomalies.insert(Anomaly::Refused);
             }
@@ -266,7 +347,7 @@ impl Streams {
     pub fn close(&mut self, end: FlowEnd, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
         let why = cut_short(end);
         for stream in self.ids(|_, _| true) {
-            if let (Some(open), Some(why)) = (self.open.get_mut(&stream), why) {
+            if let (Some(open), Some(why)) = (self.open.get_mut(&stream).filter(|open| !is_reset(open)), why) {
                 open.exchange.anomalies.insert(why);
             }
             self.emit(stream, flow, emit);
@@ -321,11 +402,19 @@ impl Streams {
 
     fn emit(&mut self, stream: u32, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
         if let Some(open) = self.open.remove(&stream) {
+            if is_reset(&open) {
+                self.late.retain(|(late, _)| *late != stream);
+            }
             self.keep.over(&open);
             let exchange = open.close(flow, emit);
             emit(Record::Exchange(exchange));
         }
     }
+}
+
+/// Has its client reset it?
+fn is_reset(open: &Open) -> bool {
+    open.exchange.abort.is_some_and(|abort| abort.by == Role::Request)
 }
 
 /// A head of which no more is known than these fields.

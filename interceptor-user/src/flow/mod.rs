@@ -159,6 +159,18 @@ impl<S: Default> Table<S> {
         self.expire(now, &mut deliver);
     }
 
+    /// Tells the time to flows of which `waits` says that they wait for it.
+    pub fn wait(
+        &mut self,
+        time: Timestamp,
+        waits: impl Fn(&S) -> bool,
+        mut deliver: impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>),
+    ) {
+        for flow in self.slots.iter_mut().flatten().filter(|flow| waits(&flow.state)) {
+            deliver(&mut flow.info, &mut flow.state, FlowEvent::Waited { time });
+        }
+    }
+
     /// The capture ended: ends all flows.
     pub fn finish(&mut self, mut deliver: impl FnMut(&mut Arc<FlowInfo>, &mut S, FlowEvent<'_>)) {
         while let Some(slot) = self.lingering.front().or(self.recent.front()) {

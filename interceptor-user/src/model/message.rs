@@ -92,6 +92,11 @@ pub enum FlowEvent<'a> {
         /// When.
         time: Timestamp,
     },
+    /// Time has passed, for whom that matters though nothing came.
+    Waited {
+        /// What time it is.
+        time: Timestamp,
+    },
     /// The flow is over; nothing follows.
     Ended {
         /// Why.

@@ -98,6 +98,7 @@ impl Multiplex {
         limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
+        self.waited(time, flow, emit);
         let before = self.connection.memory();
         let context = Context { time, head_limit: limits.head, expects: Expects::Content };
         while let Some(event) = self.connection.next(side, &mut chunk, &context) {
@@ -109,6 +110,21 @@ impl Multiplex {
             self.streams.note_given_up();
             let flow = self.roles.described(flow);
             self.streams.missing(self.roles.of(side), &flow, emit);
+        }
+    }
+
+    /// It is this late.
+    #[inline]
+    pub(super) fn waited(&mut self, now: Timestamp, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
+        if self.streams.has_late() {
+            self.streams.waited(now, &self.roles.described(flow), emit);
+        }
+    }
+
+    /// This side sends no more.
+    pub(super) fn gone(&mut self, side: Side, time: Timestamp) {
+        if self.roles.of(side) == Role::Request {
+            self.streams.client_gone(time);
         }
     }
 

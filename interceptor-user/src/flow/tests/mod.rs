@@ -165,6 +165,7 @@ fn note(
             assert!(!std::mem::replace(&mut checker.finished[side as usize], true), "a side finishes once");
             Told::Finished(side)
         }
+        FlowEvent::Waited { .. } => unreachable!("nobody asks for it"),
         FlowEvent::Ended { end, ledger, .. } => {
             checker.ended = true;
             for side in Side::BOTH {

@@ -1,5 +1,6 @@
 //! HTTP/2, from the first byte on, from the middle, and with frames missing.
 
+mod cancelled;
 mod contents;
 mod order;
 

@@ -11,7 +11,7 @@ mod roles;
 mod room;
 mod split;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::model::{Endpoint, Exchange, FlowKey, LossReason, Peer};
@@ -27,6 +27,8 @@ enum Step {
     ServerFin,
     /// This side has no room for more.
     Full(Side),
+    /// Time passes, and nothing comes.
+    Wait(Duration),
 }
 
 fn client(bytes: impl AsRef<[u8]>) -> Step {
@@ -91,6 +93,10 @@ fn run_with(limits: &Limits<'_>, joined: bool, steps: &[Step], end: FlowEnd) -> 
             Step::ClientFin => FlowEvent::Finished { side: Side::Client, time },
             Step::ServerFin => FlowEvent::Finished { side: Side::Server, time },
             Step::Full(side) => FlowEvent::Window { side: *side, full: true, time },
+            Step::Wait(duration) => {
+                now += duration.as_nanos() as u64;
+                FlowEvent::Waited { time: time + *duration }
+            }
         };
         if let FlowEvent::Chunk { side, chunk, .. } = &event {
             let side = ledger.side_mut(*side);
