@@ -264,7 +264,7 @@ impl Streams {
         if self.late.len() >= LATE_STREAMS
             && let Some((oldest, _)) = self.late.pop_front()
         {
-            self.tell_late(oldest, at.flow, emit);
+            self.emit(oldest, at.flow, emit);
         }
         self.late.push_back((at.stream, at.seen.last));
     }
@@ -286,12 +286,6 @@ impl Streams {
             && now.since(since) >= LATE
         {
             self.late.pop_front();
-            self.tell_late(stream, flow, emit);
-        }
-    }
-
-    fn tell_late(&mut self, stream: u32, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
-        if self.is_late(stream) {
             self.emit(stream, flow, emit);
         }
     }
