@@ -132,7 +132,7 @@ impl Keep {
 
     /// What is to be kept of an exchange of which these heads were seen.
     pub fn needs(&self, exchange: &Exchange) -> Needs {
-        let scene = scene(exchange);
+        let scene = scene(exchange, self.plan.as_ref().is_none_or(|plan| plan.reads_inference()));
         match &self.plan {
             Some(plan) => plan.policy().needs(&scene, plan.needs()),
             None => Needs::both(if scene.recognised.is_some() { self.inference } else { 0 }),
@@ -140,15 +140,15 @@ impl Keep {
     }
 }
 
-/// What is known of an exchange that goes on.
-fn scene(exchange: &Exchange) -> Scene<'_> {
+/// What is known of an exchange that goes on; with `recognise`, what it may ask of a model server too.
+fn scene(exchange: &Exchange, recognise: bool) -> Scene<'_> {
     let [request, response] = [&exchange.request, &exchange.response].map(|part| part.as_ref().map(|part| &part.head));
     Scene {
         flow: &exchange.flow,
         number: exchange.number,
         request,
         response,
-        recognised: request.and_then(inference::recognise),
+        recognised: request.filter(|_| recognise).and_then(inference::recognise),
         over: None,
         inference: None,
     }
@@ -223,7 +223,7 @@ impl Look {
     fn message(&self, exchange: &mut Exchange) {
         let Some(plan) = &self.plan else { return };
         // All are asked before anything is taken out: a rule may be about what another one redacts.
-        let scene = scene(exchange);
+        let scene = scene(exchange, plan.reads_inference());
         let rules = plan.policy().rules().iter().zip(plan.searches());
         let wanted = rules.filter_map(|(rule, search)| {
             let redact = rule.redact.as_ref()?;

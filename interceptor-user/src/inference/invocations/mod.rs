@@ -191,9 +191,12 @@ fn label(tree: &Tree) -> String {
 fn predict(call: &Call<'_>, inference: &mut Inference, room: &Room) -> bool {
     let mut found = false;
     if let Some(tree) = body::json(call, Role::Request, inference, room) {
-        found |= tree.get("input").is_some();
+        found = tree.get("input").is_some();
         let (inputs, more) = rows::inputs(tree, &["input"], room);
         (inference.inputs, inference.parameters) = (inputs, rows::parameters(more));
+        if found {
+            name(&mut inference.inputs, "input");
+        }
         inference.batch = columns::batch(&inference.inputs);
     }
     let answer = call.exchange.response.as_ref().filter(|part| may_be_json(part));
@@ -203,8 +206,19 @@ fn predict(call: &Call<'_>, inference: &mut Inference, room: &Room) -> bool {
         found |= tree.get("output").is_some();
         inference.error = body::error(&tree, body::refused(call));
         if inference.error.is_none() {
+            let named = tree.get("output").is_some();
             inference.outputs = rows::outputs(tree, &["output"], room);
+            if named {
+                name(&mut inference.outputs, "output");
+            }
         }
     }
     found
+}
+
+/// What its member holds bare, without names, has the member's.
+fn name(tensors: &mut [Tensor], name: &'static str) {
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.name.is_empty()) {
+        tensor.name = name.into();
+    }
 }

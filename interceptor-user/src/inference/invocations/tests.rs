@@ -79,7 +79,10 @@ fn errors_pings_and_several_models() {
 #[test]
 fn litserve() {
     let found = posted("/predict", r#"{"input":4.0}"#, r#"{"output":16.0}"#).read().unwrap();
-    assert_eq!((all(&found.inputs), all(&found.outputs)), (vec![" []: 4".to_owned()], vec![" []: 16".to_owned()]));
+    assert_eq!(
+        (all(&found.inputs), all(&found.outputs)),
+        (vec!["input []: 4".to_owned()], vec!["output []: 16".to_owned()])
+    );
     assert_eq!(found.dialect, Dialect::Invocations);
     assert_eq!(posted("/predict", r#"{"x":4.0}"#, r#"{"y":16.0}"#).read(), None);
 }

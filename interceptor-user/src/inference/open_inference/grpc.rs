@@ -1,5 +1,6 @@
 //! `inference.GRPCInferenceService`, by the field numbers of `proto/inference/service.proto`. A stream's messages are
-//! requests of their own; inputs and outputs of one name are put together along their first dimension.
+//! requests of their own; inputs and outputs of one name are put together along their first dimension. Triton batches along that
+//! dimension too, so the batch of a stream is the sum of its requests' first dimensions; unknown where not all of them are.
 
 use serde_json::Value as Json;
 
@@ -65,6 +66,7 @@ pub(super) fn read(method: &str, call: &Call<'_>, inference: &mut Inference) {
 fn infer(stream: bool, call: &Call<'_>, inference: &mut Inference) {
     let room = Room::new();
     inference.streamed = stream;
+    let mut batches = Vec::new();
     for (at, request) in message::messages(call, Role::Request).enumerate() {
         if at == 0 {
             inference.model = request.text(1);
@@ -73,13 +75,12 @@ fn infer(stream: bool, call: &Call<'_>, inference: &mut Inference) {
             inference.parameters = request.map(4).map(|(name, entry)| (name, parameter(&entry))).collect();
         }
         let inputs = tensors(&request, 7, inference, &room);
+        batches.push(columns::batch(&inputs));
         append(&mut inference.inputs, inputs, &room);
     }
-    inference.batch = if stream {
-        call.exchange.request.as_ref().and_then(|part| Some(part.pieces.as_ref()?.count))
-    } else {
-        columns::batch(&inference.inputs)
-    };
+    let pieces = call.exchange.request.as_ref().and_then(|part| part.pieces.as_ref());
+    let whole = pieces.is_some_and(|pieces| !batches.is_empty() && pieces.count == batches.len() as u64);
+    inference.batch = batches.into_iter().sum::<Option<u64>>().filter(|_| whole);
     for answer in message::messages(call, Role::Response) {
         if !stream {
             response(&answer, inference, &room);

@@ -241,18 +241,20 @@ fn grpc_typed_and_raw() {
 
 #[test]
 fn a_stream_is_many_requests() {
-    let asked = |value: f32| {
-        [bytes(1, b"m"), bytes(5, &tensor("x", "FP32", &[1, 1], b"")), bytes(7, &value.to_le_bytes())].concat()
+    let asked = |values: &[f32]| {
+        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let shape = [values.len() as i64, 1];
+        [bytes(1, b"m"), bytes(5, &tensor("x", "FP32", &shape, b"")), bytes(7, &raw)].concat()
     };
     let answered = |text: &str| {
         let contents = bytes(8, text.as_bytes());
         bytes(2, &[bytes(1, b"m"), bytes(2, b"1"), bytes(5, &tensor("text", "BYTES", &[1], &contents))].concat())
     };
-    let (asks, answers) = ([asked(1.0), asked(2.0)], [answered("a"), answered("b"), bytes(1, b"no more")]);
+    let (asks, answers) = ([asked(&[1.0]), asked(&[2.0, 3.0])], [answered("a"), answered("b"), bytes(1, b"no more")]);
     let asks: Vec<_> = asks.iter().map(Vec::as_slice).collect();
     let answers: Vec<_> = answers.iter().map(Vec::as_slice).collect();
     let found = inference(&called(STREAM, &asks, &answers, &[("grpc-status", "0")])).unwrap();
-    assert_eq!((all(&found.inputs), found.batch), (vec!["x FP32[2, 1]: 1 2".to_owned()], Some(2)));
+    assert_eq!((all(&found.inputs), found.batch), (vec!["x FP32[3, 1]: 1 2 3".to_owned()], Some(3)));
     assert_eq!(all(&found.outputs), ["text BYTES[2]: a b"]);
     assert_eq!((found.error.as_ref().unwrap().message.as_str(), found.streamed), ("no more", true));
     // The samples' messages are a microsecond apart.

@@ -7,6 +7,7 @@ use crate::{
         call::Call,
         columns::{self, Columns, TENSORS},
         message::{self, Message, Scalar},
+        timing::Pace,
         tree::{Array, Room, Tree},
     },
     model::{Inference, Operation, Role, Tensor, Unread, Values},
@@ -41,6 +42,9 @@ pub(super) fn read(call: &Call<'_>, inference: &mut Inference) {
         }
     }
     inference.batch = inference.batch.or_else(|| columns::batch(&inference.inputs));
+    if inference.streamed {
+        Pace::of_answers(call, inference);
+    }
     body::close(inference, &room);
 }
 

@@ -106,6 +106,14 @@ fn predict(inputs: &[Vec<u8>], outputs: &[Vec<u8>]) -> Inference {
 }
 
 #[test]
+fn a_stream_of_answers_is_timed() {
+    let answer = bytes(1, &entry("y", &proto(1, &[1], &bytes(5, &floats(&[2.0])))));
+    let found = inference(&called(&format!("{PREDICT}Streamed"), &[b""], &[&answer, &answer, &answer], &[])).unwrap();
+    let gap = Some(std::time::Duration::from_micros(1));
+    assert_eq!((found.streamed, found.timing.chunks, found.timing.longest_gap), (true, 3, gap));
+}
+
+#[test]
 fn tensors_in_all_their_ways() {
     let packed = |number, values: &[i64]| {
         bytes(number, &values.iter().flat_map(|value| varint(*value as u64)).collect::<Vec<u8>>())

@@ -6,6 +6,7 @@ use crate::{
         call::Call,
         columns::{self, TENSORS},
         message::{self, Message},
+        timing::Pace,
         tree::{Room, Tree},
     },
     model::{Inference, ModelError, Operation, Role, Tensor, status_name},
@@ -44,6 +45,9 @@ pub(super) fn read(call: &Call<'_>, inference: &mut Inference) {
                 Role::Response => {}
             }
         }
+    }
+    if inference.streamed {
+        Pace::of_answers(call, inference);
     }
     body::close(inference, &room);
 }

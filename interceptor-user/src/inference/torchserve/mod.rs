@@ -10,6 +10,7 @@ use super::{
     body,
     call::{Asked, Call, media_type},
     columns, rows,
+    timing::Pace,
     tree::{Room, Tree},
 };
 use crate::model::{Head, Inference, Operation, Role, percent_decoded};
@@ -122,6 +123,9 @@ fn work(call: &Call<'_>, inference: &mut Inference, room: &Room) {
     }
     let answer = call.exchange.response.as_ref();
     inference.streamed = answer.is_some_and(|part| part.pieces.is_some());
+    if inference.streamed {
+        Pace::of_answers(call, inference);
+    }
 }
 
 /// What was asked of the management API, if the answer is one of its: of these paths it is the most particular.

@@ -71,6 +71,7 @@ fn grpc() {
     let found =
         inference(&called(&format!("{INFERENCE}StreamPredictions"), &[&request], &[&bytes(1, b"to"), &failed], &[]))
             .unwrap();
+    assert_eq!((found.timing.chunks, found.timing.longest_gap), (2, Some(std::time::Duration::from_micros(1))));
     let error = found.error.unwrap();
     assert_eq!(
         (error.kind.as_deref(), error.message.as_str(), found.streamed),

@@ -141,8 +141,9 @@ def litserve(port):
     log = []
     for value in [4.0, -1.5]:
         status, said = exchange(connection, "POST", "/predict", {"input": value})
-        one = lambda data: [{"name": "", "shape": [], "data": [data]}]
-        told = {"dialect": "invocations", "operation": "infer", "inputs": one(value), "outputs": one(said["output"])}
+        one = lambda name, data: [{"name": name, "shape": [], "data": [data]}]
+        told = {"dialect": "invocations", "operation": "infer"}
+        told |= {"inputs": one("input", value), "outputs": one("output", said["output"])}
         log.append(entry("POST", "/predict", told, status))
     return log
 
