@@ -32,7 +32,9 @@ fn remains(pid: Pid) -> Result<Vec<String>> {
 }
 
 fn adds_up(text: &[String]) -> Result<()> {
-    for what in ["balanced: carried = captured + lost", "the same, status by status", "tcp      round trip p50"] {
+    for what in
+        ["balanced: carried = captured + skipped + lost", "the same, status by status", "tcp      round trip p50"]
+    {
         ensure!(text.iter().any(|line| line.contains(what)), "no {what:?} in\n{}", text.join("\n"));
     }
     Ok(())

@@ -162,7 +162,8 @@ pub(super) fn say_where(capture: &Capture) {
     eprintln!("interceptor: watching by {}; Ctrl-C ends it", places.join(", "));
 }
 
-/// Says what the kernel side could not hand over, if anything, and what would help.
+/// Says what the kernel side could not hand over, if anything, and what would help. The kernel does not know of all of it whether
+/// somebody wants it: what nobody does is skipped in the ledger, and no loss.
 pub(super) fn warn_of_drops(drops: &Drops) {
     let lost = [
         (DropReason::RingFull, "; a larger --ring-size, --port or --sample helps"),
@@ -175,7 +176,10 @@ pub(super) fn warn_of_drops(drops: &Drops) {
     for (reason, advice) in lost {
         let DropCount { packets, bytes } = drops.total(reason);
         if packets > 0 {
-            eprintln!("interceptor: {packets} packets ({bytes} bytes) were not captured: {}{advice}", reason.name());
+            let name = reason.name();
+            eprintln!(
+                "interceptor: {packets} packets ({bytes} bytes), wanted or not, were not captured: {name}{advice}"
+            );
         }
     }
 }

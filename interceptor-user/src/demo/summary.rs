@@ -166,16 +166,12 @@ impl Summary {
         if self.flows == 0 {
             return writeln!(out, "no ledger: the capture ended before any connection did");
         }
-        let head = ["carried", "captured", "parsed", "reported", "lost"];
-        writeln!(
-            out,
-            "ledger, in bytes  {:>10} {:>10} {:>10} {:>10} {:>10}",
-            head[0], head[1], head[2], head[3], head[4]
-        )?;
+        let head = ["carried", "captured", "skipped", "lost", "parsed", "reported"].map(|name| format!(" {name:>10}"));
+        writeln!(out, "ledger, in bytes {}", head.concat())?;
         for (name, side) in [("client to server", &self.client), ("server to client", &self.server)] {
             let SideLedger { carried, captured, parsed, reported, .. } = side;
-            let lost = side.lost_total();
-            writeln!(out, "{name}  {carried:>10} {captured:>10} {parsed:>10} {reported:>10} {lost:>10}")?;
+            let figures = [*carried, *captured, side.skipped(), side.lost_total(), *parsed, *reported];
+            writeln!(out, "{name} {}", figures.map(|figure| format!(" {figure:>10}")).concat())?;
             for reason in LossReason::losses().filter(|reason| side.lost[*reason as usize] > 0) {
                 writeln!(out, "    of the lost, {}: {}", reason.name(), side.lost[reason as usize])?;
             }
@@ -184,7 +180,7 @@ impl Summary {
         if self.balanced() {
             writeln!(
                 out,
-                "balanced: carried = captured + lost, captured = parsed + reported, on each of {flows} connections"
+                "balanced: carried = captured + skipped + lost, captured = parsed + reported, on each of {flows} connections"
             )?;
         } else {
             writeln!(out, "NOT BALANCED on {} of {flows} connections", self.unbalanced)?;

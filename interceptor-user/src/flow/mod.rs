@@ -21,7 +21,7 @@
 //! 1. Every byte of a direction is handed over once, in order, as data or as part of a gap.
 //! 2. Without a gap given up, any order and any segmentation of the same segments hands over the same bytes.
 //! 3. Out-of-order memory never exceeds `flow_bytes` per flow and `total_bytes` in all.
-//! 4. At `Ended`, `carried = captured + lost`. What is in no ledger is in [`Stats`].
+//! 4. At `Ended`, `carried = captured + skipped + lost`. What is in no ledger is in [`Stats`].
 //!
 //! A retransmission with other bytes than the first copy is noticed while the first copy is still queued (compared
 //! byte by byte), and afterwards if it covers one of the last four segments of up to 2 KiB that were delivered on that

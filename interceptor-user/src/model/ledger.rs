@@ -8,7 +8,8 @@ pub enum LossReason {
     BeforeJoin,
     /// The ring buffer was full.
     RingFull,
-    /// Nobody wants it, so the kernel was told to leave it out: no loss, and in no sum of losses.
+    /// Nobody wants it, so the kernel was told to leave it out: no loss, and in no sum of losses, even where the ring was full before
+    /// the kernel heard of it.
     SkippedByPolicy,
     /// Beyond the payload limit of a segment, or the snap length of a capture file.
     PayloadLimit,

@@ -41,8 +41,9 @@ fn exchange_of(agent: &str, target: &str, status: u16, millis: u64) -> Record {
 }
 
 fn flow(captured: u64, lost: u64) -> Record {
-    let mut side = SideLedger { carried: 100, captured, parsed: captured, ..SideLedger::default() };
+    let mut side = SideLedger { carried: 107, captured, parsed: captured, ..SideLedger::default() };
     side.lose(LossReason::RingFull, lost);
+    side.lose(LossReason::SkippedByPolicy, 7);
     let ledger = Ledger { client: side, server: SideLedger { kernel: true, ..SideLedger::default() } };
     let mut info = FlowInfo::clone(&flow_info());
     info.server.figures = Some(SocketFigures { srtt: Some(Duration::from_micros(50)), retransmits: 3 });
@@ -84,11 +85,11 @@ fn counts_latencies_and_ledger_are_shown() {
          2      2      0      0   2.02 ms   4.00 ms  GET /v2
          1      0      1      0   1.00 ms   1.00 ms  GET /no
 
-    ledger, in bytes     carried   captured     parsed   reported       lost
-    client to server         100         90         90          0         10
+    ledger, in bytes     carried   captured    skipped       lost     parsed   reported
+    client to server         107         90          7         10         90          0
         of the lost, ring_full: 10
-    server to client           0          0          0          0          0
-    balanced: carried = captured + lost, captured = parsed + reported, on each of 1 connections
+    server to client           0          0          0          0          0          0
+    balanced: carried = captured + skipped + lost, captured = parsed + reported, on each of 1 connections
     the kernel's own counters stand behind 1 of the 2 directions
     ");
 }
