@@ -29,7 +29,8 @@ fn daemon(bed: &Bed, more: &[&str]) -> Result<Daemon> {
     Daemon::start(place.iter().chain(more))
 }
 
-fn wait_for_ended(daemon: &Daemon, flows: u64) -> Result<()> {
+/// Waits until so many connections are over.
+pub(crate) fn wait_for_ended(daemon: &Daemon, flows: u64) -> Result<()> {
     until(SOON, "the end of the connections", || {
         Ok((daemon.metrics()?.sum("interceptor_flows_ended_total") >= flows).then_some(()))
     })

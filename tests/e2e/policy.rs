@@ -14,16 +14,27 @@ use interceptor_tests::{Case, Daemon, Metrics, check, until};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{Bed, NEEDS, curl};
+use super::{Bed, NEEDS, curl, ledger::wait_for_ended};
 
 const SOON: Duration = Duration::from_secs(20);
 const LARGE: u64 = 8 << 20;
 /// Fits into the ring, however late it is read.
 const WANTED: u64 = 1 << 20;
+/// Between requests under normal load: what a busy machine loses is no loss of the reload's.
+const NORMAL: Duration = Duration::from_millis(1);
+/// Under full load; the daemon looks once a second.
+const RELOADS: u32 = 6;
+/// A ring for what is carried meanwhile, even if most of it is read late.
+const ROOM: &str = "256MiB";
+/// What waits in it is read by then.
+const LATE: Duration = Duration::from_secs(180);
+/// KiB that memory may differ by: connections come and go.
+const FLAT: u64 = 4 << 10;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("policy::is_read_anew_under_load_and_loses_nothing", NEEDS, reload),
+        Case::new("policy::read_anew_under_full_load_costs_no_exchange", NEEDS, full_load),
         Case::new("policy::a_bad_one_is_refused_and_the_old_one_stays", NEEDS, refused),
         Case::new("policy::lines_on_stdout_have_verdicts_and_no_values", NEEDS, lines),
         Case::new("policy::a_full_disk_ends_the_lines_only", NEEDS, full),
@@ -104,8 +115,8 @@ fn wait_for_exchanges(daemon: &Daemon, count: u64) -> Result<()> {
 }
 
 /// Requests on two connections at a time, a new one every fifty, while `meanwhile` runs. Gives how many were answered, and how
-/// many connections there were.
-fn under_load(bed: &Bed, meanwhile: impl FnOnce(&AtomicU64) -> Result<()>) -> Result<(u64, u64)> {
+/// many connections there were. After each request a client pauses.
+fn under_load(bed: &Bed, pause: Duration, meanwhile: impl FnOnce(&AtomicU64) -> Result<()>) -> Result<(u64, u64)> {
     let (stop, answered, connections) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let ask = || -> Result<()> {
         while !stop.load(Relaxed) {
@@ -114,8 +125,9 @@ fn under_load(bed: &Bed, meanwhile: impl FnOnce(&AtomicU64) -> Result<()>) -> Re
             for _ in 0..50 {
                 ensure!(connection.get("/index.html")?.status == 200);
                 answered.fetch_add(1, Relaxed);
-                // Normal load: what a busy machine loses is no loss of the reload's.
-                thread::sleep(Duration::from_millis(1));
+                if !pause.is_zero() {
+                    thread::sleep(pause);
+                }
             }
         }
         Ok(())
@@ -143,7 +155,7 @@ fn reload() -> Result<()> {
     let volume = Volume::new()?;
     let daemon = start(&bed, volume.0.path(), &[])?;
     ensure!(reloads(&daemon.metrics()?, "taken")? == 1 && daemon.metrics()?.get("interceptor_policy_rules")? == 2);
-    let (answered, connections) = under_load(&bed, |answered| {
+    let (answered, connections) = under_load(&bed, NORMAL, |answered| {
         after(answered, 200)?;
         volume.replace(&policy("one", "renamed", ""))?;
         wait_for_reloads(&daemon, "taken", 2)?;
@@ -156,9 +168,7 @@ fn reload() -> Result<()> {
         after(answered, 200)
     })?;
     wait_for_exchanges(&daemon, answered)?;
-    until(SOON, "the end of the connections", || {
-        Ok((daemon.metrics()?.sum("interceptor_flows_ended_total") >= connections).then_some(()))
-    })?;
+    wait_for_ended(&daemon, connections)?;
     let metrics = daemon.metrics()?;
     let [carried, captured, _, _, lost] = metrics.check_ledger()?;
     ensure!(lost == 0 && carried == captured, "{lost} of {carried} bytes are lost");
@@ -172,6 +182,52 @@ fn reload() -> Result<()> {
     Ok(())
 }
 
+/// As fast as the machine goes. What finds no room in the ring is lost, reload or not; where all found room, all is there. Each
+/// exchange has one verdict, the old policy's or the new one's, in either case.
+fn full_load() -> Result<()> {
+    let bed = Bed::new()?;
+    let volume = Volume::new()?;
+    let daemon = start(&bed, volume.0.path(), &["--capture-ring-size", ROOM])?;
+    let mut kept = Vec::new();
+    let (answered, connections) = under_load(&bed, Duration::ZERO, |answered| {
+        for version in 2..2 + RELOADS {
+            after(answered, 100)?;
+            volume.mount(version, ["even", "odd"][version as usize % 2])?;
+            wait_for_reloads(&daemon, "taken", version.into())?;
+            kept.push(daemon.process().anonymous_kib()?);
+        }
+        Ok(())
+    })?;
+    let judged = || -> Result<Option<Metrics>> {
+        let metrics = daemon.metrics()?;
+        let exchanges = metrics.sum("interceptor_exchanges_total");
+        let two: u64 = ["first", "even", "odd"].map(|rule| matches(&metrics, &format!("two/{rule}"))).iter().sum();
+        Ok((exchanges == two && exchanges == matches(&metrics, "one/first")).then_some(metrics))
+    };
+    let dropped = daemon.metrics()?.sum("interceptor_kernel_dropped_packets_total");
+    eprintln!("{answered} requests, {RELOADS} reloads, {dropped} packets dropped, KiB of memory: {kept:?}");
+    if dropped == 0 {
+        until(LATE, "what waits in the ring", || {
+            Ok((daemon.metrics()?.sum("interceptor_exchanges_total") >= answered).then_some(()))
+        })?;
+        wait_for_ended(&daemon, connections)?;
+    }
+    let metrics = until(SOON, "a verdict of each exchange", judged)?;
+    for rule in ["even", "odd"] {
+        ensure!(matches(&metrics, &format!("two/{rule}")) > 0, "{rule} was never in force");
+    }
+    let [carried, captured, _, _, lost] = metrics.check_ledger()?;
+    if dropped == 0 {
+        let complete = metrics.get("interceptor_exchanges_total{completeness=\"complete\"}")?;
+        ensure!(lost == 0 && carried == captured, "{lost} of {carried} bytes are lost");
+        ensure!(complete == answered, "{complete} of {answered} are complete");
+        ensure!(metrics.sum("interceptor_flows_opened_total") == connections, "{metrics:?}");
+    }
+    let (early, late) = (kept[kept.len() / 2], kept[kept.len() - 1]);
+    ensure!(late < early + FLAT, "memory grows from reload to reload: {kept:?} KiB");
+    Ok(())
+}
+
 fn refused() -> Result<()> {
     let bed = Bed::new()?;
     let volume = Volume::new()?;
@@ -179,7 +235,7 @@ fn refused() -> Result<()> {
     let bad = policy("one", "bad", "      match: request.methd == \"GET\"\n");
     let lacks = policy("one", "lacks", "      inspect: { drift: { baseline: gone.json } }\n");
     let place = format!("{}:7:14: unknown field `request.methd`", volume.path("one.yaml").display());
-    let (answered, _) = under_load(&bed, |answered| {
+    let (answered, _) = under_load(&bed, NORMAL, |answered| {
         for (refusals, (text, said)) in (1..).zip([(bad, &*place), (lacks, "rule one/lacks: inspect.drift.baseline")]) {
             after(answered, 100)?;
             volume.replace(&text)?;
@@ -268,9 +324,7 @@ fn skipped() -> Result<()> {
     let daemon = start(&bed, &volume.path("one.yaml"), &[])?;
     let ask = |path: &str, count: u64| -> Result<[u64; 3]> {
         curl(&bed.pods.client, &["--limit-rate", "16M", "-o", "/dev/null", &bed.url(path)])?;
-        until(SOON, "the end of the connection", || {
-            Ok((daemon.metrics()?.sum("interceptor_flows_ended_total") >= count).then_some(()))
-        })?;
+        wait_for_ended(&daemon, count)?;
         let metrics = daemon.metrics()?;
         let [carried, captured, _, _, lost] = metrics.check_ledger()?;
         ensure!(lost == 0 && carried > LARGE, "{lost} of {carried} bytes are lost");

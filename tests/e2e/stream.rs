@@ -72,9 +72,7 @@ fn streams() -> Result<()> {
     let told = load.stdout.iter().find(|line| line.starts_with("requests:")).context("h2load tells nothing")?;
     ensure!(told.contains(&format!("{COUNT} succeeded")), "{told}");
     std::thread::sleep(Duration::from_millis(500));
-    let status = fs::read_to_string(format!("/proc/{}/status", tail.pid()))?;
-    let kept = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
-    let kept: u64 = kept.trim().trim_end_matches(" kB").parse()?;
+    let kept = tail.anonymous_kib()?;
     let ended = tail.stop(Signal::SIGINT, SOON)?;
     let exchanges = ended.stdout.iter().find(|line| line.starts_with("exchanges")).context("no summary")?;
     ensure!(exchanges.contains(&format!("{COUNT}, complete {COUNT}")), "{:#?}", ended.stdout);
