@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use interceptor_tests::{Case, Daemon, Metrics, check, until};
+use interceptor_tests::{Case, Connection, Daemon, Metrics, Nginx, check, until};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -39,6 +39,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("policy::lines_on_stdout_have_verdicts_and_no_values", NEEDS, lines),
         Case::new("policy::a_full_disk_ends_the_lines_only", NEEDS, full),
         Case::new("policy::bodies_that_no_rule_wants_are_skipped", NEEDS, skipped),
+        Case::new("policy::connections_that_no_rule_is_about_are_left_out_by_the_kernel", NEEDS, left_out),
     ]
 }
 
@@ -337,5 +338,69 @@ fn skipped() -> Result<()> {
     eprintln!("skipped {skipped} of {carried} bytes");
     let [_, more, as_before] = ask("/wanted", 2)?;
     ensure!(as_before == skipped && more >= captured + WANTED, "{as_before} of {skipped}, {more} of {captured}");
+    Ok(())
+}
+
+/// Two servers, and a policy about one of them; then about both. A connection that both versions are about loses nothing.
+fn left_out() -> Result<()> {
+    const OTHER: u16 = 8081;
+    let bed = Bed::new()?;
+    let _other = Nginx::start_at(&bed.pods.server, OTHER)?;
+    let about = |ports: &str| {
+        format!(
+            "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: {{ name: one }}\nspec:\n  unmatched: {{ sinks: [] }}\n  rules:\n    - {{ name: r, match: 'destination.port in [{ports}]' }}\n"
+        )
+    };
+    let volume = Volume::new()?;
+    volume.replace(&about("8080"))?;
+    let daemon = start(&bed, &volume.path("one.yaml"), &[])?;
+    daemon.process().wait_stderr(SOON, "policies need ports 8080 only: the kernel leaves out the rest")?;
+    let address = bed.pods.server.ipv4;
+    let open = || bed.pods.client.namespace().enter(|| Connection::open((address, OTHER)))?;
+    let ask = |connection: &mut Connection, count: u64| -> Result<()> {
+        (0..count).try_for_each(|_| {
+            connection.get("/index.html").map(|answer| ensure!(answer.status == 200, "{}", answer.status))?
+        })
+    };
+    let (mut kept, mut left) = (bed.connect()?, open()?);
+    ask(&mut left, 20)?;
+    ask(&mut kept, 20)?;
+    wait_for_exchanges(&daemon, 20)?;
+    let metrics = daemon.metrics()?;
+    ensure!(metrics.sum("interceptor_exchanges_total") == 20, "{metrics:?}");
+    ensure!(metrics.get("interceptor_flows_open")? == 1, "{metrics:?}");
+    let unseen = || -> Result<u64> {
+        let all = daemon.get("/metrics")?;
+        let text = String::from_utf8_lossy(&all.body).into_owned();
+        let rows = text
+            .lines()
+            .filter(|row| row.starts_with("interceptor_kernel_dropped_bytes_total") && row.contains("no_rule"));
+        Ok(rows.filter_map(|row| row.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+    };
+    let before = unseen()?;
+    ensure!(before >= 20 * Nginx::INDEX.len() as u64, "{before} bytes were left out");
+    volume.replace(&about("8080, 8081"))?;
+    // The one goes on all the while.
+    let mut asked = 20;
+    until(SOON, "the other policy", || {
+        ask(&mut kept, 10)?;
+        asked += 10;
+        Ok((reloads(&daemon.metrics()?, "taken")? == 2).then_some(()))
+    })?;
+    daemon.process().wait_stderr(SOON, "policies need ports 8080-8081 only")?;
+    ask(&mut kept, 20)?;
+    let mut new = open()?;
+    ask(&mut new, 20)?;
+    wait_for_exchanges(&daemon, asked + 40)?;
+    ensure!(unseen()? == before, "{} bytes were left out, {before} before", unseen()?);
+    let metrics = daemon.metrics()?;
+    let complete = metrics.get("interceptor_exchanges_total{completeness=\"complete\"}")?;
+    ensure!(complete == asked + 40, "{complete} of {} are complete", asked + 40);
+    drop((kept, new, left));
+    until(SOON, "the end of the connections", || {
+        Ok((daemon.metrics()?.sum("interceptor_flows_ended_total") >= 2).then_some(()))
+    })?;
+    let [carried, captured, _, _, lost] = daemon.metrics()?.check_ledger()?;
+    ensure!(lost == 0 && carried == captured, "{lost} of {carried} bytes are lost");
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use interceptor::{
     kernel::{Capture, CaptureOptions, Filters, Way, cgroup},
-    model::LossReason,
+    model::{LossReason, Networks, Ports, Reach},
 };
 use interceptor_common::DropReason;
 
@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Test> {
     vec![
         ("ports_are_filtered", ports),
         ("networks_are_filtered", networks),
+        ("what_policies_reach_may_change_and_what_stays_in_it_loses_nothing", reach),
         ("cgroups_are_filtered_with_those_below", cgroups),
         ("directions_are_filtered", directions),
         ("a_sample_takes_flows_whole_or_not_at_all", sample),
@@ -69,6 +70,48 @@ fn networks() -> anyhow::Result<()> {
         let (collected, ends, _) = captured(&on_lo(Filters { cidrs, ..Filters::default() }))?;
         ensure!(has(&collected, ends) == expected, "{network}");
         ensure!(collected.closed(ends.client, ends.server).is_some() == expected, "{network}: report");
+    }
+    Ok(())
+}
+
+/// One connection over `lo` while the reach changes; what is sent under each is there, or counted.
+fn reach() -> anyhow::Result<()> {
+    let (listener, address) = listen("127.0.0.1:0")?;
+    let of = |ports: &[u16]| Reach { ports: ports.iter().copied().collect(), networks: Networks::All };
+    let near = |network: &str| -> anyhow::Result<Reach> {
+        let networks = Networks::Of(vec![network.parse().map_err(anyhow::Error::msg)?]);
+        Ok(Reach { ports: Ports::all(), networks })
+    };
+    let port = address.port();
+    let nothing = Reach::none();
+    let mut capture = Capture::start(&CaptureOptions { reach: of(&[9]), ..on_lo(Filters::default()) })?;
+    let mut source = capture.source()?;
+    let mut client = TcpStream::connect(address)?;
+    let (mut server, from) = listener.accept()?;
+    let key = (from.into(), address.into());
+    let mut collected = Collected::default();
+    let steps = [
+        (of(&[9]), false),
+        (of(&[9, port]), true),
+        (of(&[port]), true),
+        (Reach::all(), true),
+        (nothing, false),
+        (near("127.0.0.0/8")?, true),
+        (near("127.0.0.1")?, true),
+        (near("10.0.0.0/8")?, false),
+        (of(&[port]), true),
+    ];
+    for (at, (reach, expected)) in steps.into_iter().enumerate() {
+        capture.set_reach(&reach)?;
+        let (before, left_out) =
+            (collected.segments.get(&key).map_or(0, Vec::len), capture.drops()?.total(DropReason::NoRule));
+        client.write_all(b"12345")?;
+        server.read_exact(&mut [0; 5])?;
+        collected.for_a_while(&mut source, Duration::from_millis(200))?;
+        let seen = collected.segments.get(&key).map_or(0, Vec::len) > before;
+        ensure!(seen == expected, "step {at}: {reach}");
+        let now = capture.drops()?.total(DropReason::NoRule);
+        ensure!(expected || now.bytes >= left_out.bytes + 5, "step {at}: {now:?} after {left_out:?}");
     }
     Ok(())
 }
