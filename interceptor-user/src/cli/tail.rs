@@ -22,7 +22,7 @@ changed nor delayed, and nothing is left in the kernel at the end.
 
 '-o har' writes an HTTP archive, which browsers' developer tools open: with headers (secrets masked), with bodies and \
 messages if '--body' is given. '-o pcapng' writes what was captured as packets, for Wireshark: with process, cgroup and container of both ends as comments, \
-with headers made anew, and without bare acknowledgements, which are not captured. Bodies and headers of exchanges are \
+with headers made anew, and without most bare acknowledgements, which are not captured. Bodies and headers of exchanges are \
 not masked in it.
 
 Examples:

@@ -11,7 +11,8 @@ use super::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delays {
     /// Its receiver had no room (a window of zero, RFC 9293 section 3.8.6): from when it said so until it said that it has,
-    /// or more was captured. What a receiver that gives up never takes is not in it.
+    /// or more was captured. What a receiver that gives up never takes is not in it. Where a little room is left, less than a
+    /// segment takes, it says that it has none only when it is asked: after a retransmission timeout, 200 ms in Linux.
     pub stalled: Duration,
     /// Later bytes were here already and could not be read, because earlier ones had got lost on their way here and had to be
     /// sent again. Of losses between here and the receiver, and of those after which nothing came, nothing is seen; so

@@ -17,6 +17,7 @@ mod matrix;
 mod privilege;
 mod program;
 mod refusing;
+mod stalled;
 
 use std::{path::Path, process::ExitCode};
 
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         large::tests(),
         refusing::tests(),
         privilege::tests(),
+        stalled::tests(),
     ];
     let trials = groups
         .into_iter()
