@@ -54,27 +54,57 @@ pub const CGROUP_LEVELS: i32 = 10;
 /// Directions of flows that can be cut off at one time; the least recently used one is taken up again beyond.
 pub const CUT_OFFS_MAX: u32 = 16 * 1024;
 
-/// How far one direction of a flow is cut off; a value of the map of cut-offs.
+/// What one direction of a flow is cut off from; a value of the map of cut-offs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CutOff {
-    /// Sequence number of the first byte that is wanted again.
+    /// `CUT_*` bits.
+    pub kind: u32,
+    /// Sequence number of the first byte that is wanted again ([`CUT_UNTIL`]).
     pub until: u32,
-    /// 1: nothing is wanted again, whatever `until` says.
-    pub forever: u32,
+    /// Bytes of each turn that are wanted, its first ones; 0: all. A turn is what a side sends under one acknowledgement
+    /// number: that advances when the other side has sent something.
+    pub turn_limit: u32,
+    /// The kernel's own: acknowledgement number of the turn ([`CUT_IN_TURN`]).
+    pub turn_ack: u32,
+    /// The kernel's own: sequence number of the turn's first byte ([`CUT_IN_TURN`]).
+    pub turn_seq: u32,
 }
 
+/// Nothing is wanted until a sequence number.
+pub const CUT_UNTIL: u32 = 1;
+/// Nothing is wanted again.
+pub const CUT_FOREVER: u32 = 2;
+/// A turn has begun.
+pub const CUT_IN_TURN: u32 = 4;
+
 impl CutOff {
-    /// Is a segment unwanted that ends before the sequence number `end`? One that reaches further is wanted whole.
+    /// Is a segment unwanted that ends before the sequence number `end`? One that reaches further is not.
     #[inline]
     pub const fn covers(&self, end: u32) -> bool {
-        self.forever != 0 || self.until.wrapping_sub(end).cast_signed() >= 0
+        self.kind & CUT_FOREVER != 0 || (self.kind & CUT_UNTIL != 0 && self.until.wrapping_sub(end).cast_signed() >= 0)
     }
 
     /// Need not even be told that it was there? What comes next tells: there is more that is unwanted, with an end.
     #[inline]
     pub const fn covers_beyond(&self, end: u32) -> bool {
-        self.forever == 0 && self.until.wrapping_sub(end).cast_signed() > 0
+        self.kind & (CUT_FOREVER | CUT_UNTIL) == CUT_UNTIL && self.until.wrapping_sub(end).cast_signed() > 0
+    }
+
+    /// Of the payload at the sequence number `seq`, sent under the acknowledgement number `ack`, how many bytes are wanted by the
+    /// limit of turns. What is not in order is wanted: it may be of an earlier turn.
+    #[inline]
+    pub const fn of_turn(&mut self, seq: u32, ack: u32) -> u32 {
+        if self.turn_limit == 0 {
+            return u32::MAX;
+        }
+        if self.kind & CUT_IN_TURN == 0 || ack.wrapping_sub(self.turn_ack).cast_signed() > 0 {
+            self.kind |= CUT_IN_TURN;
+            self.turn_ack = ack;
+            self.turn_seq = seq;
+        }
+        let before = seq.wrapping_sub(self.turn_seq);
+        if before.cast_signed() < 0 { u32::MAX } else { self.turn_limit.saturating_sub(before) }
     }
 }
 

@@ -81,19 +81,29 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
 fn wanted(config: &CaptureConfig, event: &mut SegmentEvent) -> Option<u32> {
     let payload_len = event.payload_len;
     // The SYN takes a sequence number of its own (RFC 9293 section 3.4).
-    let end = event.seq.wrapping_add(u32::from(event.flags & SYN != 0)).wrapping_add(payload_len);
-    let asked = if payload_len == 0 { Wanted::All } else { filter::cut_off(config, &event.key, end) };
-    if asked == Wanted::Nothing && event.flags & (SYN | FIN | RST) == 0 {
-        emit::count_drop(DropReason::CutOff, payload_len);
-        return None;
-    }
-    let (wanted, reason) = if asked != Wanted::All {
-        (0, DropReason::CutOff)
-    } else if config.payload_limit != 0 && payload_len > config.payload_limit {
+    let seq = event.seq.wrapping_add(u32::from(event.flags & SYN != 0));
+    let asked = if payload_len == 0 {
+        Wanted::All
+    } else {
+        filter::cut_off(config, &event.key, seq, event.ack, seq.wrapping_add(payload_len))
+    };
+    let (wanted, reason) = match asked {
+        Wanted::Nothing if event.flags & (SYN | FIN | RST) == 0 => {
+            emit::count_drop(DropReason::CutOff, payload_len);
+            return None;
+        }
+        Wanted::Nothing => (0, DropReason::CutOff),
+        Wanted::First(first) => (first, DropReason::CutOff),
+        Wanted::All => (payload_len, DropReason::CutOff),
+    };
+    let (wanted, reason) = if config.payload_limit != 0 && wanted > config.payload_limit {
         (config.payload_limit, DropReason::PayloadLimit)
     } else {
-        return Some(payload_len);
+        (wanted, reason)
     };
+    if wanted == payload_len {
+        return Some(payload_len);
+    }
     event.cut = reason as u16 + 1;
     emit::count_drop(reason, payload_len - wanted);
     Some(wanted)

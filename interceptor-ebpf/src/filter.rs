@@ -2,8 +2,8 @@
 
 use aya_ebpf::maps::lpm_trie::Key;
 use interceptor_common::{
-    CGROUP_LEVELS, CaptureConfig, DIRECTION_EGRESS, DropReason, FILTER_CGROUPS, FILTER_CIDRS, FILTER_CUT_OFFS,
-    FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS, FILTER_REACH_NETWORKS, FILTER_REACH_PORTS, TupleKey,
+    CGROUP_LEVELS, CUT_UNTIL, CaptureConfig, DIRECTION_EGRESS, DropReason, FILTER_CGROUPS, FILTER_CIDRS,
+    FILTER_CUT_OFFS, FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS, FILTER_REACH_NETWORKS, FILTER_REACH_PORTS, TupleKey,
 };
 
 use crate::{
@@ -73,29 +73,36 @@ pub fn cgroup(config: &CaptureConfig, skb: Skb) -> Result<(), DropReason> {
 pub enum Wanted {
     /// All of it.
     All,
-    /// That it was there.
-    Length,
+    /// The first so many bytes, and the length; none: the length only.
+    First(u32),
     /// Nothing.
     Nothing,
 }
 
-/// Is this direction of the flow cut off as far as `end`, where the segment's payload ends?
+/// What of a segment's payload, which begins at `seq` and ends at `end`, is this direction of the flow not cut off from?
 #[inline(always)]
-pub fn cut_off(config: &CaptureConfig, key: &TupleKey, end: u32) -> Wanted {
+pub fn cut_off(config: &CaptureConfig, key: &TupleKey, seq: u32, ack: u32, end: u32) -> Wanted {
     if config.filters & FILTER_CUT_OFFS == 0 {
         return Wanted::All;
     }
-    // SAFETY: userspace may write the value meanwhile, both of its words at once; either is an answer.
-    let Some(cut_off) = (unsafe { CUT_OFFS.get(key) }) else { return Wanted::All };
+    let Some(value) = CUT_OFFS.get_ptr_mut(key) else { return Wanted::All };
+    // SAFETY: a map value. Userspace may put another one in its place meanwhile, and another CPU change this one: each
+    // combination of the old and the new is an answer, and costs a few bytes more or less at the most.
+    let cut_off = unsafe { &mut *value };
     if cut_off.covers_beyond(end) {
-        Wanted::Nothing
-    } else if cut_off.covers(end) {
-        Wanted::Length
-    } else {
-        // Passed. Left in place it would cut again once sequence numbers have come round (RFC 9293 section 3.4).
-        let _gone = CUT_OFFS.remove(key);
-        Wanted::All
+        return Wanted::Nothing;
     }
+    if cut_off.covers(end) {
+        return Wanted::First(0);
+    }
+    // Passed. Left in place it would cut again once sequence numbers have come round (RFC 9293 section 3.4).
+    if cut_off.turn_limit == 0 {
+        let _gone = CUT_OFFS.remove(key);
+        return Wanted::All;
+    }
+    cut_off.kind &= !CUT_UNTIL;
+    let wanted = cut_off.of_turn(seq, ack);
+    if wanted >= end.wrapping_sub(seq) { Wanted::All } else { Wanted::First(wanted) }
 }
 
 #[inline(always)]

@@ -21,7 +21,7 @@ use crate::{
     flow,
     inspect::{self, Stage},
     model::{Counts, Decide, Event, Exchange, FlowEvent, FlowInfo, FlowKey, Record, Side, Timestamp},
-    session::{self, Session},
+    session::{self, Session, Unwanted},
     sink::{Sink, Stop},
 };
 
@@ -47,9 +47,19 @@ pub struct Options {
 /// Gives a flow what the capture cannot know: processes and containers behind its sockets.
 pub type Identify = Box<dyn FnMut(&mut FlowInfo) + Send>;
 
-/// Has the kernel leave out what nobody wants: what this side of a flow sends, up to a sequence number; without one, nothing
-/// of it any more.
-pub type Skip = Box<dyn FnMut(&FlowInfo, Side, Option<u32>) + Send>;
+/// Has the kernel leave out what nobody wants of what this side of a flow sends.
+pub type Skip = Box<dyn FnMut(&FlowInfo, Side, Leave) + Send>;
+
+/// What the kernel is to leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// All up to a sequence number.
+    Until(u32),
+    /// The same, and then what lies beyond the first bytes of each turn.
+    Turns(u32),
+    /// Nothing any more.
+    Nothing,
+}
 
 /// Bytes of a content from which on the kernel is told to leave them out: telling it costs as much as reading some.
 const SKIP_LEAST: u64 = 64 * 1024;
@@ -255,13 +265,8 @@ impl<K: Sink> Downstream<K> {
             }
         });
         self.tell_drift();
-        if let (Some(skip), FlowEvent::Chunk { side, next, .. }) = (&mut self.skip, event)
-            && let Some(count) = session.take_unwanted(side, SKIP_LEAST)
-        {
-            let until = next.wrapping_add(count as u32);
-            skip(info, side, Some(until));
-            self.skipped.push((info.key, side, until));
-            self.cut.insert((info.key, side));
+        if let FlowEvent::Chunk { side, next, .. } = event {
+            self.skip_unwanted(info, session, side, next);
         }
         if matches!(event, FlowEvent::Ended { .. }) {
             self.capture_again(info);
@@ -269,6 +274,27 @@ impl<K: Sink> Downstream<K> {
         self.open_exchanges = (self.open_exchanges + u64::from(session.open())).saturating_sub(before);
         self.share.change(held, session.held());
         self.given_up += session.take_given_up();
+    }
+
+    /// Tells the kernel what of the bytes from `next` on nobody wants.
+    #[inline]
+    fn skip_unwanted(&mut self, info: &FlowInfo, session: &mut Session, side: Side, next: u32) {
+        let Some(skip) = &mut self.skip else { return };
+        let Some(unwanted) = session.take_unwanted(side, SKIP_LEAST, self.stage.may_want) else { return };
+        let until = |count: u64| next.wrapping_add(count as u32);
+        let (leave, count) = match unwanted {
+            Unwanted::Next(count) => (Some(Leave::Until(until(count))), count),
+            Unwanted::Turns(count) => (Some(Leave::Turns(until(count))), count),
+            Unwanted::Known(count) => (None, count),
+            Unwanted::Nothing => (Some(Leave::Nothing), 0),
+        };
+        if let Some(leave) = leave {
+            skip(info, side, leave);
+            self.cut.insert((info.key, side));
+        }
+        if count > 0 {
+            self.skipped.push((info.key, side, until(count)));
+        }
     }
 
     fn tell_open(&mut self, open: &mut dyn Iterator<Item = &Exchange>) {
@@ -280,7 +306,7 @@ impl<K: Sink> Downstream<K> {
         let Some(skip) = &mut self.skip else { return };
         for side in Side::BOTH {
             if self.cut.remove(&(info.key, side)) {
-                skip(info, side, None);
+                skip(info, side, Leave::Nothing);
             }
         }
     }

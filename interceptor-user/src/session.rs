@@ -18,6 +18,7 @@ mod pace;
 mod rival;
 mod roles;
 mod talk;
+mod turns;
 
 use std::sync::Arc;
 
@@ -27,8 +28,8 @@ use talk::Talk;
 
 use crate::{
     model::{
-        Anomalies, Anomaly, Chunk, Decide, Delays, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger,
-        Protocol, Record, Role, Side, Timestamp,
+        Anomalies, Anomaly, Chunk, Decide, Delays, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, LossReason,
+        Needs, Protocol, Record, Role, Side, Timestamp,
     },
     protocol::{
         Finish,
@@ -82,17 +83,36 @@ pub struct Session {
     /// The first bytes may be from the middle of the flow.
     late: bool,
     /// Bytes that no decoder saw.
-    undecoded: Undecoded,
+    undecoded: Both<u64>,
+    /// Bytes that the kernel left out and that were no content that nobody wants.
+    cut_too_far: Both<u64>,
+    /// The kernel cuts turns that are none any more, and is to be told.
+    lift: Both<bool>,
     /// What it speaks, where that is nothing that we decode.
     guesser: Guesser,
     /// What holds up the client, and the server.
     pace: (Pace, Pace),
 }
 
+/// Of each side the same.
 #[derive(Debug, Default)]
-struct Undecoded {
-    client: u64,
-    server: u64,
+struct Both<T> {
+    client: T,
+    server: T,
+}
+
+/// What of the bytes that a side sends next nobody wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwanted {
+    /// So many of the next ones.
+    Next(u64),
+    /// So many of the next ones, and from then on what lies beyond the first bytes of each turn: of what the side sends before the
+    /// other one says something again.
+    Turns(u64),
+    /// So many of the next ones, which the kernel leaves out already, as it does of each turn.
+    Known(u64),
+    /// All is wanted again.
+    Nothing,
 }
 
 #[derive(Debug, Default)]
@@ -134,12 +154,8 @@ impl Session {
         match event {
             FlowEvent::Opened { late } => self.late = late,
             FlowEvent::CgroupKnown => {}
-            FlowEvent::Window { side, full, time } => self.pace(side.peer()).window(full, time),
-            FlowEvent::Chunk { side, time, chunk, .. } => {
-                if let Some(delays) = self.pace(side).chunk(chunk, time) {
-                    self.delayed(side, delays);
-                }
-                self.chunk(side, time, chunk, flow, limits, emit);
+        Anomalies, Anomaly, Chunk, Decide, Delays, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, LossReason,
+        Needs, Protocol, Record, Role, Side, Timestamp,
             }
             FlowEvent::RetransmissionDiffers { side } => match &mut self.state {
                 State::Talking(talk) => talk.pairing.anomaly(talk.role(side), Anomaly::RetransmissionDiffers),
@@ -225,14 +241,33 @@ impl Session {
         state + u64::from(self.guesser.take_given_up())
     }
 
-    /// How many of the bytes that `side` sends next nobody wants, if at least `least` of its content are to come. To be
-    /// asked after each chunk, for what follows it; what was told is not told again.
+    /// What of the bytes that `side` sends next nobody wants, where at least `least` of its content are to come. To be asked after
+    /// each chunk, for what follows it; what was told is not told again. As much as `may_want` may be wanted of a message, whatever
+    /// its head says.
     #[inline]
-    pub fn take_unwanted(&mut self, side: Side, least: u64) -> Option<u64> {
+    pub fn take_unwanted(&mut self, side: Side, least: u64, may_want: Needs) -> Option<Unwanted> {
         match &mut self.state {
-            State::Talking(talk) => talk.take_unwanted(side, least),
+            State::Talking(talk) => talk.take_unwanted(side, least, may_want),
             // In HTTP/2 frames of many streams are mixed.
-            State::Multiplexed(_) | State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => None,
+            State::Multiplexed(_) | State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => {
+                std::mem::take(self.lift.side(side)).then_some(Unwanted::Nothing)
+            }
+        }
+    }
+
+    /// So many bytes were left out by the kernel. Which of them nobody wanted is known now; of the others it ought not to have.
+    #[cold]
+    fn left_out(&mut self, side: Side, len: u64) {
+        let unwanted = match &mut self.state {
+            State::Talking(talk) => talk.take_skipped(),
+            State::Multiplexed(_) | State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => 0,
+        };
+        let too_far = len.saturating_sub(unwanted);
+        *self.cut_too_far.side(side) += too_far;
+        if let State::Talking(talk) = &mut self.state
+            && too_far > 0
+        {
+            talk.cut_too_far(side);
         }
     }
 
@@ -264,6 +299,8 @@ impl Session {
             State::Talking(talk) => {
                 talk.chunk(side, time, chunk, flow, limits, emit);
                 if let Some(rest) = talk.take_http2() {
+                    let [client, server] = Side::BOTH.map(|side| talk.cuts_turns(side));
+                    self.lift = Both { client, server };
                     let mut multiplex = Box::new(Multiplex::upgraded(talk));
                     multiplex.chunk(side, time, Chunk::Data(&rest), flow, limits, emit);
                     // Requests that were made before the client knew are not answered any more.
@@ -420,6 +457,11 @@ impl Session {
         if let State::New | State::Detecting(_) = self.state {
             self.become_opaque(limits);
         }
+        for side in Side::BOTH {
+            let ledger = ledger.side_mut(side);
+            let too_far = ledger.unlose(LossReason::SkippedByPolicy, *self.cut_too_far.side(side));
+            ledger.lose(LossReason::CutTooFar, too_far);
+        }
         ledger.client.reported = self.undecoded.client;
         ledger.server.reported = self.undecoded.server;
         let (protocol, tls) = self.guesser.take();
@@ -460,8 +502,8 @@ impl Session {
     }
 }
 
-impl Undecoded {
-    const fn side(&mut self, side: Side) -> &mut u64 {
+impl<T> Both<T> {
+    const fn side(&mut self, side: Side) -> &mut T {
         match side {
             Side::Client => &mut self.client,
             Side::Server => &mut self.server,

@@ -113,11 +113,14 @@ impl Content {
         self.body.len() + pieces * size_of::<KeptPiece>() + trailers
     }
 
-    /// Of `left` bytes that are still to come, how many of the next ones nobody wants, because no more than `most` are and
-    /// nothing is read; those that were told are not told again.
+    /// Is no more wanted, because no more than `most` bytes are and nothing is read?
+    pub(super) const fn is_unwanted(&self, most: usize) -> bool {
+        self.reader.is_plain() && self.body.len() >= most
+    }
+
+    /// Of `left` bytes that are still to come, how many of the next ones nobody wants; those that were told are not told again.
     pub(super) fn take_unwanted(&mut self, most: usize, left: u64) -> Option<u64> {
-        let unwanted = self.reader.is_plain() && self.body.len() >= most;
-        if !unwanted || self.told_unwanted.is_some_and(|after| left > after) {
+        if !self.is_unwanted(most) || self.told_unwanted.is_some_and(|after| left > after) {
             return None;
         }
         let count = left.min(UNWANTED);

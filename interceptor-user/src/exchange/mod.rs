@@ -140,7 +140,7 @@ impl Pairing {
     /// What the next response answers.
     #[inline]
     pub fn expects(&self) -> Expects {
-        self.queue.get(usize::from(self.front_is_lost())).map_or(Expects::Content, |open| open.expects)
+        self.queue.get(self.lost_before()).map_or(Expects::Content, |open| open.expects)
     }
 
     /// Is a request being received that waits for `100 Continue` and got its final response instead?
@@ -267,7 +267,7 @@ impl Pairing {
         limits: &Limits<'_>,
         emit: &mut impl FnMut(Record),
     ) {
-        if self.front_is_lost() {
+        for _ in 0..self.lost_before() {
             self.emit_at(0, flow, emit);
         }
         self.passing_over = false;
@@ -353,6 +353,11 @@ impl Pairing {
         self.current(role).0?.take_unwanted(role, left)
     }
 
+    /// Does nobody want more of the content that this side sends now? None where it sends none.
+    pub fn is_unwanted(&mut self, role: Role) -> Option<bool> {
+        self.current(role).0.map(|open| open.is_unwanted(role))
+    }
+
     fn end(&mut self, role: Role, ended: bool, seen: Seen, flow: &Arc<FlowInfo>, emit: &mut impl FnMut(Record)) {
         let index = match role {
             Role::Request => self.queue.len().saturating_sub(1),
@@ -407,10 +412,19 @@ impl Pairing {
         }
     }
 
-    /// The first one's response was lost, and there is another request that the next response may answer. With none,
-    /// what was lost can only have been a part of what comes to the first one: an interim response.
-    fn front_is_lost(&self) -> bool {
-        self.queue.len() > 1 && self.queue.first().is_some_and(|open| open.response_lost)
+    /// How many of the first ones' responses were lost, where there is another request that the next response may answer. With
+    /// none, what was lost can only have been a part of what comes to the last one: an interim response.
+    fn lost_before(&self) -> usize {
+        let lost = self.queue.iter().take_while(|open| open.response_lost).count();
+        lost.min(self.queue.len().saturating_sub(1))
+    }
+
+    /// So much was left out that, if one response was lost with it, those to all that was asked so far may have been.
+    pub fn responses_left_out(&mut self) {
+        if self.queue.first().is_some_and(|open| open.response_lost) {
+            let unanswered = self.queue.iter_mut().filter(|open| open.response == Progress::Absent);
+            unanswered.for_each(|open| open.response_lost = true);
+        }
     }
 
     /// The exchange whose message of this role is being received.

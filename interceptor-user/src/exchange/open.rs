@@ -227,6 +227,12 @@ impl Open {
         content.take_unwanted(most, left)
     }
 
+    /// Does nobody want more of this role's content?
+    pub(super) fn is_unwanted(&mut self, role: Role) -> bool {
+        let most = self.needs.of(role);
+        self.content(role).1.is_unwanted(most)
+    }
+
     pub(super) fn trailers(&mut self, role: Role, trailers: Fields, seen: Seen) {
         let before = self.delays_before(role);
         let Some(part) = self.part(role) else {

@@ -65,6 +65,9 @@ pub struct Stage {
     pub look: Look,
     /// Bytes that may be kept of an exchange, by what is in force.
     pub most: usize,
+    /// As much as a rule may want of an exchange. Without a policy contents are wanted of inferences, which are seldom met where others
+    /// are, and that is not counted.
+    pub may_want: Needs,
     /// The version of the policies that is in force here.
     version: u64,
 }
@@ -92,6 +95,7 @@ impl Stage {
             keep: Keep { inference: options.inference, plan: None },
             look: Look { options, plan: None, inspectors: Vec::new(), drift: Vec::new() },
             most: 0,
+            may_want: Needs::default(),
             version: 0,
         };
         stage.most = stage.keep.most();
@@ -112,6 +116,7 @@ impl Stage {
             self.look.tick(Timestamp::default(), true);
             self.look.inspectors = plan.inspectors();
             self.look.plan = Some(Arc::clone(&plan));
+            self.may_want = plan.most();
             self.keep.plan = Some(plan);
             self.most = self.keep.most();
         }

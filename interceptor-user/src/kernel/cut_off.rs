@@ -5,10 +5,14 @@ use aya::{
     Ebpf,
     maps::{HashMap, MapData},
 };
-use interceptor_common::{CutOff, TupleKey};
+use interceptor_common::{CUT_FOREVER, CUT_UNTIL, CutOff, SegmentEvent, TupleKey};
 
 use super::maps::take;
 use crate::model::Endpoint;
+
+/// Bytes of a turn that are captured, where turns are cut: room for a head, and as many as fill a record of the ring's
+/// 8 KiB class.
+pub const TURN_FIRST: u32 = 8192 - size_of::<SegmentEvent>() as u32;
 
 /// One direction of a flow.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +52,18 @@ impl CutOffs {
     /// Asks for nothing more of what goes this way until a segment that ends after the sequence number `until`, which is less
     /// than 2^31 bytes ahead.
     pub fn until(&mut self, way: Way, until: u32) -> anyhow::Result<()> {
-        self.insert(way, CutOff { until, forever: 0 })
+        self.insert(way, CutOff { kind: CUT_UNTIL, until, ..CutOff::default() })
+    }
+
+    /// The same, and from then on for the first [`TURN_FIRST`] bytes of each turn only: of what is sent this way before the other
+    /// end has said something again.
+    pub fn turns(&mut self, way: Way, until: u32) -> anyhow::Result<()> {
+        self.insert(way, CutOff { kind: CUT_UNTIL, until, turn_limit: TURN_FIRST, ..CutOff::default() })
     }
 
     /// Asks for nothing more of it at all.
     pub fn forever(&mut self, way: Way) -> anyhow::Result<()> {
-        self.insert(way, CutOff { until: 0, forever: 1 })
+        self.insert(way, CutOff { kind: CUT_FOREVER, ..CutOff::default() })
     }
 
     /// Asks for all of it again.

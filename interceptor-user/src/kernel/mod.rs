@@ -31,7 +31,7 @@ mod zone;
 
 pub use attach::{Attachment, Hook};
 pub use capture::Capture;
-pub use cut_off::{CutOffs, Way};
+pub use cut_off::{CutOffs, TURN_FIRST, Way};
 pub use identity::Identity;
 pub use maps::{Drops, Sweep};
 pub use options::{CaptureOptions, Filters};

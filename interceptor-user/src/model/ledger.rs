@@ -11,6 +11,9 @@ pub enum LossReason {
     /// Nobody wants it, so the kernel was told to leave it out: no loss, and in no sum of losses, even where the ring was full before
     /// the kernel heard of it.
     SkippedByPolicy,
+    /// The kernel left out more than nobody wants: what it leaves out of each turn reached into the next head, or into a
+    /// content that somebody wants.
+    CutTooFar,
     /// Beyond the payload limit of a segment, or the snap length of a capture file.
     PayloadLimit,
     /// Out-of-order bytes beyond the reassembly limits.
@@ -23,13 +26,14 @@ pub enum LossReason {
 
 impl LossReason {
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
 
     /// All of them, in index order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::BeforeJoin,
         Self::RingFull,
         Self::SkippedByPolicy,
+        Self::CutTooFar,
         Self::PayloadLimit,
         Self::MemoryLimit,
         Self::Unreadable,
@@ -47,6 +51,7 @@ impl LossReason {
             Self::BeforeJoin => "before_join",
             Self::RingFull => "ring_full",
             Self::SkippedByPolicy => "skipped_by_policy",
+            Self::CutTooFar => "cut_too_far",
             Self::PayloadLimit => "payload_limit",
             Self::MemoryLimit => "memory_limit",
             Self::Unreadable => "unreadable",

@@ -113,6 +113,13 @@ impl Decoder {
         }
     }
 
+    /// Does the latest head say how long its content is?
+    pub const fn length_is_known(&self) -> bool {
+        match self {
+            Self::Http1(decoder) => decoder.length_is_known(),
+        }
+    }
+
     /// Bytes that became part of a message.
     pub fn parsed(&self) -> u64 {
         match self {

@@ -1,16 +1,17 @@
 use std::sync::Arc;
 
 use super::{
-    Limits,
+    Limits, Unwanted,
     rival::{Claim, Decoders},
     roles::Roles,
+    turns::{Turn, Turns},
 };
 
 use crate::{
     exchange::{self, Pairing, Seen},
     model::{
-        Chunk, Exchange, Expects, FlowEnd, FlowInfo, FlowRecord, Head, LossReason, Message, Protocol, Record, Role,
-        Side, Timestamp,
+        Chunk, Exchange, Expects, FlowEnd, FlowInfo, FlowRecord, Head, LossReason, Message, Needs, Protocol, Record,
+        Role, Side, Timestamp,
     },
     protocol::{Context, Finish},
 };
@@ -27,7 +28,14 @@ pub(super) struct Talk {
     rival: Option<Box<Decoders>>,
     /// What the connection carries instead, since an exchange that said so.
     became: Option<Became>,
+    turns: Turns,
+    /// Bytes of content that nobody wanted and that were left out, since this was asked last.
+    skipped: u64,
 }
+
+/// Bytes of content from which on the kernel is told of each, although it cuts turns: it need not tell the lengths of their segments
+/// then.
+const TOLD_ANYWAY: u64 = 1 << 20;
 
 /// What an HTTP/1 connection is turned into.
 #[derive(Debug)]
@@ -47,6 +55,8 @@ impl Talk {
             recognised: false,
             rival: None,
             became: None,
+            turns: Turns::default(),
+            skipped: 0,
         }
     }
 
@@ -195,7 +205,10 @@ impl Talk {
                 continue;
             };
             let message = match message {
-                Message::BodyGap(len) if skipped => Message::BodySkipped(len),
+                Message::BodyGap(len) if skipped && self.pairing.is_unwanted(role) == Some(true) => {
+                    self.skipped += len;
+                    Message::BodySkipped(len)
+                }
                 message => message,
             };
             if self.rival.is_some() && matches!(message, Message::Head(_)) {
@@ -226,15 +239,49 @@ impl Talk {
         }
     }
 
-    /// How many of the bytes that this side sends next nobody wants, if at least `least` are to come. What was told is not told
-    /// again.
-    pub(super) fn take_unwanted(&mut self, side: Side, least: u64) -> Option<u64> {
+    /// What of the bytes that this side sends next nobody wants: see [`super::Session::take_unwanted`].
+    pub(super) fn take_unwanted(&mut self, side: Side, least: u64, may_want: Needs) -> Option<Unwanted> {
+        let role = self.role(side);
+        let certain = may_want.of(role) == 0;
+        let turn = self.turns.of(role);
+        if !certain && *turn == Turn::Cut {
+            *turn = Turn::Lift;
+        }
+        if turn.take_lift() {
+            return Some(Unwanted::Nothing);
+        }
         if self.rival.is_some() {
             return None;
         }
-        let role = self.role(side);
         let left = self.decoders.decoder(role).content_left().filter(|left| *left >= least)?;
-        self.pairing.take_unwanted(role, left)
+        let count = self.pairing.take_unwanted(role, left)?;
+        let turn = self.turns.of(role);
+        let known = *turn == Turn::Cut && left < TOLD_ANYWAY;
+        Some(match certain && turn.cut() {
+            true if known => Unwanted::Known(count),
+            true => Unwanted::Turns(count),
+            false => Unwanted::Next(count),
+        })
+    }
+
+    /// Bytes of content that nobody wanted and that were left out, since this was asked last.
+    pub(super) const fn take_skipped(&mut self) -> u64 {
+        std::mem::replace(&mut self.skipped, 0)
+    }
+
+    /// The kernel left out more of this side than nobody wants.
+    pub(super) fn cut_too_far(&mut self, side: Side) {
+        let role = self.role(side);
+        self.turns.end(role);
+        if role == Role::Response {
+            self.pairing.responses_left_out();
+        }
+    }
+
+    /// Has the kernel been told to cut this side's turns?
+    pub(super) fn cuts_turns(&mut self, side: Side) -> bool {
+        let role = self.role(side);
+        matches!(self.turns.of(role), Turn::Cut | Turn::Lift)
     }
 
     /// Bytes of a side that were, and that were not, part of messages.
@@ -286,7 +333,7 @@ impl Talk {
         let seen = Seen { first: self.decoders.decoder(role).started(), last: time, delays };
         let is_head = matches!(message, Message::Head(_));
         if let Message::Opaque(_) = message {
-            self.became = Some(Became::Tunnel);
+            self.become_other(Became::Tunnel);
             self.decoders.requests.tunnel();
             self.decoders.responses.tunnel();
         }
@@ -296,10 +343,21 @@ impl Talk {
         self.pairing.message(role, message, seen, flow, limits, emit);
         if is_head {
             self.recognised = true;
+            if let Some(unwanted) = self.pairing.is_unwanted(role) {
+                let fit = unwanted && self.decoders.decoder(role).length_is_known();
+                self.turns.head(role, fit);
+            }
             if role == Role::Response && self.pairing.content_may_not_come() {
                 self.decoders.requests.content_may_not_come();
             }
         }
+    }
+
+    /// It is no more messages that take turns.
+    fn become_other(&mut self, what: Became) {
+        self.became = Some(what);
+        self.turns.end(Role::Request);
+        self.turns.end(Role::Response);
     }
 
     /// 101: the connection becomes something else (RFC 9110 section 15.2.2).
@@ -317,12 +375,12 @@ impl Talk {
         let became = if let Message::Head(head) = &message { upgrade(head) } else { None };
         if let Some(Became::Http2(_)) = became {
             // The exchange goes on, as stream 1.
-            self.became = became;
+            self.become_other(Became::Http2(Vec::new()));
             return;
         }
         self.pairing.message(role, message, seen, flow, limits, emit);
         if let Some(Became::WebSocket) = became {
-            self.became = became;
+            self.become_other(Became::WebSocket);
             self.decoders.requests.go_on_until_close();
             self.decoders.responses.go_on_until_close();
             self.pairing.websocket();

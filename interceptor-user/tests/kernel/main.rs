@@ -18,6 +18,7 @@ mod privilege;
 mod program;
 mod refusing;
 mod stalled;
+mod turns;
 
 use std::{path::Path, process::ExitCode};
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         matrix::tests(),
         capturing::tests(),
         filtering::tests(),
+        turns::tests(),
         counting::tests(),
         attaching::tests(),
         following::tests(),

@@ -135,6 +135,11 @@ impl Decoder {
         }
     }
 
+    /// Does the head that was given just now say how long its content is?
+    pub const fn length_is_known(&self) -> bool {
+        matches!(self.state, State::Head | State::Length(_) | State::LengthMaybe(_))
+    }
+
     /// Bytes that became part of a message.
     pub const fn parsed(&self) -> u64 {
         self.parsed

@@ -1,7 +1,10 @@
 //! What is kept of contents, and who decides it.
 
 use super::*;
-use crate::model::{Decide, Needs};
+use crate::{
+    model::{Decide, Needs},
+    session::Unwanted,
+};
 
 fn events(count: usize) -> String {
     let body = (0..count).map(|number| format!("data: {number}\n\n")).collect::<Vec<_>>().concat();
@@ -70,20 +73,23 @@ fn what_nobody_wants_is_told_once_and_left_out_without_harm() {
     let mut send = |side: Side, chunk: Chunk<'_>| {
         let event = FlowEvent::Chunk { side, time: Timestamp::from_nanos(1), next: 0, chunk };
         session.event(&flow, event, &limits, &mut emit);
-        session.take_unwanted(side, 10)
+        session.take_unwanted(side, 10, Needs::default())
     };
     let data = |text: &'static str| Chunk::Data(text.as_bytes());
     assert_eq!(send(Side::Client, data("GET / HTTP/1.1\r\n\r\n")), None);
     assert_eq!(send(Side::Server, data("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nab")), None, "two are wanted");
-    assert_eq!(send(Side::Server, data("cdef")), Some(994));
+    assert_eq!(send(Side::Server, data("cdef")), Some(Unwanted::Next(994)));
     assert_eq!(send(Side::Server, data("gh")), None, "told already");
     let reason = LossReason::SkippedByPolicy;
     assert_eq!(send(Side::Server, Chunk::Gap { len: 990, reason }), None);
     assert_eq!(send(Side::Server, data("yz")), None);
     // The next one is told anew; a body of many GiB in parts.
     send(Side::Client, data("GET / HTTP/1.1\r\n\r\n"));
-    assert_eq!(send(Side::Server, data("HTTP/1.1 200 OK\r\nContent-Length: 3000000000\r\n\r\nabcd")), Some(4 << 20));
-    assert_eq!(send(Side::Server, Chunk::Gap { len: 4 << 20, reason }), Some(4 << 20));
+    assert_eq!(
+        send(Side::Server, data("HTTP/1.1 200 OK\r\nContent-Length: 3000000000\r\n\r\nabcd")),
+        Some(Unwanted::Next(4 << 20))
+    );
+    assert_eq!(send(Side::Server, Chunk::Gap { len: 4 << 20, reason }), Some(Unwanted::Next(4 << 20)));
     let [exchange] = exchanges.as_slice() else { panic!("one is over: {exchanges:?}") };
     let part = exchange.response.as_ref().unwrap();
     assert_eq!((part.body_size, part.body_skipped, part.body_missing, part.content_size()), (10, 990, 0, 1000));
@@ -118,7 +124,7 @@ fn what_has_messages_or_no_known_length_is_wanted() {
             let event =
                 FlowEvent::Chunk { side, time: Timestamp::from_nanos(1), next: 0, chunk: Chunk::Data(text.as_bytes()) };
             session.event(&flow, event, &LIMITS, &mut emit);
-            assert_eq!(session.take_unwanted(side, 10), None, "{head}");
+            assert_eq!(session.take_unwanted(side, 10, Needs::default()), None, "{head}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod odd;
 mod roles;
 mod room;
 mod split;
+mod turns;
 
 use std::{sync::Arc, time::Duration};
 
