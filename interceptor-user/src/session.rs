@@ -28,8 +28,8 @@ use talk::Talk;
 
 use crate::{
     model::{
-        Anomalies, Anomaly, Chunk, Decide, Delays, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, LossReason,
-        Needs, Protocol, Record, Role, Side, Timestamp,
+        Anomalies, Anomaly, Chunk, Decide, Delays, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger,
+        LossReason, Needs, Protocol, Record, Role, Side, Timestamp,
     },
     protocol::{
         Finish,
@@ -154,8 +154,15 @@ impl Session {
         match event {
             FlowEvent::Opened { late } => self.late = late,
             FlowEvent::CgroupKnown => {}
-        Anomalies, Anomaly, Chunk, Decide, Delays, Exchange, FlowEnd, FlowEvent, FlowInfo, FlowRecord, Ledger, LossReason,
-        Needs, Protocol, Record, Role, Side, Timestamp,
+            FlowEvent::Window { side, full, time } => self.pace(side.peer()).window(full, time),
+            FlowEvent::Chunk { side, time, chunk, .. } => {
+                if let Some(delays) = self.pace(side).chunk(chunk, time) {
+                    self.delayed(side, delays);
+                }
+                self.chunk(side, time, chunk, flow, limits, emit);
+                if let Chunk::Gap { len, reason: LossReason::SkippedByPolicy } = chunk {
+                    self.left_out(side, len);
+                }
             }
             FlowEvent::RetransmissionDiffers { side } => match &mut self.state {
                 State::Talking(talk) => talk.pairing.anomaly(talk.role(side), Anomaly::RetransmissionDiffers),
