@@ -166,7 +166,7 @@ impl Pairing {
             Message::Head(head) if role == Role::Request => self.request(head, seen, flow, limits),
             Message::Head(head) => self.response(head, seen, flow, limits, emit),
             Message::Body(bytes) => {
-                self.body(Data { role, bytes, time: seen.last, delays: seen.delays }, flow, limits, emit)
+                self.body(Data { role, bytes, time: seen.last, delays: seen.delays }, flow, limits, emit);
             }
             Message::BodyGap(missing) => self.body_gap(role, missing, emit),
             Message::BodySkipped(skipped) => self.body_skipped(role, skipped),

@@ -66,7 +66,7 @@ fn slow_reader() -> anyhow::Result<()> {
         Ok(asked.elapsed())
     });
     let stop = AtomicBool::new(false);
-    let late = Instant::now() + Duration::from_secs(60);
+    let late = Instant::now() + Duration::from_mins(1);
     let mut pipeline = Pipeline::new(pipeline::Options::default(), First { exchange: None, stop: &stop });
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -103,16 +103,14 @@ fn conversation() -> impl Strategy<Value = Vec<OwnedSegment>> {
 /// An acknowledgement of all that `after` and what came before it said, by the one for whom `after` is, without room.
 fn full(segments: &[OwnedSegment], at: usize) -> OwnedSegment {
     let after = &segments[at];
-    let says = after.flags.0 & 3;
-    let next = |segment: &OwnedSegment| {
-        segment.seq.wrapping_add(segment.wire_len + (says != 0 && segment.flags.0 & 3 != 0) as u32)
-    };
+    // SYN and FIN count one.
+    let end = |segment: &OwnedSegment| segment.seq.wrapping_add(segment.wire_len + u32::from(segment.flags.0 & 3 != 0));
     let own = segments[..at].iter().rev().find(|segment| segment.source == after.destination);
     OwnedSegment {
         source: after.destination,
         destination: after.source,
-        seq: own.map_or(after.ack, |own| own.seq.wrapping_add(own.wire_len + u32::from(own.flags.0 & 3 != 0))),
-        ack: next(after),
+        seq: own.map_or(after.ack, end),
+        ack: end(after),
         flags: crate::model::TcpFlags::ACK,
         window: 0,
         payload: Vec::new(),
