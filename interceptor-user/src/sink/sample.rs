@@ -195,6 +195,8 @@ pub(crate) fn chat() -> Exchange {
             median_gap: Some(ms(20)),
             longest_gap: Some(ms(30)),
             round_trip: Some(ms(1)),
+            stalled: ms(120),
+            waited: ms(2),
             wasted_bytes: 64,
             wasted_chunks: 2,
             ..Timing::default()
