@@ -46,7 +46,7 @@ impl Schema {
         Ok(Self {
             request: compile("request", &settings.request)?,
             response: compile("response", &settings.response)?,
-            scanner: Scanner::new(&Entity::ALL, pii::THRESHOLD),
+            scanner: Scanner::new(Entity::ALL, pii::THRESHOLD),
             settings: settings.clone(),
         })
     }

@@ -143,7 +143,7 @@ impl Ports {
 
     /// The others.
     #[must_use]
-    pub fn not(mut self) -> Self {
+    pub fn others(mut self) -> Self {
         self.0.iter_mut().for_each(|word| *word = !*word);
         self
     }

@@ -18,7 +18,7 @@ const UNSAFE_FILES: &[(&str, &str)] =
     &[("interceptor-user/src/demo/pod.rs", "a pod's process enters its namespace and cgroup between fork and exec")];
 
 /// The seams. Everything else is a function, an enum or a struct.
-const TRAITS: &[&str] = &["Source", "Inspector", "Sink"];
+const TRAITS: &[&str] = &["Source", "Inspector", "Sink", "Deliver"];
 
 /// Output of a command is the command's business: these print.
 const PRINTS: &[&str] = &["interceptor-user/src/cli/", "interceptor-user/src/demo/", "interceptor-user/src/main.rs"];
@@ -133,7 +133,7 @@ impl<'ast> Visit<'ast> for Traits<'_> {
                 self.path,
                 node.ident.span().start().line,
                 format!("public trait `{name}`"),
-                "`Source`, `Inspector` and `Sink` are the seams; a closed set is an enum with exhaustive matches",
+                "`Source`, `Inspector`, `Sink` and `Deliver` are the seams; a closed set is an enum with exhaustive matches",
                 "use an enum or a function; a new seam needs two real implementations and a place in ARCHITECTURE.md",
             ));
         }

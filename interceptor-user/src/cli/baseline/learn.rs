@@ -95,7 +95,9 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<()> {
             return Err(error);
         }
     };
-    left_out(&learner).iter().for_each(|line| eprintln!("interceptor: {line}"));
+    for line in left_out(&learner) {
+        eprintln!("interceptor: {line}");
+    }
     let values = learner.values();
     let baseline = learner.finish();
     if baseline.features.is_empty() {

@@ -23,7 +23,7 @@ impl Progress {
         if self.terminal && self.last.elapsed() >= EVERY {
             (self.last, self.shown) = (Instant::now(), true);
             // A terminal that is gone is no reason to stop.
-            let _ = write!(io::stderr(), "\r\x1b[K{} features, {} values", learner.len(), learner.values());
+            let _ = write!(io::stderr(), "\r\x1b[K{} features, {} values", learner.features(), learner.values());
         }
     }
 

@@ -165,9 +165,9 @@ fn learn(field: &Field, learner: &mut Learner, model: Option<&str>, role: Role, 
         Field::Double(value) => number(*value),
         Field::Decimal(_) => learner.written(model, role, name, &field.to_string()),
         Field::Str(text) => learner.text(model, role, name, Some(text)),
-        Field::Null => learner.text(model, role, name, None),
         Field::Bytes(bytes) => learner.text(model, role, name, bytes.as_utf8().ok()),
-        Field::Date(_)
+        Field::Null
+        | Field::Date(_)
         | Field::TimeMillis(_)
         | Field::TimeMicros(_)
         | Field::TimestampMillis(_)

@@ -1,10 +1,11 @@
 //! The sinks of the daemon, each on its thread.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     config::{Config, LinesTo},
     model::{Record, SinkName},
+    privilege,
     sink::{
         delivery::{self, Deliver, Limits, Outlet, Running},
         lines::Lines,
@@ -33,10 +34,10 @@ impl Sinks {
         let limits = self.limits;
         match &config.to {
             LinesTo::None => Ok(()),
-            LinesTo::Stdout => self.add(SinkName::Lines, Lines::<io::Stdout>::wants, limits, Lines::new(io::stdout())),
+            LinesTo::Stdout => self.add(SinkName::Lines, Lines::wants, limits, Lines::to_stdout()),
             LinesTo::File(path) => {
                 let lines = Lines::to_file(path, config.max_size.0, config.files.0)?;
-                self.add(SinkName::Lines, Lines::<io::Stdout>::wants, limits, lines)
+                self.add(SinkName::Lines, Lines::wants, limits, lines)
             }
         }
     }
@@ -48,7 +49,7 @@ impl Sinks {
         limits: Limits,
         to: D,
     ) -> anyhow::Result<()> {
-        let (outlet, running) = delivery::start(name, wants, limits, to)?;
+        let (outlet, running) = delivery::start(name, wants, limits, privilege::settle, to)?;
         self.metrics.watch_sink(Arc::clone(running.counts()));
         self.outlets.push(outlet);
         self.running.push(running);

@@ -9,10 +9,10 @@ fn ports_are_sets() {
     let some: Ports = [0, 63, 64, 8080, 65535].into_iter().collect();
     assert!(some.contains(0) && some.contains(64) && some.contains(65535) && !some.contains(1));
     assert_eq!(some.count(), 5);
-    assert!(some.clone().and(&some.clone().not()).is_none() && some.clone().or(&some.clone().not()).is_all());
+    assert!(some.clone().and(&some.clone().others()).is_none() && some.clone().or(&some.clone().others()).is_all());
     assert_eq!(some.words()[1], 1);
     assert_eq!(some.to_string(), "0, 63-64, 8080, 65535");
-    assert_eq!(Ports::one(80).not().to_string(), "0-79, 81-65535");
+    assert_eq!(Ports::one(80).others().to_string(), "0-79, 81-65535");
 }
 
 #[test]

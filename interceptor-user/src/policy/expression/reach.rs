@@ -96,7 +96,7 @@ impl Ends {
                         ports.insert(port);
                     }
                 }
-                Self::ports(attribute, if truth { ports } else { ports.not() })
+                Self::ports(attribute, if truth { ports } else { ports.others() })
             }
             _ if truth => Self::addresses(attribute, values),
             _ => Self::all(),

@@ -11,10 +11,7 @@ use tokio::{
 };
 
 use super::{Counts, Deliver, Limits, Reason, run::Runner};
-use crate::{
-    model::{Record, SinkName},
-    privilege,
-};
+use crate::model::{Record, SinkName};
 
 /// What waits in a queue.
 pub(super) struct Waiting {
@@ -96,11 +93,12 @@ impl Running {
     }
 }
 
-/// Starts a sink's thread. `wants` says which records it is for.
+/// Starts a sink's thread, which calls `begin` first. `wants` says which records it is for.
 pub fn start<D: Deliver>(
     name: SinkName,
     wants: fn(&Record) -> bool,
     limits: Limits,
+    begin: fn(),
     to: D,
 ) -> anyhow::Result<(Outlet, Running)> {
     let counts = Arc::new(Counts::new(name.name()));
@@ -110,7 +108,7 @@ pub fn start<D: Deliver>(
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let runner = Runner::new(limits, Arc::clone(&counts), waiting, ended, to);
     let work = move || {
-        privilege::settle();
+        begin();
         runtime.block_on(runner.run());
         // What the sink left to other threads (looking up a name) is not waited for.
         runtime.shutdown_background();

@@ -42,7 +42,7 @@ fn limits() -> Limits {
 }
 
 fn begin(limits: Limits, place: &Place) -> (Outlet, Running) {
-    start(SinkName::Kafka, |_| true, limits, place.clone()).expect("started")
+    start(SinkName::Kafka, |_| true, limits, || {}, place.clone()).expect("started")
 }
 
 fn offer(outlet: &Outlet, count: usize) {

@@ -5,7 +5,8 @@ mod rotated;
 mod tests;
 
 use std::{
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, Stdout, Write},
+    path::Path,
     sync::Arc,
 };
 
@@ -20,26 +21,63 @@ use super::{
 use crate::model::Record;
 
 /// Where lines go.
-pub trait Target: Write + Send + 'static {
+enum To {
+    Stdout(Stdout),
+    File(Rotated),
+    #[cfg(test)]
+    Disk(tests::Disk),
+}
+
+impl To {
     /// Called before a batch of so many bytes, where no line is half written.
-    fn prepare(&mut self, _bytes: usize) -> io::Result<()> {
-        Ok(())
+    fn prepare(&mut self, bytes: usize) -> io::Result<()> {
+        if let Self::File(file) = self { file.prepare(bytes) } else { Ok(()) }
     }
 }
 
-impl Target for io::Stdout {}
+impl Write for To {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(stdout) => stdout.write(bytes),
+            Self::File(file) => file.write(bytes),
+            #[cfg(test)]
+            Self::Disk(disk) => disk.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(stdout) => stdout.flush(),
+            Self::File(file) => file.flush(),
+            #[cfg(test)]
+            Self::Disk(disk) => disk.flush(),
+        }
+    }
+}
 
 /// Writes a line for each record.
-pub struct Lines<W> {
+pub struct Lines {
     json: JsonSink<Vec<u8>>,
-    to: W,
+    to: To,
     /// The rest of a line of which the beginning is written: a disk was full in the middle of it.
     rest: Vec<u8>,
 }
 
-impl<W: Target> Lines<W> {
-    /// To this place.
-    pub fn new(to: W) -> Self {
+impl Lines {
+    /// To standard output.
+    pub fn to_stdout() -> Self {
+        Self::new(To::Stdout(io::stdout()))
+    }
+
+    /// To this file, which is made or continued; see [`Rotated`].
+    pub fn to_file(path: &Path, size: u64, files: u32) -> anyhow::Result<Self> {
+        let file = Rotated::open(path, size, files).with_context(|| {
+            format!("cannot write lines to {} (choose another file with --lines-to)", path.display())
+        })?;
+        Ok(Self::new(To::File(file)))
+    }
+
+    fn new(to: To) -> Self {
         Self { json: JsonSink::new(Vec::new(), json::Options::default()), to, rest: Vec::new() }
     }
 
@@ -117,18 +155,8 @@ fn write_all(to: &mut impl Write, text: &[u8]) -> (usize, io::Result<()>) {
     (written, to.flush())
 }
 
-impl<W: Target> Deliver for Lines<W> {
+impl Deliver for Lines {
     async fn deliver(&mut self, batch: Vec<Arc<Record>>) -> Attempt {
         self.write(batch)
-    }
-}
-
-impl Lines<Rotated> {
-    /// To this file, which is made or continued.
-    pub fn to_file(path: &std::path::Path, size: u64, files: u32) -> anyhow::Result<Self> {
-        let file = Rotated::open(path, size, files).with_context(|| {
-            format!("cannot write lines to {} (choose another file with --lines-to)", path.display())
-        })?;
-        Ok(Self::new(file))
     }
 }

@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Target;
-
 /// A file that is renamed to `NAME.1` before it grows beyond a size, that to `NAME.2`, and so on; the last one goes.
 /// Another program may rename or delete it as well: a new one is begun then.
 #[derive(Debug)]
@@ -60,8 +58,9 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-impl Target for Rotated {
-    fn prepare(&mut self, bytes: usize) -> io::Result<()> {
+impl Rotated {
+    /// Makes room for so many bytes, and sees to it that the file is there.
+    pub(super) fn prepare(&mut self, bytes: usize) -> io::Result<()> {
         if !self.is_there()? {
             self.file = open(&self.path)?;
         }

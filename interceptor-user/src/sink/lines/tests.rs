@@ -4,9 +4,18 @@ use super::*;
 use crate::sink::sample;
 
 /// Has room for so many bytes.
-struct Disk {
+pub(super) struct Disk {
     written: Vec<u8>,
     room: usize,
+}
+
+fn disk(lines: &mut Lines) -> &mut Disk {
+    let To::Disk(disk) = &mut lines.to else { panic!("another place") };
+    disk
+}
+
+fn on_disk(room: usize) -> Lines {
+    Lines::new(To::Disk(Disk { written: Vec::new(), room }))
 }
 
 impl Write for Disk {
@@ -22,28 +31,26 @@ impl Write for Disk {
     }
 }
 
-impl Target for Disk {}
-
 fn batch(count: usize) -> Vec<Arc<Record>> {
     (0..count).map(|_| Arc::new(Record::Exchange(Box::new(sample::exchange())))).collect()
 }
 
 #[test]
 fn a_disk_that_is_full_loses_and_doubles_no_line_wherever_it_gets_full() {
-    let mut whole = Lines::new(Disk { written: Vec::new(), room: usize::MAX });
+    let mut whole = on_disk(usize::MAX);
     assert_eq!(whole.write(batch(3)).delivered, 3);
-    let all = whole.to.written;
+    let all = disk(&mut whole).written.clone();
     assert_eq!(memchr::memchr_iter(b'\n', &all).count(), 3);
     for room in 0..all.len() {
-        let mut lines = Lines::new(Disk { written: Vec::new(), room });
+        let mut lines = on_disk(room);
         let first = lines.write(batch(3));
         assert!(first.error.is_some(), "{room}");
-        lines.to.room = usize::MAX;
+        disk(&mut lines).room = usize::MAX;
         let second = lines.write(first.left);
         // One that was begun last is counted before its end is there.
         lines.write_rest().expect("there is room");
         assert_eq!(first.delivered + second.delivered, 3, "{room}");
-        assert_eq!(lines.to.written, all, "{room}");
+        assert_eq!(disk(&mut lines).written, all, "{room}");
     }
 }
 

@@ -1,9 +1,9 @@
-use std::{io::Write as _, marker::PhantomData, str::FromStr as _};
+use std::{io::Write as _, str::FromStr as _};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use prost::Message as _;
+use prost::Message;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tonic::{
     Request,
@@ -15,7 +15,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use super::{Protocol, Signal, Target, status};
+use super::{Protocol, Service, Target, status};
 use crate::sink::http::{self, Refusal};
 
 /// Responses longer than this are not read: they hold a count and a sentence.
@@ -31,11 +31,11 @@ pub struct Sent {
 }
 
 /// Sends the requests of one signal. It connects with the first one.
-pub struct Client<S> {
+pub struct Client<Q: 'static, A: 'static> {
+    service: &'static Service<Q, A>,
     headers: HeaderMap,
     gzip: bool,
     transport: Transport,
-    signal: PhantomData<fn() -> S>,
 }
 
 enum Transport {
@@ -43,9 +43,9 @@ enum Transport {
     Http { client: reqwest::Client, url: String },
 }
 
-impl<S: Signal> Client<S> {
+impl<Q: Message + Clone + Default, A: Message + Default> Client<Q, A> {
     /// For this target. To be called within a runtime.
-    pub fn new(target: &Target) -> anyhow::Result<Self> {
+    pub fn new(service: &'static Service<Q, A>, target: &Target) -> anyhow::Result<Self> {
         let transport = match target.protocol {
             Protocol::Grpc => Transport::Grpc(channel(target)?),
             Protocol::Http => Transport::Http {
@@ -53,20 +53,20 @@ impl<S: Signal> Client<S> {
                 url: target.url.clone(),
             },
         };
-        Ok(Self { headers: headers(&target.headers)?, gzip: target.gzip, transport, signal: PhantomData })
+        Ok(Self { service, headers: headers(&target.headers)?, gzip: target.gzip, transport })
     }
 
     /// Sends one request, once.
-    pub async fn send(&self, request: &S::Request) -> Result<Sent, Refusal> {
+    pub async fn send(&self, request: &Q) -> Result<Sent, Refusal> {
         let response = match &self.transport {
             Transport::Grpc(channel) => self.call(channel.clone(), request.clone()).await?,
             Transport::Http { client, url } => self.post(client, url, request).await?,
         };
-        let (refused, message) = S::refused(&response).unwrap_or_default();
+        let (refused, message) = (self.service.refused)(&response).unwrap_or_default();
         Ok(Sent { refused, message: message.to_owned() })
     }
 
-    async fn call(&self, channel: Channel, message: S::Request) -> Result<S::Response, Refusal> {
+    async fn call(&self, channel: Channel, message: Q) -> Result<A, Refusal> {
         let mut client = Grpc::new(channel);
         if self.gzip {
             client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
@@ -75,14 +75,14 @@ impl<S: Signal> Client<S> {
         client.ready().await.map_err(unreachable)?;
         let mut request = Request::new(message);
         *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
-        let codec = ProstCodec::<S::Request, S::Response>::default();
-        match client.unary(request, PathAndQuery::from_static(S::GRPC), codec).await {
+        let codec = ProstCodec::<Q, A>::default();
+        match client.unary(request, PathAndQuery::from_static(self.service.grpc), codec).await {
             Ok(response) => Ok(response.into_inner()),
             Err(status) => Err(status::refusal(&status)),
         }
     }
 
-    async fn post(&self, client: &reqwest::Client, url: &str, message: &S::Request) -> Result<S::Response, Refusal> {
+    async fn post(&self, client: &reqwest::Client, url: &str, message: &Q) -> Result<A, Refusal> {
         let body = message.encode_to_vec();
         let mut request = client.post(url).headers(self.headers.clone()).header(CONTENT_TYPE, "application/x-protobuf");
         let body = if self.gzip {
@@ -93,7 +93,7 @@ impl<S: Signal> Client<S> {
         };
         let response = http::judged(request.body(body).send().await)?;
         // That it was taken is what counts; a body that cannot be read adds nothing.
-        Ok(small(response).await.and_then(|body| S::Response::decode(body).ok()).unwrap_or_default())
+        Ok(small(response).await.and_then(|body| A::decode(body).ok()).unwrap_or_default())
     }
 }
 

@@ -7,7 +7,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use opentelemetry_proto::tonic::collector::{
     logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse},
@@ -47,63 +47,47 @@ pub struct Target {
     pub authority: Option<std::path::PathBuf>,
 }
 
-/// A signal: its messages, and its name in paths.
-pub trait Signal: 'static {
-    /// What is sent.
-    type Request: prost::Message + Clone + Default + 'static;
-    /// What comes back.
-    type Response: prost::Message + Default + 'static;
-    /// The method of its service.
-    const GRPC: &'static str;
-    /// Its path below a general endpoint.
-    const HTTP: &'static str;
-
+/// The service that takes one signal: its messages, and its names in paths.
+#[derive(Debug)]
+pub struct Service<Q, A> {
+    /// The method that is called over gRPC.
+    grpc: &'static str,
+    /// The path below a general endpoint.
+    pub(super) http: &'static str,
     /// How many records were refused, and why, where not all were taken.
-    fn refused(response: &Self::Response) -> Option<(u64, &str)>;
+    refused: fn(&A) -> Option<(u64, &str)>,
+    request: PhantomData<fn(Q)>,
 }
 
-/// Spans.
-#[derive(Debug)]
-pub enum Traces {}
-/// Metrics.
-#[derive(Debug)]
-pub enum MetricPoints {}
-/// Log records.
-#[derive(Debug)]
-pub enum Logs {}
-
-macro_rules! signal {
-    ($signal:ty, $request:ty, $response:ty, $grpc:literal, $http:literal, $rejected:ident) => {
-        impl Signal for $signal {
-            type Request = $request;
-            type Response = $response;
-            const GRPC: &'static str = concat!("/opentelemetry.proto.collector.", $grpc, "/Export");
-            const HTTP: &'static str = concat!("/v1/", $http);
-
-            fn refused(response: &Self::Response) -> Option<(u64, &str)> {
+macro_rules! service {
+    ($request:ty, $response:ty, $grpc:literal, $http:literal, $rejected:ident) => {
+        Service {
+            grpc: concat!("/opentelemetry.proto.collector.", $grpc, "/Export"),
+            http: concat!("/v1/", $http),
+            refused: |response: &$response| {
                 let partial = response.partial_success.as_ref()?;
                 let count = u64::try_from(partial.$rejected).unwrap_or(0);
                 // Without a count it is a warning.
                 (count > 0 || !partial.error_message.is_empty()).then_some((count, &*partial.error_message))
-            }
+            },
+            request: PhantomData,
         }
     };
 }
 
-signal!(
-    Traces,
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-    "trace.v1.TraceService",
-    "traces",
-    rejected_spans
-);
-signal!(
-    MetricPoints,
+/// Takes spans.
+pub const TRACES: Service<ExportTraceServiceRequest, ExportTraceServiceResponse> =
+    service!(ExportTraceServiceRequest, ExportTraceServiceResponse, "trace.v1.TraceService", "traces", rejected_spans);
+
+/// Takes metrics.
+pub const METRICS: Service<ExportMetricsServiceRequest, ExportMetricsServiceResponse> = service!(
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
     "metrics.v1.MetricsService",
     "metrics",
     rejected_data_points
 );
-signal!(Logs, ExportLogsServiceRequest, ExportLogsServiceResponse, "logs.v1.LogsService", "logs", rejected_log_records);
+
+/// Takes log records.
+pub const LOGS: Service<ExportLogsServiceRequest, ExportLogsServiceResponse> =
+    service!(ExportLogsServiceRequest, ExportLogsServiceResponse, "logs.v1.LogsService", "logs", rejected_log_records);

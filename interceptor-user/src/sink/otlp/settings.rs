@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{Protocol, Target};
+use super::{LOGS, METRICS, Protocol, TRACES, Target};
 use crate::config::{Otlp, OtlpCompression, OtlpProtocol, OtlpSignal};
 
 /// Looks up an environment variable.
@@ -37,9 +37,9 @@ impl Settings {
     pub fn new(config: &Otlp, lookup: Lookup<'_>) -> Self {
         let mut read = Reader { config, lookup, warnings: Vec::new() };
         let [traces, metrics, logs] = [
-            (OtlpSignal::Traces, "TRACES", "/v1/traces"),
-            (OtlpSignal::Metrics, "METRICS", "/v1/metrics"),
-            (OtlpSignal::Logs, "LOGS", "/v1/logs"),
+            (OtlpSignal::Traces, "TRACES", TRACES.http),
+            (OtlpSignal::Metrics, "METRICS", METRICS.http),
+            (OtlpSignal::Logs, "LOGS", LOGS.http),
         ]
         .map(|(signal, name, path)| read.target(signal, name, path));
         let service_name = Some(config.service_name.clone()).filter(|name| !name.is_empty());

@@ -87,7 +87,7 @@ impl Learner {
     }
 
     /// How many features there are so far.
-    pub fn len(&self) -> usize {
+    pub fn features(&self) -> usize {
         self.features.len()
     }
 

@@ -17,7 +17,9 @@ fn cancelled() -> Vec<Step> {
 }
 
 /// Its stream, what was sent for nobody, and the rest.
-fn told(steps: &[Step], end: FlowEnd) -> Vec<(u32, Option<(u64, u64)>, String)> {
+type Told = (u32, Option<(u64, u64)>, String);
+
+fn told(steps: &[Step], end: FlowEnd) -> Vec<Told> {
     let (exchanges, _) = run_with(&LIMITS, false, steps, end);
     let told = |exchange: &Exchange| (exchange.stream.unwrap(), exchange.wasted(), line(exchange));
     exchanges.iter().map(told).collect()
