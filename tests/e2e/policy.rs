@@ -356,10 +356,12 @@ fn left_out() -> Result<()> {
     let daemon = start(&bed, &volume.path("one.yaml"), &[])?;
     daemon.process().wait_stderr(SOON, "policies need ports 8080 only: the kernel leaves out the rest")?;
     let address = bed.pods.server.ipv4;
-    let open = || bed.pods.client.namespace().enter(|| Connection::open((address, OTHER)))?;
+    let open = || bed.pods.client.namespace().enter(|| Ok(Connection::open((address, OTHER))))?;
     let ask = |connection: &mut Connection, count: u64| -> Result<()> {
         (0..count).try_for_each(|_| {
-            connection.get("/index.html").map(|answer| ensure!(answer.status == 200, "{}", answer.status))?
+            let answer = connection.get("/index.html")?;
+            ensure!(answer.status == 200, "{}", answer.status);
+            Ok(())
         })
     };
     let (mut kept, mut left) = (bed.connect()?, open()?);
