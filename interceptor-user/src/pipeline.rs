@@ -188,6 +188,7 @@ impl<K: Sink> Pipeline<K> {
     }
 
     fn event(&mut self, event: &Event<'_>) {
+        self.downstream.stage.renew();
         self.flows.event(event, |info, session, event| self.downstream.deliver(info, session, event));
         for (key, side, until) in self.downstream.skipped.drain(..) {
             self.flows.leave_out(&key, side, until);

@@ -37,7 +37,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("policy::read_anew_under_full_load_costs_no_exchange", NEEDS, full_load),
         Case::new("policy::a_bad_one_is_refused_and_the_old_one_stays", NEEDS, refused),
         Case::new("policy::lines_on_stdout_have_verdicts_and_no_values", NEEDS, lines),
-        Case::new("policy::a_full_disk_ends_the_lines_only", NEEDS, full),
+        Case::new("policy::a_full_disk_holds_up_the_lines_only", NEEDS, full),
         Case::new("policy::bodies_that_no_rule_wants_are_skipped", NEEDS, skipped),
         Case::new("policy::connections_that_no_rule_is_about_are_left_out_by_the_kernel", NEEDS, left_out),
     ]
@@ -306,9 +306,16 @@ fn full() -> Result<()> {
     let daemon = Daemon::start_writing_to("/dev/full", arguments.into_iter().chain(more))?;
     let mut connection = bed.connect()?;
     ensure!(connection.get("/index.html")?.status == 200);
-    daemon.process().wait_stderr(SOON, "no more lines are written")?;
+    daemon.process().wait_stderr(SOON, "cannot deliver, and tries again: cannot write lines: No space left")?;
     ensure!(connection.get("/index.html")?.status == 200);
     wait_for_exchanges(&daemon, 2)?;
+    let metrics = daemon.metrics()?;
+    for (name, expected) in
+        [("offered_records_total", 2), ("queue_records", 2), ("delivered_records_total", 0), ("failing", 1)]
+    {
+        let found = metrics.get(&format!("interceptor_sink_{name}{{sink=\"lines\"}}"))?;
+        ensure!(found == expected, "{name}: {found}, not {expected}");
+    }
     daemon.into_process().stop(Signal::SIGTERM, SOON)?.success()?;
     Ok(())
 }

@@ -103,13 +103,16 @@ impl Stage {
         stage
     }
 
-    /// Time passes; with `over` nothing will come any more. Another policy takes force here, between two batches.
+    /// Time passes; with `over` nothing will come any more.
     pub fn tick(&mut self, now: Timestamp, over: bool) {
         self.look.tick(now, over);
         self.renew();
     }
 
-    fn renew(&mut self) {
+    /// Another policy takes force, if there is one: to be asked before each event, so that what happens after it was put
+    /// in force is under it.
+    #[inline]
+    pub fn renew(&mut self) {
         let newer = self.look.options.policies.as_ref().and_then(|policies| policies.newer(&mut self.version));
         if let Some(plan) = newer {
             // Windows of the old policy end here: they are not the new one's.
