@@ -6,6 +6,7 @@ mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 use std::{marker::PhantomData, time::Duration};
 

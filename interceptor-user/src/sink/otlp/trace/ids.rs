@@ -1,0 +1,96 @@
+//! The trace that an exchange is part of, and the ids of its spans.
+//!
+//! An id is a hash of what tells its span from others, so that it is the same whenever it is asked for: when a batch is sent
+//! again, where a metric's exemplar points to it, and before the span itself is there. With a parent on the wire nothing
+//! goes into it that another capture of the same exchange would not know.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::LazyLock,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::context::{Context, Parent, SpanId, TraceId};
+use crate::model::{Exchange, Side};
+
+/// Tells the traces that begin in this process from those of others.
+static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("traces"));
+
+/// The trace of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Its id.
+    pub id: TraceId,
+    /// The span on the wire that the exchange's first span hangs on.
+    pub parent: Option<SpanId>,
+    /// What the wire says of being recorded.
+    pub sampled: Option<bool>,
+    /// `tracestate`.
+    pub state: String,
+    /// What all spans of the exchange have in common.
+    place: [u8; 32],
+}
+
+impl Trace {
+    /// What the request's fields say; a new one where they say nothing. None without a request: there is no span either.
+    pub fn of(exchange: &Exchange) -> Option<Self> {
+        let Context { parent, sampled, state } = Context::of(&exchange.request.as_ref()?.head.fields);
+        let place = place(exchange, parent);
+        let id = parent.map_or_else(|| begun(&place), |parent| parent.trace);
+        Some(Self { id, parent: parent.map(|parent| parent.span), sampled, state, place })
+    }
+
+    /// The id of the exchange's span at this end.
+    pub fn span(&self, side: Side) -> SpanId {
+        let mut hash = Sha256::new_with_prefix([side as u8]);
+        hash.update(self.id);
+        hash.update(self.place);
+        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+        // Zero stands for none.
+        [a, b, c, d, e, f, g, h | u8::from([a, b, c, d, e, f, g, h] == [0; 8])]
+    }
+
+    /// Is it sent? What the wire decided is respected; for what it left open the trace's id decides, with this part of
+    /// them taken. Everyone who decides so (W3C Trace Context level 2, OpenTelemetry's consistent probability sampling)
+    /// takes the same traces.
+    pub fn is_sampled(&self, part: f64) -> bool {
+        self.sampled.unwrap_or_else(|| {
+            let [.., a, b, c, d, e, f, g] = self.id;
+            let random = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
+            let all = (1_u64 << 56) as f64;
+            random as f64 >= (1.0 - part) * all
+        })
+    }
+}
+
+fn place(exchange: &Exchange, parent: Option<Parent>) -> [u8; 32] {
+    let flow = &exchange.flow;
+    let mut hash = Sha256::new();
+    for end in [flow.client.endpoint, flow.server.endpoint] {
+        hash.update(end.mapped());
+        hash.update(end.port().to_be_bytes());
+    }
+    // A stream has the same number for whoever joined late.
+    let number = exchange.stream.map_or(exchange.number, u64::from);
+    hash.update(number.to_be_bytes());
+    if let Some(parent) = parent {
+        hash.update(parent.span);
+    } else {
+        hash.update(PROCESS.to_be_bytes());
+        hash.update(flow.id.to_be_bytes());
+        hash.update(flow.key.zone().to_be_bytes());
+        hash.update(flow.start.as_nanos().to_be_bytes());
+    }
+    hash.finalize().into()
+}
+
+/// The id of a trace that begins with the exchange at this place.
+fn begun(place: &[u8; 32]) -> TraceId {
+    let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _]: [u8; 32] =
+        Sha256::new_with_prefix(b"trace").chain_update(place).finalize().into();
+    if id == [0; 16] { [1; 16] } else { id }
+}

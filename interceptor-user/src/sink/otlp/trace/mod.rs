@@ -1,0 +1,4 @@
+//! Spans: what is sent of exchanges as traces.
+
+pub mod context;
+pub mod ids;
