@@ -12,11 +12,16 @@ use std::io::Write;
 
 use jiff::tz::TimeZone;
 use serde::Serialize as _;
+use serde_json::{Map, Value};
 
 use self::line::Detail;
+pub(in crate::sink) use self::line::method;
 pub use self::{drift::DriftLine, flow::FlowLine, line::ExchangeLine, message::MessageLine};
 use super::{Sink, clock::Clock, mask::Mask, messages, output::Output, printable::Printable};
-use crate::{model::Record, protobuf::Registry};
+use crate::{
+    model::{DriftRecord, Exchange, Record},
+    protobuf::Registry,
+};
 
 /// What the lines hold beside the attributes that are always there.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +63,38 @@ impl JsonSink<Vec<u8>> {
     pub fn take_lines(&mut self) -> anyhow::Result<Vec<u8>> {
         self.out.flush()?;
         Ok(std::mem::take(self.out.to()))
+    }
+}
+
+/// What lines say, for those who say it in another way by the same names.
+pub(in crate::sink) struct Said {
+    options: Options,
+    clock: Clock,
+}
+
+impl Said {
+    pub(in crate::sink) fn new() -> Self {
+        Self { options: Options::default(), clock: Clock::new(TimeZone::UTC) }
+    }
+
+    /// Of an exchange; without header fields and contents.
+    pub(in crate::sink) fn exchange(&mut self, exchange: &Exchange) -> Map<String, Value> {
+        let Options { headers, bodies, messages, ref mask, ref registry } = self.options;
+        let detail = Detail { headers, bodies, messages, mask, registry };
+        members(ExchangeLine::new(exchange, &mut self.clock, detail))
+    }
+
+    /// Of a feature in a window.
+    pub(in crate::sink) fn drift(&mut self, drift: &DriftRecord) -> Map<String, Value> {
+        members(DriftLine::new(drift, &mut self.clock))
+    }
+}
+
+fn members(line: impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(line) {
+        Ok(Value::Object(members)) => members,
+        // Lines are objects with names for keys, which is all that could go wrong.
+        Ok(_) | Err(_) => Map::new(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     sink::{
         delivery::{self, Deliver, Limits, Outlet, Running},
         lines::Lines,
+        otlp::{Settings, trace::Traces},
         prometheus::Metrics,
     },
 };
@@ -27,6 +28,7 @@ impl Sinks {
         let limits = Limits::from(&config.delivery);
         let mut sinks = Self { outlets: Vec::new(), running: Vec::new(), limits, metrics: Arc::clone(metrics) };
         sinks.lines(&config.lines)?;
+        sinks.otlp(config)?;
         Ok(sinks)
     }
 
@@ -42,10 +44,20 @@ impl Sinks {
         }
     }
 
+    fn otlp(&mut self, config: &Config) -> anyhow::Result<()> {
+        let (settings, limits) = (otlp(config), self.limits);
+        settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        if let Some(target) = &settings.traces {
+            let (traces, sample) = (Traces::new(target, &settings, limits)?, settings.sample);
+            self.add(SinkName::Traces, move |record| Traces::wants(record, sample), limits, traces)?;
+        }
+        Ok(())
+    }
+
     fn add<D: Deliver>(
         &mut self,
         name: SinkName,
-        wants: fn(&Record) -> bool,
+        wants: impl Fn(&Record) -> bool + Send + Sync + 'static,
         limits: Limits,
         to: D,
     ) -> anyhow::Result<()> {
@@ -70,8 +82,14 @@ impl Sinks {
 }
 
 /// Does one of them speak to another machine?
-pub(super) const fn outbound(_config: &Config) -> bool {
-    false
+pub(super) fn outbound(config: &Config) -> bool {
+    let otlp = otlp(config);
+    otlp.traces.is_some() || otlp.metrics.is_some() || otlp.logs.is_some()
+}
+
+/// What goes where over OTLP.
+fn otlp(config: &Config) -> Settings {
+    Settings::new(&config.otlp, &|name| std::env::var(name).ok())
 }
 
 /// Directories that they write to.

@@ -18,11 +18,16 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub use self::{
     counts::{Counts, Reason, Standing},
-    outlet::{Outlet, Running, start},
+    outlet::{Outlet, Running, Waiting, start},
 };
 use crate::model::Record;
 
@@ -30,6 +35,14 @@ use crate::model::Record;
 pub trait Deliver: Send + 'static {
     /// Tries once. What it does not deliver or refuse it gives back, to be tried again.
     fn deliver(&mut self, batch: Vec<Arc<Record>>) -> impl Future<Output = Attempt>;
+
+    /// Puts what left the queue into the line for the next batch, of which nothing is under way. What has to see others come
+    /// first may be kept back: it still counts as queued. It is put into the line in a later call, of which there is one, if
+    /// only with nothing, at the time that is given back, and one that is the last (`ending`) and keeps nothing back.
+    fn line_up(&mut self, came: Vec<Waiting>, line: &mut VecDeque<Waiting>, _ending: bool) -> Option<Instant> {
+        line.extend(came);
+        None
+    }
 
     /// No batch follows: what was begun is brought to an end.
     fn close(&mut self) -> impl Future<Output = ()> {

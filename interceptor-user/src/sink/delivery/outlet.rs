@@ -14,16 +14,19 @@ use super::{Counts, Deliver, Limits, Reason, run::Runner};
 use crate::model::{Record, SinkName};
 
 /// What waits in a queue.
-pub(super) struct Waiting {
-    pub(super) record: Arc<Record>,
-    pub(super) bytes: u64,
+#[derive(Debug)]
+pub struct Waiting {
+    /// The record.
+    pub record: Arc<Record>,
+    /// Bytes of memory that it holds.
+    pub bytes: u64,
 }
 
 /// The end of a sink that records are put into; each worker has one.
 #[derive(Clone)]
 pub struct Outlet {
     name: SinkName,
-    wants: fn(&Record) -> bool,
+    wants: Arc<dyn Fn(&Record) -> bool + Send + Sync>,
     limits: Limits,
     counts: Arc<Counts>,
     queue: mpsc::UnboundedSender<Waiting>,
@@ -96,7 +99,7 @@ impl Running {
 /// Starts a sink's thread, which calls `begin` first. `wants` says which records it is for.
 pub fn start<D: Deliver>(
     name: SinkName,
-    wants: fn(&Record) -> bool,
+    wants: impl Fn(&Record) -> bool + Send + Sync + 'static,
     limits: Limits,
     begin: fn(),
     to: D,
@@ -115,6 +118,6 @@ pub fn start<D: Deliver>(
         drop(running);
     };
     thread::Builder::new().name(name.name().to_owned()).spawn(work).context("cannot start a thread")?;
-    let outlet = Outlet { name, wants, limits, counts: Arc::clone(&counts), queue };
+    let outlet = Outlet { name, wants: Arc::new(wants), limits, counts: Arc::clone(&counts), queue };
     Ok((outlet, Running { counts, grace: limits.grace, end, over }))
 }

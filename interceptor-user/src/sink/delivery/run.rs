@@ -18,6 +18,8 @@ pub(super) struct Runner<D> {
     deadline: Option<Instant>,
     /// Taken from the queue, and in no batch yet.
     next: VecDeque<Waiting>,
+    /// When the sink wants to be asked for what it keeps back.
+    ask: Option<Instant>,
     backoff: Backoff,
     to: D,
 }
@@ -38,7 +40,17 @@ impl<D: Deliver> Runner<D> {
         to: D,
     ) -> Self {
         let seed = foldhash::fast::RandomState::default().hash_one(counts.name());
-        Self { limits, counts, queue, end, deadline: None, next: VecDeque::new(), backoff: Backoff::new(seed), to }
+        Self {
+            limits,
+            counts,
+            queue,
+            end,
+            deadline: None,
+            next: VecDeque::new(),
+            ask: None,
+            backoff: Backoff::new(seed),
+            to,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -50,34 +62,35 @@ impl<D: Deliver> Runner<D> {
 
     /// The next batch: full, or as much as came in time. None once all is done.
     async fn batch(&mut self) -> Option<Batch> {
-        let mut wait: Option<Instant> = None;
+        let mut wait = (!self.next.is_empty()).then(|| Instant::now() + self.limits.batch_wait);
         loop {
             if self.is_full() || (!self.next.is_empty() && self.deadline.is_some() && self.queue.is_empty()) {
                 break;
             }
             let room = self.limits.batch_records.saturating_sub(self.next.len());
             let mut taken = Vec::new();
-            let over = async {
-                match wait {
-                    Some(until) => time::sleep_until(until).await,
-                    None => std::future::pending().await,
-                }
-            };
             let ending = self.deadline.is_some();
             tokio::select! {
                 biased;
                 count = self.queue.recv_many(&mut taken, room) => {
+                    self.line_up(taken, count == 0);
                     if count == 0 {
                         break;
                     }
-                    wait.get_or_insert_with(|| Instant::now() + self.limits.batch_wait);
-                    self.next.extend(taken);
                 }
-                () = over => break,
+                () = at(wait) => break,
+                () = at(self.ask) => self.line_up(Vec::new(), false),
                 _ = self.end.changed(), if !ending => self.begin_to_end(),
+            }
+            if !self.next.is_empty() {
+                wait.get_or_insert_with(|| Instant::now() + self.limits.batch_wait);
             }
         }
         self.cut()
+    }
+
+    fn line_up(&mut self, came: Vec<Waiting>, ending: bool) {
+        self.ask = self.to.line_up(came, &mut self.next, ending).map(Instant::from_std);
     }
 
     /// From here on nothing is put into the queue, and what is in it is delivered if it can be in time.
@@ -199,5 +212,13 @@ impl<D: Deliver> Runner<D> {
             }
             None => {}
         }
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

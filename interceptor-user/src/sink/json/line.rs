@@ -10,7 +10,8 @@ use std::{borrow::Cow, fmt, net::IpAddr};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-pub(super) use self::{build::method, identity::Identity};
+pub(in crate::sink) use self::build::method;
+pub(super) use self::identity::Identity;
 use self::{contents::Contents, inference::InferenceLine, rpc::RpcLine, verdict::VerdictLine};
 use super::fields::FieldAttributes;
 use crate::{

@@ -1,4 +1,4 @@
-use std::{io::Write as _, str::FromStr as _};
+use std::{io::Write as _, str::FromStr as _, sync::OnceLock};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -39,15 +39,19 @@ pub struct Client<Q: 'static, A: 'static> {
 }
 
 enum Transport {
-    Grpc(Channel),
-    Http { client: reqwest::Client, url: String },
+    /// The channel is made by the first call: that takes a runtime.
+    Grpc(Endpoint, OnceLock<Channel>),
+    Http {
+        client: reqwest::Client,
+        url: String,
+    },
 }
 
 impl<Q: Message + Clone + Default, A: Message + Default> Client<Q, A> {
-    /// For this target. To be called within a runtime.
+    /// For this target. Certificates are read here, and what is wrong with the configuration is told.
     pub fn new(service: &'static Service<Q, A>, target: &Target) -> anyhow::Result<Self> {
         let transport = match target.protocol {
-            Protocol::Grpc => Transport::Grpc(channel(target)?),
+            Protocol::Grpc => Transport::Grpc(endpoint(target)?, OnceLock::new()),
             Protocol::Http => Transport::Http {
                 client: http::client(target.timeout, target.authority.as_deref())?,
                 url: target.url.clone(),
@@ -59,7 +63,10 @@ impl<Q: Message + Clone + Default, A: Message + Default> Client<Q, A> {
     /// Sends one request, once.
     pub async fn send(&self, request: &Q) -> Result<Sent, Refusal> {
         let response = match &self.transport {
-            Transport::Grpc(channel) => self.call(channel.clone(), request.clone()).await?,
+            Transport::Grpc(endpoint, channel) => {
+                let channel = channel.get_or_init(|| endpoint.connect_lazy()).clone();
+                self.call(channel, request.clone()).await?
+            }
             Transport::Http { client, url } => self.post(client, url, request).await?,
         };
         let (refused, message) = (self.service.refused)(&response).unwrap_or_default();
@@ -126,14 +133,14 @@ fn headers(given: &[(String, String)]) -> anyhow::Result<HeaderMap> {
     Ok(headers)
 }
 
-fn channel(target: &Target) -> anyhow::Result<Channel> {
+fn endpoint(target: &Target) -> anyhow::Result<Endpoint> {
     http::secure();
     let endpoint = Endpoint::from_shared(target.url.clone())
         .with_context(|| format!("`{}` is no URL of an OTLP endpoint", target.url))?
         .timeout(target.timeout)
         .connect_timeout(target.timeout);
     if !target.url.starts_with("https:") {
-        return Ok(endpoint.connect_lazy());
+        return Ok(endpoint);
     }
     let tls = match &target.authority {
         None => ClientTlsConfig::new().with_native_roots(),
@@ -142,5 +149,5 @@ fn channel(target: &Target) -> anyhow::Result<Channel> {
             ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
         }
     };
-    Ok(endpoint.tls_config(tls)?.connect_lazy())
+    Ok(endpoint.tls_config(tls)?)
 }

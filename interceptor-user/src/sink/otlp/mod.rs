@@ -1,7 +1,10 @@
 //! OTLP: metrics, traces and logs to a collector or a store that takes them
 //! (<https://opentelemetry.io/docs/specs/otlp/>, version 1.9).
 
+mod attributes;
 mod client;
+mod export;
+mod resource;
 mod settings;
 mod status;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     server::Server,
     sets::{Few, Fold},
 };
-use crate::model::{Exchange, Head, Inference, Operation, Side};
+use crate::model::{Exchange, Head, Inference, ModelError, Operation, Side};
 
 /// `gen_ai.client.operation.duration` and `gen_ai.server.request.duration`: seconds.
 const DURATION_BOUNDS: &[f64] =
@@ -202,7 +202,7 @@ fn labels(exchange: &Exchange, request: &Head, inference: &Inference, side: Side
     };
     let status = exchange.response.as_ref().and_then(|part| part.head.status());
     let error = match (&inference.error, status) {
-        (Some(error), _) => error.kind.clone().filter(|kind| is_word(kind)).unwrap_or_else(|| "error".to_owned()),
+        (Some(error), _) => error_kind(error),
         (None, Some(status @ 400..)) => status.to_string(),
         (None, None) => "no_response".to_owned(),
         (None, Some(_)) => String::new(),
@@ -210,6 +210,11 @@ fn labels(exchange: &Exchange, request: &Head, inference: &Inference, side: Side
     let [address, port] = Server::of(&exchange.flow, request, side, Fold::Nothing).values();
     let (operation, dialect) = (inference.operation.name().to_owned(), inference.dialect.name().to_owned());
     [operation, dialect, name(&inference.model), name(&inference.response_model), error, address, port]
+}
+
+/// `error.type` of an error that the content tells.
+pub(super) fn error_kind(error: &ModelError) -> String {
+    error.kind.clone().filter(|kind| is_word(kind)).unwrap_or_else(|| "error".to_owned())
 }
 
 /// A code or kind, not a sentence.

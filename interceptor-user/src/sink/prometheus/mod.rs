@@ -15,6 +15,7 @@ mod rpc;
 mod sampled;
 mod server;
 mod sets;
+mod side;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ mod verdicts;
 
 use std::sync::Arc;
 
+pub(in crate::sink) use self::side::{called, error_type, is_local, route, sides};
 use self::{
     active::Active,
     histograms::{Local, Observed},
@@ -37,7 +39,7 @@ pub use self::{
 use super::Sink;
 use crate::{
     config::Paths,
-    model::{Exchange, FlowInfo, Head, Part, Record, Rpc, Side},
+    model::{Exchange, Head, Part, Record, Rpc, Side},
 };
 
 /// The sink of one worker. It shares the [`Metrics`] with others and keeps what it needs to find its own fast.
@@ -133,13 +135,4 @@ impl Sink for Prometheus {
     fn open(&mut self, exchanges: &mut dyn Iterator<Item = &Exchange>) -> anyhow::Result<()> {
         Ok(self.active.show(exchanges, &self.metrics, self.paths)?)
     }
-}
-
-/// Whose an exchange is. A socket that the kernel told us of is a local one. Where neither is known (a router, an old
-/// kernel), the exchange is taken as the server's.
-fn sides(flow: &FlowInfo) -> impl Iterator<Item = Side> {
-    let local = |side| flow.peer(side).cookie.is_some() || flow.peer(side).cgroup.is_some();
-    let (server, client) = (local(Side::Server), local(Side::Client));
-    let server = (server || !client).then_some(Side::Server);
-    server.into_iter().chain(client.then_some(Side::Client))
 }

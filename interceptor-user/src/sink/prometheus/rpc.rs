@@ -31,8 +31,7 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn new(exchange: &'a Exchange, request: &'a Head, rpc: &Rpc<'a>, side: Side) -> Self {
-        let method = rpc.method.map_or("", |method| if is_method(method) { method } else { OTHER_METHOD });
-        Self { exchange, request, method, status: rpc.status, side }
+        Self { exchange, request, method: method(rpc), status: rpc.status, side }
     }
 
     /// Writes the key of the label set with so much given up.
@@ -65,6 +64,11 @@ impl<'a> Call<'a> {
         vec![system, method, status.clone(), self.error(status), address, port]
     }
 
+    /// `error.type`.
+    pub(super) fn error_type(&self) -> String {
+        self.error(self.status.map_or("", |status| status_name(status).unwrap_or("_OTHER")).to_owned())
+    }
+
     /// The status where it is an error; where there is none, what kept it away.
     fn error(&self, status: String) -> String {
         let failed = |status: u32| match self.side {
@@ -84,6 +88,11 @@ impl<'a> Call<'a> {
     fn server(&self, fold: Fold) -> Server<'a> {
         Server::of(&self.exchange.flow, self.request, self.side, fold)
     }
+}
+
+/// The method; empty where it is not known.
+pub(super) fn method<'a>(rpc: &Rpc<'a>) -> &'a str {
+    rpc.method.map_or("", |method| if is_method(method) { method } else { OTHER_METHOD })
 }
 
 /// Paths come from the wire: what cannot be the name of a service and a method is none.

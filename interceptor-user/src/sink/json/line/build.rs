@@ -78,7 +78,7 @@ impl<'a> ExchangeLine<'a> {
 }
 
 /// The methods of RFC 9110 section 9.3 and RFC 5789 (and QUERY), by their name; any other as `_OTHER` and by its name.
-pub(in crate::sink::json) fn method(sent: Option<&str>) -> (Option<&str>, Option<&str>) {
+pub(in crate::sink) fn method(sent: Option<&str>) -> (Option<&str>, Option<&str>) {
     match sent {
         Some("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" | "QUERY")
         | None => (sent, None),
