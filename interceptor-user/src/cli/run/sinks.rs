@@ -1,15 +1,15 @@
 //! The sinks of the daemon, each on its thread.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{env, path::PathBuf, sync::Arc};
 
 use crate::{
-    config::{Config, LinesTo},
+    config::{Config, LinesTo, Otlp},
     model::{Record, SinkName},
     privilege,
     sink::{
         delivery::{self, Deliver, Limits, Outlet, Running},
         lines::Lines,
-        otlp::{Settings, trace::Traces},
+        otlp::{self, Settings, trace::Traces},
         prometheus::Metrics,
     },
 };
@@ -28,7 +28,7 @@ impl Sinks {
         let limits = Limits::from(&config.delivery);
         let mut sinks = Self { outlets: Vec::new(), running: Vec::new(), limits, metrics: Arc::clone(metrics) };
         sinks.lines(&config.lines)?;
-        sinks.otlp(config)?;
+        sinks.otlp(&config.otlp)?;
         Ok(sinks)
     }
 
@@ -44,12 +44,19 @@ impl Sinks {
         }
     }
 
-    fn otlp(&mut self, config: &Config) -> anyhow::Result<()> {
-        let (settings, limits) = (otlp(config), self.limits);
-        settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    fn otlp(&mut self, config: &Otlp) -> anyhow::Result<()> {
+        let (settings, limits) = (otlp_settings(config), self.limits);
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
         if let Some(target) = &settings.traces {
             let (traces, sample) = (Traces::new(target, &settings, limits)?, settings.sample);
             self.add(SinkName::Traces, move |record| Traces::wants(record, sample), limits, traces)?;
+        }
+        if let Some(target) = &settings.metrics {
+            let running = otlp::metrics::start(&settings, target, &self.metrics, limits.grace, privilege::settle)?;
+            self.metrics.watch_sink(Arc::clone(running.counts()));
+            self.running.push(running);
         }
         Ok(())
     }
@@ -83,13 +90,12 @@ impl Sinks {
 
 /// Does one of them speak to another machine?
 pub(super) fn outbound(config: &Config) -> bool {
-    let otlp = otlp(config);
-    otlp.traces.is_some() || otlp.metrics.is_some() || otlp.logs.is_some()
+    let otlp = otlp_settings(&config.otlp);
+    [otlp.traces, otlp.metrics, otlp.logs].iter().any(Option::is_some)
 }
 
-/// What goes where over OTLP.
-fn otlp(config: &Config) -> Settings {
-    Settings::new(&config.otlp, &|name| std::env::var(name).ok())
+fn otlp_settings(config: &Otlp) -> Settings {
+    Settings::new(config, &|name| env::var(name).ok())
 }
 
 /// Directories that they write to.

@@ -113,15 +113,17 @@ impl Counts {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn offer(&self) {
-        self.offered.fetch_add(1, Relaxed);
+    /// So many are offered, and queued; says how many records and bytes were queued before them.
+    pub(in crate::sink) fn offer(&self, records: u64, bytes: u64) -> (u64, u64) {
+        self.offered.fetch_add(records, Relaxed);
+        (self.queued_records.fetch_add(records, Relaxed), self.queued_bytes.fetch_add(bytes, Relaxed))
     }
 
-    pub(super) fn deliver(&self, records: u64) {
+    pub(in crate::sink) fn deliver(&self, records: u64) {
         self.delivered.fetch_add(records, Relaxed);
     }
 
-    pub(super) fn lose(&self, reason: Reason, records: u64) {
+    pub(in crate::sink) fn lose(&self, reason: Reason, records: u64) {
         if let Some(count) = self.dropped.get(reason as usize) {
             count.fetch_add(records, Relaxed);
         }
@@ -132,16 +134,27 @@ impl Counts {
     }
 
     /// Records leave the queue.
-    pub(super) fn leave(&self, records: u64, bytes: u64) {
+    pub(in crate::sink) fn leave(&self, records: u64, bytes: u64) {
         self.queued_records.fetch_sub(records, Relaxed);
         self.queued_bytes.fetch_sub(bytes, Relaxed);
     }
 
-    /// Notes how an attempt went; says whether that is a change.
-    pub(super) fn went(&self, error: Option<&anyhow::Error>) -> bool {
+    /// Notes how an attempt went. Says when it begins to fail, and when it is well again, not each time.
+    pub(in crate::sink) fn note(&self, error: Option<&anyhow::Error>) {
         if let Some(error) = error {
             *self.last_error() = Some(format!("{error:#}"));
         }
-        self.failing.swap(error.is_some(), Relaxed) != error.is_some()
+        let changed = self.failing.swap(error.is_some(), Relaxed) != error.is_some();
+        match error {
+            Some(error) if changed => {
+                tracing::warn!(sink = self.name, "cannot deliver, and tries again: {error:#}");
+            }
+            Some(error) => tracing::debug!(sink = self.name, "cannot deliver: {error:#}"),
+            None if changed => {
+                let dropped: u64 = self.standing().dropped.iter().sum();
+                tracing::info!(sink = self.name, dropped, "delivers again");
+            }
+            None => {}
+        }
     }
 }

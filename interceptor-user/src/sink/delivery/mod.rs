@@ -25,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(super) use self::outlet::{runtime, spawn};
 pub use self::{
     counts::{Counts, Reason, Standing},
     outlet::{Outlet, Running, Waiting, start},

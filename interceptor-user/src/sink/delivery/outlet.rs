@@ -6,7 +6,7 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    runtime,
+    runtime::{self, Runtime},
     sync::{mpsc, watch},
 };
 
@@ -42,9 +42,8 @@ impl Outlet {
     pub fn offer(&self, record: Arc<Record>, bytes: usize) {
         let bytes = bytes as u64;
         let counts = &self.counts;
-        counts.offer();
-        let records = counts.queued_records.fetch_add(1, Relaxed);
-        let total = counts.queued_bytes.fetch_add(bytes, Relaxed) + bytes;
+        let (records, before) = counts.offer(1, bytes);
+        let total = before + bytes;
         // One that alone is larger than the queue passes an empty one.
         let room =
             records < self.limits.queue_records as u64 && (total <= self.limits.queue_bytes as u64 || records == 0);
@@ -106,18 +105,36 @@ pub fn start<D: Deliver>(
 ) -> anyhow::Result<(Outlet, Running)> {
     let counts = Arc::new(Counts::new(name.name()));
     let (queue, waiting) = mpsc::unbounded_channel();
+    let work = {
+        let counts = Arc::clone(&counts);
+        move |ended| Runner::new(limits, counts, waiting, ended, to).run()
+    };
+    let running = spawn(&counts, limits.grace, runtime()?, begin, work)?;
+    Ok((Outlet { name, wants: Arc::new(wants), limits, counts, queue }, running))
+}
+
+/// Of a sink's thread.
+pub(in crate::sink) fn runtime() -> anyhow::Result<Runtime> {
+    runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+}
+
+/// Starts a thread that calls `begin`, and works until it is told to end, and then not for longer than `grace`.
+pub(in crate::sink) fn spawn<F: Future<Output = ()>>(
+    counts: &Arc<Counts>,
+    grace: Duration,
+    runtime: Runtime,
+    begin: fn(),
+    work: impl FnOnce(watch::Receiver<bool>) -> F + Send + 'static,
+) -> anyhow::Result<Running> {
     let (end, ended) = watch::channel(false);
     let (running, over) = std::sync::mpsc::channel::<()>();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
-    let runner = Runner::new(limits, Arc::clone(&counts), waiting, ended, to);
     let work = move || {
         begin();
-        runtime.block_on(runner.run());
+        runtime.block_on(work(ended));
         // What the sink left to other threads (looking up a name) is not waited for.
         runtime.shutdown_background();
         drop(running);
     };
-    thread::Builder::new().name(name.name().to_owned()).spawn(work).context("cannot start a thread")?;
-    let outlet = Outlet { name, wants: Arc::new(wants), limits, counts: Arc::clone(&counts), queue };
-    Ok((outlet, Running { counts, grace: limits.grace, end, over }))
+    thread::Builder::new().name(counts.name().to_owned()).spawn(work).context("cannot start a thread")?;
+    Ok(Running { counts: Arc::clone(counts), grace, end, over })
 }

@@ -126,14 +126,14 @@ impl<D: Deliver> Runner<D> {
             let tried = left.len() as u64;
             // An attempt that hangs is one that failed; what it holds goes with it.
             let Some(attempt) = self.attempt(left, began).await else {
-                self.note(Some(&anyhow::anyhow!("an attempt took longer than is allowed")));
+                self.counts.note(Some(&anyhow::anyhow!("an attempt took longer than is allowed")));
                 self.counts.lose(self.why(), tried);
                 break;
             };
             let Attempt { delivered, refused, left: again, error, wait } = attempt;
             self.counts.deliver(delivered);
             self.counts.lose(Reason::Refused, refused);
-            self.note(error.as_ref());
+            self.counts.note(error.as_ref());
             left = again;
             if left.is_empty() {
                 self.backoff.reset();
@@ -196,22 +196,6 @@ impl<D: Deliver> Runner<D> {
             time::sleep_until(resume.min(self.until(began))).await;
         }
         Instant::now() < self.until(began)
-    }
-
-    /// Says when it begins to fail, and when it is well again, not each time.
-    fn note(&self, error: Option<&anyhow::Error>) {
-        let changed = self.counts.went(error);
-        match error {
-            Some(error) if changed => {
-                tracing::warn!(sink = self.counts.name(), "cannot deliver, and tries again: {error:#}");
-            }
-            Some(error) => tracing::debug!(sink = self.counts.name(), "cannot deliver: {error:#}"),
-            None if changed => {
-                let dropped: u64 = self.counts.standing().dropped.iter().sum();
-                tracing::info!(sink = self.counts.name(), dropped, "delivers again");
-            }
-            None => {}
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod attributes;
 mod client;
 mod export;
+pub mod metrics;
 mod resource;
 mod settings;
 mod status;

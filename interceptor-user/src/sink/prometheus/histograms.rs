@@ -1,11 +1,14 @@
 //! The histograms of exchanges that are over, of a protocol: of the duration, and of something of request and response.
 
-use std::time::Duration;
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, Registry, local::LocalHistogram};
 
 use super::{
-    labels, rpc,
+    exemplars::{self, Exemplar, Exemplars, Linked, Series},
+    labels,
+    metrics::register,
+    rpc,
     sets::{Fold, Sets},
 };
 use crate::model::Side;
@@ -84,25 +87,42 @@ pub(super) const RPC: Family = Family {
 
 /// The metrics of one label set.
 #[derive(Clone)]
-pub(super) struct Handles([Histogram; 3]);
+pub(super) struct Handles {
+    histograms: [Histogram; 3],
+    names: Arc<[String; 3]>,
+    series: Series,
+}
 
 /// The histograms of one side.
-struct Vecs([HistogramVec; 3]);
+struct Vecs {
+    histograms: [HistogramVec; 3],
+    names: Arc<[String; 3]>,
+    labels: &'static [&'static str],
+}
 
 impl Vecs {
     fn new(registry: &Registry, family: &Family, side: &str, who: &str) -> prometheus::Result<Self> {
-        let [duration, request, response] = family.of.map(|(name, help, bounds)| {
-            let (name, help) = (name.replace("{side}", side), help.replace("{who}", who));
-            let histogram = HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds.to_vec()), family.labels)?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        });
-        Ok(Self([duration?, request?, response?]))
+        let names = family.of.map(|(name, ..)| name.replace("{side}", side));
+        let histogram = |(name, (_, help, bounds)): (&String, (_, &str, &[f64]))| {
+            let opts = HistogramOpts::new(name, help.replace("{who}", who)).buckets(bounds.to_vec());
+            register(registry, HistogramVec::new(opts, family.labels))
+        };
+        let [duration, request, response] = &names;
+        let [of_duration, of_request, of_response] = family.of;
+        let histograms = [
+            histogram((duration, of_duration))?,
+            histogram((request, of_request))?,
+            histogram((response, of_response))?,
+        ];
+        Ok(Self { histograms, names: Arc::new(names), labels: family.labels })
     }
 
     fn handles(&self, values: &[String]) -> prometheus::Result<Handles> {
-        let [duration, request, response] = self.0.each_ref().map(|vec| vec.get_metric_with_label_values(values));
-        Ok(Handles([duration?, request?, response?]))
+        let [duration, request, response] =
+            self.histograms.each_ref().map(|vec| vec.get_metric_with_label_values(values));
+        let values = values.iter().map(String::as_str);
+        let series = exemplars::series(self.labels.iter().copied().zip(values));
+        Ok(Handles { histograms: [duration?, request?, response?], names: Arc::clone(&self.names), series })
     }
 }
 
@@ -112,6 +132,7 @@ pub(super) struct Histograms {
     client: Vecs,
     sets: Sets<Handles>,
     folded: IntCounter,
+    exemplars: Arc<Exemplars>,
 }
 
 impl Histograms {
@@ -120,12 +141,14 @@ impl Histograms {
         family: &Family,
         cap: usize,
         folded: IntCounter,
+        exemplars: &Arc<Exemplars>,
     ) -> prometheus::Result<Self> {
         Ok(Self {
             server: Vecs::new(registry, family, "server", "served by local sockets")?,
             client: Vecs::new(registry, family, "client", "made by local sockets")?,
             sets: Sets::new(cap),
             folded,
+            exemplars: Arc::clone(exemplars),
         })
     }
 
@@ -138,7 +161,8 @@ impl Histograms {
         values: impl FnOnce() -> Vec<String>,
     ) -> prometheus::Result<Option<Local>> {
         let vecs = if side == Side::Server { &self.server } else { &self.client };
-        Ok(self.sets.admit(key, fold, || vecs.handles(&values()))?.map(Local::from))
+        let handles = self.sets.admit(key, fold, || vecs.handles(&values()))?;
+        Ok(handles.map(|handles| Local::new(handles, Arc::clone(&self.exemplars))))
     }
 
     pub(super) fn count_folded(&self) {
@@ -160,29 +184,44 @@ pub(super) struct Observed {
 
 /// The metrics of one label set, as one worker counts into them: apart from the other workers', which no atomic
 /// operation is needed for, until it is time to [`flush`](Self::flush).
-pub(super) struct Local([LocalHistogram; 3]);
-
-impl From<Handles> for Local {
-    fn from(handles: Handles) -> Self {
-        Self(handles.0.map(|histogram| histogram.local()))
-    }
+pub(super) struct Local {
+    histograms: [LocalHistogram; 3],
+    /// The largest value that a trace is known of, since the last flush.
+    linked: [Cell<Option<Exemplar>>; 3],
+    names: Arc<[String; 3]>,
+    series: Series,
+    exemplars: Arc<Exemplars>,
 }
 
 impl Local {
-    pub(super) fn observe(&self, observed: &Observed) {
+    fn new(handles: Handles, exemplars: Arc<Exemplars>) -> Self {
+        let Handles { histograms, names, series } = handles;
+        let histograms = histograms.map(|histogram| histogram.local());
+        Self { histograms, linked: Default::default(), names, series, exemplars }
+    }
+
+    /// `link` gives the trace, if there is one; it is asked only where the value is to be remembered.
+    pub(super) fn observe(&self, observed: &Observed, link: &Linked<'_>) {
         #[expect(clippy::cast_precision_loss, reason = "exact up to 8 PiB")]
         let number = |number: Option<u64>| number.map(|number| number as f64);
         let duration = observed.duration.map(|duration| duration.as_secs_f64());
         let values = [duration, number(observed.request), number(observed.response)];
-        for (histogram, value) in self.0.iter().zip(values) {
-            if let Some(value) = value {
-                histogram.observe(value);
+        for ((histogram, kept), value) in self.histograms.iter().zip(&self.linked).zip(values) {
+            let Some(value) = value else { continue };
+            histogram.observe(value);
+            if kept.get().is_none_or(|kept| kept.value < value) {
+                kept.set(link.exemplar(value).or(kept.get()));
             }
         }
     }
 
     /// Adds what was observed to what is scraped.
     pub(super) fn flush(&self) {
-        self.0.iter().for_each(LocalHistogram::flush);
+        for ((histogram, kept), name) in self.histograms.iter().zip(&self.linked).zip(&*self.names) {
+            histogram.flush();
+            if let Some(exemplar) = kept.take() {
+                self.exemplars.put(name, &self.series, exemplar);
+            }
+        }
     }
 }

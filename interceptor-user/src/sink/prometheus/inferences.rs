@@ -4,6 +4,7 @@
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::{
+    exemplars::{self, Linked, Pending},
     labels::OTHER,
     metrics::register,
     server::Server,
@@ -54,15 +55,42 @@ const MODELS: std::ops::Range<usize> = 2..LABELS.len();
 /// Bytes of a model's name at the most: names come from the wire.
 const NAME_MAX: usize = 128;
 
+/// An inference as one side sees it.
+pub(super) struct Seen<'a> {
+    pub(super) exchange: &'a Exchange,
+    pub(super) request: &'a Head,
+    pub(super) inference: &'a Inference,
+    pub(super) side: Side,
+    pub(super) link: &'a Linked<'a>,
+}
+
+/// A histogram.
+struct Family {
+    name: &'static str,
+    labels: Vec<&'static str>,
+    histograms: HistogramVec,
+}
+
+impl Family {
+    fn observe(&self, labels: &[&str], value: f64, link: &Linked<'_>, pending: &mut Pending) -> prometheus::Result<()> {
+        self.histograms.get_metric_with_label_values(labels)?.observe(value);
+        if let Some(exemplar) = link.exemplar(value) {
+            let series = exemplars::series(self.labels.iter().copied().zip(labels.iter().copied()));
+            pending.put(self.name, series, exemplar);
+        }
+        Ok(())
+    }
+}
+
 /// Metrics of inferences.
 pub(super) struct Inferences {
     /// Of a server's, then of a client's.
-    generative: [HistogramVec; 2],
-    other: [HistogramVec; 2],
-    tokens: HistogramVec,
-    first_token: HistogramVec,
-    per_token: HistogramVec,
-    batch: HistogramVec,
+    generative: [Family; 2],
+    other: [Family; 2],
+    tokens: Family,
+    first_token: Family,
+    per_token: Family,
+    batch: Family,
     wasted: IntCounterVec,
     /// Sets of labels in use.
     sets: Few<[String; LABELS.len()]>,
@@ -70,9 +98,11 @@ pub(super) struct Inferences {
 
 impl Inferences {
     pub(super) fn new(registry: &Registry, cap: usize, folded: IntCounter) -> prometheus::Result<Self> {
-        let histogram = |name: &str, help: &str, bounds: &[f64], more: &[&str]| {
+        let histogram = |name: &'static str, help: &str, bounds: &[f64], more: &[&'static str]| {
             let labels = [&LABELS[..], more].concat();
-            register(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds.to_vec()), &labels))
+            let opts = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+            let histograms = register(registry, HistogramVec::new(opts, &labels))?;
+            Ok::<_, prometheus::Error>(Family { name, labels, histograms })
         };
         let duration = |name, who| {
             let help =
@@ -117,51 +147,38 @@ impl Inferences {
         })
     }
 
-    /// Counts an inference that is over, as `sides` see it.
-    pub(super) fn count(
-        &self,
-        exchange: &Exchange,
-        request: &Head,
-        inference: &Inference,
-        sides: impl Iterator<Item = Side>,
-    ) -> prometheus::Result<()> {
-        let mut once = true;
-        for side in sides {
-            let labels = self.admitted(labels(exchange, request, inference, side));
-            let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-            let durations = if is_generative(inference.operation) { &self.generative } else { &self.other };
-            if let (Some(duration), [server, client]) = (exchange.duration(), durations) {
-                let of = if side == Side::Server { server } else { client };
-                of.get_metric_with_label_values(&labels)?.observe(duration.as_secs_f64());
-            }
-            // What does not depend on who looks is counted once, though both ends may be local.
-            if std::mem::take(&mut once) {
-                self.count_answer(inference, &labels)?;
-            }
+    /// Counts an inference that is over; with `answer`, also what does not depend on whose side it is seen from.
+    pub(super) fn count(&self, seen: &Seen<'_>, answer: bool, pending: &mut Pending) -> prometheus::Result<()> {
+        let labels = self.admitted(labels(seen));
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let durations = if is_generative(seen.inference.operation) { &self.generative } else { &self.other };
+        if let (Some(duration), [server, client]) = (seen.exchange.duration(), durations) {
+            let of = if seen.side == Side::Server { server } else { client };
+            of.observe(&labels, duration.as_secs_f64(), seen.link, pending)?;
         }
-        Ok(())
+        if answer { self.count_answer(seen, &labels, pending) } else { Ok(()) }
     }
 
-    fn count_answer(&self, inference: &Inference, labels: &[&str]) -> prometheus::Result<()> {
-        let Inference { usage, timing, .. } = inference;
+    fn count_answer(&self, seen: &Seen<'_>, labels: &[&str], pending: &mut Pending) -> prometheus::Result<()> {
+        let Seen { inference: Inference { usage, timing, operation, batch, .. }, link, .. } = seen;
         // What is estimated is not among what was measured.
         let stated = |tokens: Option<u64>| tokens.filter(|_| !usage.estimated);
         for (kind, tokens) in [("input", stated(usage.input)), ("output", stated(usage.output))] {
             if let Some(tokens) = tokens {
                 let labels = [labels, &[kind]].concat();
                 #[expect(clippy::cast_precision_loss, reason = "nobody counts 2^53 tokens")]
-                self.tokens.get_metric_with_label_values(&labels)?.observe(tokens as f64);
+                self.tokens.observe(&labels, tokens as f64, link, pending)?;
             }
         }
         let times = [(&self.first_token, timing.first_token), (&self.per_token, timing.per_output_token)];
         for (histogram, time) in times {
             if let Some(time) = time {
-                histogram.get_metric_with_label_values(labels)?.observe(time.as_secs_f64());
+                histogram.observe(labels, time.as_secs_f64(), link, pending)?;
             }
         }
-        if let (Some(batch), false) = (inference.batch, is_generative(inference.operation)) {
+        if let (Some(batch), false) = (*batch, is_generative(*operation)) {
             #[expect(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
-            self.batch.get_metric_with_label_values(labels)?.observe(batch as f64);
+            self.batch.observe(labels, batch as f64, link, pending)?;
         }
         if timing.wasted_bytes > 0 {
             self.wasted.get_metric_with_label_values(labels)?.inc_by(timing.wasted_bytes);
@@ -195,7 +212,8 @@ const fn is_generative(operation: Operation) -> bool {
     }
 }
 
-fn labels(exchange: &Exchange, request: &Head, inference: &Inference, side: Side) -> [String; LABELS.len()] {
+fn labels(seen: &Seen<'_>) -> [String; LABELS.len()] {
+    let Seen { exchange, request, inference, side, .. } = *seen;
     let name = |name: &Option<String>| {
         let fits = |name: &&String| name.len() <= NAME_MAX && !name.chars().any(char::is_control);
         name.as_ref().map_or_else(String::new, |name| if fits(&name) { name.clone() } else { OTHER.to_owned() })

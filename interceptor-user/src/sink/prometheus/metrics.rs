@@ -12,6 +12,7 @@ use super::{
     active::Gauges,
     deliveries::Deliveries,
     exchanges::Exchanges,
+    exemplars::{Exemplars, Gathered},
     flows::Flows,
     histograms::{self, Histograms},
     inferences::Inferences,
@@ -42,6 +43,8 @@ pub struct Metrics {
     workers: Mutex<Vec<Arc<Worker>>>,
     deliveries: Deliveries,
     sinks: Mutex<Vec<Arc<delivery::Counts>>>,
+    exemplars: Arc<Exemplars>,
+    started: SystemTime,
 }
 
 const STATES: [&str; 6] = ["carried", "captured", "parsed", "reported", "duplicate", "skipped_by_policy"];
@@ -83,20 +86,21 @@ impl Metrics {
         );
         let folded = register(r, folded)?;
         let sockets = Sockets::new(r, label_sets, folded.clone())?;
-        let rpc = Histograms::new(r, &histograms::RPC, label_sets, folded.clone())?;
+        let exemplars = Arc::<Exemplars>::default();
+        let rpc = Histograms::new(r, &histograms::RPC, label_sets, folded.clone(), &exemplars)?;
         let inferences = Inferences::new(r, label_sets, folded.clone())?;
         let verdicts = Verdicts::new(r, label_sets, folded.clone())?;
-        let http = Histograms::new(r, &histograms::HTTP, label_sets, folded)?;
+        let http = Histograms::new(r, &histograms::HTTP, label_sets, folded, &exemplars)?;
         let gauges = Gauges::new(r, label_sets)?;
         let build = IntGaugeVec::new(
             Opts::new("interceptor_build_info", "Always 1; the label says which build this is."),
             &["version"],
         );
         register(r, build)?.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = SystemTime::now();
         let start =
             Gauge::new("process_start_time_seconds", "When this process started, in seconds since the Unix epoch.");
-        register(r, start)?.set(started.as_secs_f64());
+        register(r, start)?.set(started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
         Ok(Self {
             http,
             rpc,
@@ -131,6 +135,8 @@ impl Metrics {
             workers: Mutex::default(),
             deliveries: Deliveries::new(r)?,
             sinks: Mutex::default(),
+            exemplars,
+            started,
             registry,
         })
     }
@@ -160,13 +166,23 @@ impl Metrics {
         self.verdicts.refused();
     }
 
-    /// All metrics in Prometheus' text format, version 0.0.4.
-    pub fn text(&self) -> prometheus::Result<String> {
-        // One scrape at a time: `sample` reads counters and then sets them.
+    /// All metrics as they stand, by name.
+    pub fn gather(&self) -> Gathered {
+        // One at a time: `sample` reads counters and then sets them.
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         self.sampled.sample(&workers, self.http.len() + self.rpc.len());
         self.deliveries.sample(&self.sinks());
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        Gathered { families: self.registry.gather(), exemplars: self.exemplars.all() }
+    }
+
+    /// All metrics in Prometheus' text format, version 0.0.4.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.gather().families)
+    }
+
+    /// When counting began.
+    pub const fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// The ledger's totals over all ended connections, by name.
@@ -194,6 +210,10 @@ impl Metrics {
 
     pub(super) const fn verdicts(&self) -> &Verdicts {
         &self.verdicts
+    }
+
+    pub(super) const fn exemplars(&self) -> &Arc<Exemplars> {
+        &self.exemplars
     }
 
     pub(super) const fn gauges(&self) -> &Gauges {

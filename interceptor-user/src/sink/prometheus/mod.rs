@@ -3,6 +3,7 @@
 mod active;
 mod deliveries;
 mod exchanges;
+mod exemplars;
 mod flows;
 mod histograms;
 mod inferences;
@@ -26,13 +27,16 @@ use std::sync::Arc;
 pub(in crate::sink) use self::side::{called, error_type, is_local, route, sides};
 use self::{
     active::Active,
+    exemplars::{Linked, Pending},
     histograms::{Local, Observed},
+    inferences::Seen,
     labels::Labels,
     own::Own,
     rpc::Call,
     sets::Fold,
 };
 pub use self::{
+    exemplars::{Exemplar, Gathered, Link, Linker},
     metrics::Metrics,
     sampled::{Totals, Worker},
 };
@@ -49,12 +53,28 @@ pub struct Prometheus {
     http: Own<Local>,
     rpc: Own<Local>,
     active: Active,
+    linker: Linker,
+    pending: Pending,
 }
 
 impl Prometheus {
     /// Counts into `metrics`.
     pub fn new(metrics: Arc<Metrics>, paths: Paths) -> Self {
-        Self { metrics, paths, http: Own::default(), rpc: Own::default(), active: Active::default() }
+        Self {
+            metrics,
+            paths,
+            http: Own::default(),
+            rpc: Own::default(),
+            active: Active::default(),
+            linker: Arc::new(|_, _| None),
+            pending: Pending::default(),
+        }
+    }
+
+    /// The same with exemplars that name the spans which `linker` tells.
+    #[must_use]
+    pub fn with_exemplars(self, linker: Linker) -> Self {
+        Self { linker, ..self }
     }
 
     fn exchange(&mut self, exchange: &Exchange) -> anyhow::Result<()> {
@@ -66,18 +86,28 @@ impl Prometheus {
         }
         let Some(request) = &exchange.request else { return Ok(()) };
         if let Some(inference) = &exchange.inference {
-            self.metrics.inferences().count(exchange, &request.head, inference, sides(&exchange.flow))?;
+            let mut once = true;
+            for side in sides(&exchange.flow) {
+                let link = Linked::new(&self.linker, exchange, side);
+                let seen = Seen { exchange, request: &request.head, inference, side, link: &link };
+                // What does not depend on who looks is counted once, though both ends may be local.
+                let answer = std::mem::take(&mut once);
+                self.metrics.inferences().count(&seen, answer, &mut self.pending)?;
+            }
         }
+        // What it is linked to is found once for all histograms, and only where one of them wants it.
+        let linker = Arc::clone(&self.linker);
         for side in sides(&exchange.flow) {
-            self.request(exchange, &request.head, side)?;
+            let link = Linked::new(&linker, exchange, side);
+            self.request(exchange, &request.head, side, &link)?;
             if let Some(rpc) = &rpc {
-                self.call(exchange, &request.head, rpc, side)?;
+                self.call(exchange, &request.head, rpc, side, &link)?;
             }
         }
         Ok(())
     }
 
-    fn request(&mut self, exchange: &Exchange, request: &Head, side: Side) -> anyhow::Result<()> {
+    fn request(&mut self, exchange: &Exchange, request: &Head, side: Side, link: &Linked<'_>) -> anyhow::Result<()> {
         let labels = Labels::over(exchange, request, side, self.paths);
         let http = self.metrics.http();
         let own = self.http.find(
@@ -87,14 +117,21 @@ impl Prometheus {
         )?;
         let Some((own, fold)) = own else { return Ok(()) };
         // The size of a body that was not seen to end is not known.
-        own.observe(&observed(exchange, |part| Some(part.content_size())));
+        own.observe(&observed(exchange, |part| Some(part.content_size())), link);
         if fold != Fold::Nothing {
             http.count_folded();
         }
         Ok(())
     }
 
-    fn call(&mut self, exchange: &Exchange, request: &Head, rpc: &Rpc<'_>, side: Side) -> anyhow::Result<()> {
+    fn call(
+        &mut self,
+        exchange: &Exchange,
+        request: &Head,
+        rpc: &Rpc<'_>,
+        side: Side,
+        link: &Linked<'_>,
+    ) -> anyhow::Result<()> {
         let call = Call::new(exchange, request, rpc, side);
         let rpc = self.metrics.rpc();
         let own = self.rpc.find(
@@ -103,7 +140,7 @@ impl Prometheus {
             |fold, key| rpc.admit(key, side, fold, || call.values(fold)),
         )?;
         let Some((own, fold)) = own else { return Ok(()) };
-        own.observe(&observed(exchange, |part| part.pieces.as_ref().map(|pieces| pieces.count)));
+        own.observe(&observed(exchange, |part| part.pieces.as_ref().map(|pieces| pieces.count)), link);
         if fold != Fold::Nothing {
             rpc.count_folded();
         }
@@ -129,6 +166,7 @@ impl Sink for Prometheus {
 
     fn flush(&mut self) -> anyhow::Result<()> {
         self.http.iter().chain(self.rpc.iter()).for_each(Local::flush);
+        self.pending.flush(self.metrics.exemplars());
         Ok(())
     }
 
