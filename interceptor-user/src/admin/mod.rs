@@ -3,6 +3,7 @@
 //! It runs on a thread of its own and only reads what capturing publishes, so that whatever clients do, captures do not
 //! wait. Clients are bounded: [`CONNECTIONS_MAX`] at a time, each for [`CONNECTION_TIME`], one request each.
 
+mod accept;
 mod respond;
 mod state;
 #[cfg(test)]

@@ -6,15 +6,20 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue},
+    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY},
 };
 
-use super::state::State;
+use super::{
+    accept::{Format, format},
+    state::State,
+};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 /// Prometheus' text format.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// OpenMetrics.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const INDEX: &str = "\
 /metrics  Prometheus metrics
@@ -31,16 +36,25 @@ pub(super) fn respond<B>(request: &Request<B>, state: &State) -> Response<Full<B
         return response;
     }
     match request.uri().path() {
-        "/metrics" => match state.metrics().text() {
-            Ok(text) => response(StatusCode::OK, METRICS, text),
-            Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
-        },
+        "/metrics" => metrics(request, state),
         "/healthz" => verdict(state.healthy(Instant::now())),
         "/readyz" => verdict(state.ready()),
         "/status" => response(StatusCode::OK, JSON, format!("{:#}\n", state.status())),
         "/" => response(StatusCode::OK, TEXT, INDEX),
         _ => response(StatusCode::NOT_FOUND, TEXT, INDEX),
     }
+}
+
+fn metrics<B>(request: &Request<B>, state: &State) -> Response<Full<Bytes>> {
+    let mut response = match format(request.headers()) {
+        Format::OpenMetrics => response(StatusCode::OK, OPEN_METRICS, state.metrics().open_metrics()),
+        Format::Text => match state.metrics().text() {
+            Ok(text) => response(StatusCode::OK, METRICS, text),
+            Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+        },
+    };
+    response.headers_mut().insert(VARY, HeaderValue::from_name(ACCEPT));
+    response
 }
 
 fn verdict(verdict: Result<(), String>) -> Response<Full<Bytes>> {

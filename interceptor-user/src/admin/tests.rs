@@ -169,3 +169,20 @@ fn a_dropped_server_frees_its_address() {
     assert!(TcpStream::connect(address).is_err());
     Server::start(address, state).expect("the address is free");
 }
+
+#[test]
+fn metrics_are_in_the_format_that_is_asked_for() {
+    let (_state, server) = start();
+    let ask = |accept: &str| {
+        let response = send(&server, &format!("GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\n\r\n"));
+        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+        (head.to_ascii_lowercase(), body.to_owned())
+    };
+    let (head, body) = ask("*/*");
+    assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+    assert!(head.contains("vary: accept"), "{head}");
+    assert!(!body.contains("# EOF") && body.contains("# TYPE interceptor_polls_total counter"), "{body}");
+    let (head, body) = ask("application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{head}");
+    assert!(body.ends_with("\n# EOF\n") && body.contains("# TYPE interceptor_polls counter"), "{body}");
+}

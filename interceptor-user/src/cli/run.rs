@@ -146,8 +146,7 @@ fn run(
         if let Some(reload) = &reload {
             plan.options.reach = reload.reach().clone();
         }
-        let shared =
-            Shared { memory: &memory, metrics, policies: policies.as_ref(), state: &state, outlets: sinks.outlets() };
+        let shared = Shared { memory: &memory, metrics, policies: policies.as_ref(), state: &state, sinks: &sinks };
         match worker::start(&plan, config, shared, stop) {
             Ok(worker) => workers.push(worker),
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::sinks::Sinks;
 use crate::{
     config::Config,
     model::{Exchange, Record, SinkName},
@@ -19,8 +20,9 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    pub(super) fn new(metrics: &Arc<Metrics>, config: &Config, outlets: &[Outlet]) -> Self {
-        Self { metrics: Prometheus::new(Arc::clone(metrics), config.metrics.paths), outlets: outlets.to_vec() }
+    pub(super) fn new(metrics: &Arc<Metrics>, config: &Config, sinks: &Sinks) -> Self {
+        let metrics = Prometheus::new(Arc::clone(metrics), config.metrics.paths);
+        Self { metrics: metrics.with_exemplars(Arc::clone(sinks.linker())), outlets: sinks.outlets().to_vec() }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         delivery::{self, Deliver, Limits, Outlet, Running},
         lines::Lines,
         otlp::{self, Settings, trace::Traces},
-        prometheus::Metrics,
+        prometheus::{Linker, Metrics},
     },
 };
 
@@ -20,15 +20,18 @@ pub(super) struct Sinks {
     running: Vec<Running>,
     limits: Limits,
     metrics: Arc<Metrics>,
+    linker: Linker,
 }
 
 impl Sinks {
     /// Opens what they write to, so that what cannot be is told before anything is captured.
     pub(super) fn start(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
         let limits = Limits::from(&config.delivery);
-        let mut sinks = Self { outlets: Vec::new(), running: Vec::new(), limits, metrics: Arc::clone(metrics) };
+        let otlp = otlp_settings(&config.otlp);
+        let linker = otlp::metrics::linker(&otlp);
+        let mut sinks = Self { outlets: Vec::new(), running: Vec::new(), limits, metrics: Arc::clone(metrics), linker };
         sinks.lines(&config.lines)?;
-        sinks.otlp(&config.otlp)?;
+        sinks.otlp(&otlp)?;
         Ok(sinks)
     }
 
@@ -44,17 +47,17 @@ impl Sinks {
         }
     }
 
-    fn otlp(&mut self, config: &Otlp) -> anyhow::Result<()> {
-        let (settings, limits) = (otlp_settings(config), self.limits);
+    fn otlp(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        let limits = self.limits;
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
         if let Some(target) = &settings.traces {
-            let (traces, sample) = (Traces::new(target, &settings, limits)?, settings.sample);
+            let (traces, sample) = (Traces::new(target, settings, limits)?, settings.sample);
             self.add(SinkName::Traces, move |record| Traces::wants(record, sample), limits, traces)?;
         }
         if let Some(target) = &settings.metrics {
-            let running = otlp::metrics::start(&settings, target, &self.metrics, limits.grace, privilege::settle)?;
+            let running = otlp::metrics::start(settings, target, &self.metrics, limits.grace, privilege::settle)?;
             self.metrics.watch_sink(Arc::clone(running.counts()));
             self.running.push(running);
         }
@@ -78,6 +81,11 @@ impl Sinks {
     /// Where workers put records.
     pub(super) fn outlets(&self) -> &[Outlet] {
         &self.outlets
+    }
+
+    /// What the metrics' exemplars name.
+    pub(super) const fn linker(&self) -> &Linker {
+        &self.linker
     }
 
     /// Ends all of them at once, and waits until what they could deliver is delivered.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use interceptor_common::{DropCount, DropReason};
 
-use super::{drain::Drain, outputs::Outputs, plan::Plan};
+use super::{drain::Drain, outputs::Outputs, plan::Plan, sinks::Sinks};
 use crate::cli::skip::skip;
 use crate::{
     admin::State,
@@ -22,10 +22,7 @@ use crate::{
     model::{Counts, Reach},
     pipeline::{Budget, Options, Pipeline},
     privilege,
-    sink::{
-        delivery::Outlet,
-        prometheus::{Metrics, Totals, Worker},
-    },
+    sink::prometheus::{Metrics, Totals, Worker},
 };
 
 /// A worker that was started.
@@ -67,7 +64,7 @@ pub(super) struct Shared<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) policies: Option<&'a Arc<Policies>>,
     pub(super) state: &'a State,
-    pub(super) outlets: &'a [Outlet],
+    pub(super) sinks: &'a Sinks,
 }
 
 /// Attaches, and starts to read on a new thread.
@@ -77,7 +74,7 @@ pub(super) fn start(
     shared: Shared<'_>,
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<Running> {
-    let Shared { memory, metrics, policies, state, outlets } = shared;
+    let Shared { memory, metrics, policies, state, sinks } = shared;
     let mut capture = Capture::start(&plan.options)?;
     let mut source = capture.source()?;
     for attachment in capture.attached() {
@@ -93,7 +90,7 @@ pub(super) fn start(
         inspect: inspect(&config.inspect, policies),
         memory: Arc::clone(memory),
     };
-    let mut pipeline = Pipeline::new(options, Outputs::new(metrics, config, outlets)).with_skip(skip);
+    let mut pipeline = Pipeline::new(options, Outputs::new(metrics, config, sinks)).with_skip(skip);
     let counts = Arc::clone(pipeline.counts());
     let totals = Box::new(totals(counts, Arc::downgrade(&capture), ring_size));
     let attachments = Box::new(attachments(Arc::downgrade(&capture)));

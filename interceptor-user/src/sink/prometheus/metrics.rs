@@ -16,6 +16,7 @@ use super::{
     flows::Flows,
     histograms::{self, Histograms},
     inferences::Inferences,
+    openmetrics,
     sampled::{Sampled, Worker},
     tcp::Sockets,
     verdicts::Verdicts,
@@ -178,6 +179,11 @@ impl Metrics {
     /// All metrics in Prometheus' text format, version 0.0.4.
     pub fn text(&self) -> prometheus::Result<String> {
         TextEncoder::new().encode_to_string(&self.gather().families)
+    }
+
+    /// All metrics in OpenMetrics' text format, version 1.0, with exemplars.
+    pub fn open_metrics(&self) -> String {
+        openmetrics::text(&self.gather())
     }
 
     /// When counting began.

@@ -9,6 +9,7 @@ mod histograms;
 mod inferences;
 mod labels;
 mod metrics;
+mod openmetrics;
 mod own;
 mod process;
 mod route;

@@ -1,7 +1,9 @@
 #![expect(clippy::float_cmp, reason = "counts and sums of few small numbers are exact")]
 
 mod active;
+mod exemplars;
 mod models;
+mod openmetrics;
 mod rpc;
 mod tcp;
 

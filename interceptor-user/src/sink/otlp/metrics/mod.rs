@@ -3,6 +3,7 @@
 //! Data points are cumulative, so one export supersedes those before it: what could not be sent is not kept, and counted
 //! as expired.
 
+mod link;
 mod names;
 mod points;
 mod push;
@@ -13,6 +14,7 @@ use std::{fs, process, sync::Arc, time::Duration};
 
 use opentelemetry_proto::tonic::{common::v1::any_value::Value, resource::v1::Resource};
 
+pub use self::link::linker;
 use self::{points::attribute, push::Push};
 use super::{Settings, Target};
 use crate::sink::{
