@@ -5,6 +5,7 @@
 //! environment variables are read off that schema (see [`keys`]): `metrics.address` is `--metrics-address` and
 //! `INTERCEPTOR_METRICS_ADDRESS`. A flag wins over a variable, a variable over the file, the file over the default.
 
+mod cloudevents;
 mod error;
 mod inspect;
 mod keys;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{flow, model::Cidr, session};
 
+pub use cloudevents::{Cloudevents, EventsIncomplete, EventsMode, EventsUrl};
 pub use error::ConfigError;
 pub(crate) use error::{closest, list, not_allowed};
 pub use inspect::{Inspect, PolicyPath};
@@ -55,6 +57,8 @@ pub struct Config {
     /// OTLP: metrics, traces and logs to a collector. What is left at its default here is taken from the standard `OTEL_*`
     /// variables.
     pub otlp: Otlp,
+    /// CloudEvents over HTTP, one for each payload of an inference, as KServe's logger sends them.
+    pub cloudevents: Cloudevents,
     /// Logging, to standard error.
     pub log: Log,
     /// What the process gives up once everything is attached.
@@ -318,7 +322,8 @@ impl Config {
     #[must_use]
     pub fn masked(&self) -> Self {
         let mut masked = self.clone();
-        masked.otlp.headers.iter_mut().for_each(|header| "***".clone_into(&mut header.value));
+        let headers = masked.otlp.headers.iter_mut().chain(&mut masked.cloudevents.headers);
+        headers.for_each(|header| "***".clone_into(&mut header.value));
         masked
     }
 

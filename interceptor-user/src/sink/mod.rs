@@ -1,6 +1,7 @@
 //! Where records go.
 
 mod clock;
+pub mod cloudevents;
 mod compact;
 pub mod delivery;
 pub(crate) mod escape;

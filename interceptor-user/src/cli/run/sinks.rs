@@ -1,12 +1,13 @@
 //! The sinks of the daemon, each on its thread.
 
-use std::{env, path::PathBuf, sync::Arc};
+use std::{env, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     config::{Config, LinesTo, Otlp},
     model::{Record, SinkName},
     privilege,
     sink::{
+        cloudevents::Cloudevents,
         delivery::{self, Deliver, Limits, Outlet, Running},
         lines::Lines,
         otlp::{self, Settings, trace::Traces},
@@ -32,6 +33,7 @@ impl Sinks {
         let mut sinks = Self { outlets: Vec::new(), running: Vec::new(), limits, metrics: Arc::clone(metrics), linker };
         sinks.lines(&config.lines)?;
         sinks.otlp(&otlp)?;
+        sinks.cloudevents(&config.cloudevents)?;
         Ok(sinks)
     }
 
@@ -62,6 +64,15 @@ impl Sinks {
             self.running.push(running);
         }
         Ok(())
+    }
+
+    fn cloudevents(&mut self, config: &crate::config::Cloudevents) -> anyhow::Result<()> {
+        if config.url.0.is_empty() {
+            return Ok(());
+        }
+        // Each record is two requests: a batch that is small is counted soon.
+        let limits = Limits { batch_records: 64, batch_wait: Duration::from_millis(100), ..self.limits };
+        self.add(SinkName::Cloudevents, Cloudevents::wants(config.mode), limits, Cloudevents::new(config)?)
     }
 
     fn add<D: Deliver>(
@@ -99,7 +110,8 @@ impl Sinks {
 /// Does one of them speak to another machine?
 pub(super) fn outbound(config: &Config) -> bool {
     let otlp = otlp_settings(&config.otlp);
-    [otlp.traces, otlp.metrics, otlp.logs].iter().any(Option::is_some)
+    let otlp = [otlp.traces, otlp.metrics, otlp.logs].iter().any(Option::is_some);
+    otlp || !config.cloudevents.url.0.is_empty()
 }
 
 fn otlp_settings(config: &Otlp) -> Settings {
