@@ -8,6 +8,7 @@
 mod cloudevents;
 mod error;
 mod inspect;
+mod kafka;
 mod keys;
 mod otlp;
 mod place;
@@ -29,6 +30,7 @@ pub use cloudevents::{Cloudevents, EventsIncomplete, EventsMode, EventsUrl};
 pub use error::ConfigError;
 pub(crate) use error::{closest, list, not_allowed};
 pub use inspect::{Inspect, PolicyPath};
+pub use kafka::{Broker, Kafka, KafkaCompression, KafkaSasl, SecretFile};
 pub use keys::{Overrides, unknown_variables};
 pub use otlp::{Otlp, OtlpCompression, OtlpEndpoint, OtlpProtocol, OtlpSignal, Pair, Pem};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
@@ -57,6 +59,8 @@ pub struct Config {
     /// OTLP: metrics, traces and logs to a collector. What is left at its default here is taken from the standard `OTEL_*`
     /// variables.
     pub otlp: Otlp,
+    /// Kafka: a record for each exchange, as a line of JSON, keyed by its model.
+    pub kafka: Kafka,
     /// CloudEvents over HTTP, one for each payload of an inference, as KServe's logger sends them.
     pub cloudevents: Cloudevents,
     /// Logging, to standard error.

@@ -8,6 +8,7 @@ pub(crate) mod escape;
 pub mod har;
 pub mod http;
 pub mod json;
+pub mod kafka;
 pub(crate) mod latency;
 pub mod lines;
 pub mod mask;

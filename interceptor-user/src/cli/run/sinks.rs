@@ -9,6 +9,7 @@ use crate::{
     sink::{
         cloudevents::Cloudevents,
         delivery::{self, Deliver, Limits, Outlet, Running},
+        kafka::{self, Kafka},
         lines::Lines,
         otlp::{self, Settings, trace::Traces},
         prometheus::{Linker, Metrics},
@@ -33,6 +34,7 @@ impl Sinks {
         let mut sinks = Self { outlets: Vec::new(), running: Vec::new(), limits, metrics: Arc::clone(metrics), linker };
         sinks.lines(&config.lines)?;
         sinks.otlp(&otlp)?;
+        sinks.kafka(&config.kafka)?;
         sinks.cloudevents(&config.cloudevents)?;
         Ok(sinks)
     }
@@ -64,6 +66,14 @@ impl Sinks {
             self.running.push(running);
         }
         Ok(())
+    }
+
+    fn kafka(&mut self, config: &crate::config::Kafka) -> anyhow::Result<()> {
+        if config.brokers.is_empty() {
+            return Ok(());
+        }
+        let sink = Kafka::new(config, env::var(kafka::PASSWORD).ok())?;
+        self.add(SinkName::Kafka, Kafka::wants, self.limits, sink)
     }
 
     fn cloudevents(&mut self, config: &crate::config::Cloudevents) -> anyhow::Result<()> {
@@ -111,7 +121,7 @@ impl Sinks {
 pub(super) fn outbound(config: &Config) -> bool {
     let otlp = otlp_settings(&config.otlp);
     let otlp = [otlp.traces, otlp.metrics, otlp.logs].iter().any(Option::is_some);
-    otlp || !config.cloudevents.url.0.is_empty()
+    otlp || !config.cloudevents.url.0.is_empty() || !config.kafka.brokers.is_empty()
 }
 
 fn otlp_settings(config: &Otlp) -> Settings {
