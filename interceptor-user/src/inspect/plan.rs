@@ -8,7 +8,7 @@ use super::{
     pii::{Key, Pii},
 };
 use crate::{
-    model::Needs,
+    model::{Needs, Sinks},
     policy::{Policy, Rule, settings},
 };
 
@@ -69,9 +69,10 @@ impl Plan {
         &self.needs
     }
 
-    /// As much as any rule needs of an exchange.
-    pub fn most(&self) -> Needs {
-        let each = self.policy.rules().iter().zip(&self.needs).map(|(rule, inspectors)| rule.wants(true, *inspectors));
+    /// As much as any rule needs of an exchange, where these sinks get contents.
+    pub fn most(&self, contents: Sinks) -> Needs {
+        let rules = self.policy.rules().iter().zip(&self.needs);
+        let each = rules.map(|(rule, inspectors)| rule.wants(true, *inspectors).max(rule.shows(contents, true)));
         each.fold(Needs::default(), Needs::max)
     }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     inference,
-    model::{DriftRecord, Exchange, Needs, Record, RuleVerdict, Timestamp},
+    model::{DriftRecord, Exchange, Needs, Record, Sinks, Timestamp},
     policy::{Rule, Scene},
     protobuf::Registry,
 };
@@ -32,8 +32,10 @@ pub struct Options {
     pub registry: Registry,
     /// The policy, if there is one.
     pub policies: Option<Arc<Policies>>,
-    /// Bytes of each content that sinks get; more may be kept to be read here.
+    /// Bytes of each content that all sinks get; more may be kept to be read here.
     pub shown: usize,
+    /// Sinks that get contents: as much as the rules keep that send them there, or `inference` where there is no policy.
+    pub contents: Sinks,
     /// Bytes that all inspectors together may look at, of one exchange.
     pub budget_bytes: usize,
     /// Time that they may take for it.
@@ -50,6 +52,7 @@ impl Default for Options {
             registry: Registry::default(),
             policies: None,
             shown: 0,
+            contents: Sinks::NONE,
             budget_bytes: 4 << 20,
             budget_time: Some(Duration::from_millis(100)),
             keep_only: false,
@@ -73,9 +76,9 @@ pub struct Stage {
 }
 
 /// Decides what is kept.
-#[derive(Default)]
 pub struct Keep {
     inference: usize,
+    contents: Sinks,
     plan: Option<Arc<Plan>>,
 }
 
@@ -92,7 +95,7 @@ impl Stage {
     /// Nothing was seen yet.
     pub fn new(options: Options) -> Self {
         let mut stage = Self {
-            keep: Keep { inference: options.inference, plan: None },
+            keep: Keep { inference: options.inference, contents: options.contents, plan: None },
             look: Look { options, plan: None, inspectors: Vec::new(), drift: Vec::new() },
             most: 0,
             may_want: Needs::default(),
@@ -129,7 +132,8 @@ impl Stage {
 impl Keep {
     /// Bytes that may be kept of an exchange: memory that a flow needs beside what its heads do.
     fn most(&self) -> usize {
-        let Needs { request, response } = self.plan.as_ref().map_or(Needs::both(self.inference), |plan| plan.most());
+        let Needs { request, response } =
+            self.plan.as_ref().map_or(Needs::both(self.inference), |plan| plan.most(self.contents));
         request + response
     }
 
@@ -142,7 +146,7 @@ impl Keep {
     pub fn needs(&self, exchange: &Exchange) -> Needs {
         let scene = scene(exchange, self.plan.as_ref().is_none_or(|plan| plan.reads_inference()));
         match &self.plan {
-            Some(plan) => plan.policy().needs(&scene, plan.needs()),
+            Some(plan) => plan.policy().needs(&scene, plan.needs(), self.contents),
             None => Needs::both(if scene.recognised.is_some() { self.inference } else { 0 }),
         }
     }
@@ -208,9 +212,25 @@ impl Look {
         if exchange.request.as_ref().is_some_and(|part| part.head.asks_reflection()) {
             return;
         }
-        for part in [&mut exchange.request, &mut exchange.response].into_iter().flatten() {
-            part.trim(self.options.shown);
+        let shown = Needs::both(self.options.shown).max(self.shown(exchange));
+        let Exchange { request, response, .. } = exchange;
+        for (part, most) in [(request, shown.request), (response, shown.response)] {
+            if let Some(part) = part {
+                part.trim(most);
+            }
         }
+    }
+
+    /// What the rules that it matches keep for sinks with contents.
+    fn shown(&self, exchange: &Exchange) -> Needs {
+        let Options { contents, inference, .. } = self.options;
+        let is_inference = exchange.inference.is_some();
+        let (Some(plan), Some(verdict)) = (&self.plan, &exchange.verdict) else {
+            let shows = self.plan.is_none() && is_inference && contents != Sinks::NONE;
+            return if shows { Needs::both(inference) } else { Needs::default() };
+        };
+        let rules = plan.policy().rules().iter().filter(|rule| verdict.has(&rule.name));
+        rules.map(|rule| rule.shows(contents, is_inference)).fold(Needs::default(), Needs::max)
     }
 
     /// What it means to a model server.
@@ -255,8 +275,7 @@ impl Look {
         let mut budget = Budget::new(self.options.budget_bytes, self.options.budget_time);
         let rules = plan.policy().rules().iter().zip(&mut self.inspectors);
         for (rule, inspectors) in rules.filter(|(_, inspectors)| !inspectors.is_empty()) {
-            let looks = |said: &RuleVerdict| Arc::ptr_eq(&said.rule, &rule.name) && said.sampled.is_in();
-            if !verdict.rules.iter().any(looks) {
+            if !verdict.has(&rule.name) {
                 continue;
             }
             let mut report = Report::new(Arc::clone(&rule.name));

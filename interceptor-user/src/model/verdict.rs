@@ -20,6 +20,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Does it match this rule, and is it in its sample?
+    pub fn has(&self, rule: &Arc<str>) -> bool {
+        self.rules.iter().any(|said| Arc::ptr_eq(&said.rule, rule) && said.sampled.is_in())
+    }
+
     /// About the bytes of memory that it holds.
     pub fn memory(&self) -> usize {
         let findings =
@@ -139,6 +144,10 @@ impl Sinks {
     pub const NONE: Self = Self(0);
     /// All of them.
     pub const ALL: Self = Self((1 << SinkName::ALL.len()) - 1);
+
+    /// Those that carry contents, not only what they mean.
+    pub const CONTENTS: Self =
+        Self(Self::only(SinkName::Payloads).0 | Self::only(SinkName::Kafka).0 | Self::only(SinkName::Cloudevents).0);
 
     /// Just this one.
     pub const fn only(name: SinkName) -> Self {

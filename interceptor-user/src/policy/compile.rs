@@ -198,6 +198,7 @@ impl File<'_> {
         if let Some(keep) = &rule.keep
             && !inspects
             && compiled.own_needs(true) == Needs::default()
+            && compiled.shows(Sinks::CONTENTS, false) == Needs::default()
             && compiled.keep != Needs::default()
         {
             let text = "nothing in this rule looks at content, so none is kept; leave it out, or add what needs it";

@@ -13,10 +13,10 @@ use crate::{
 impl Policy {
     /// What has to be kept of an exchange, by what is known of it: to be asked with the request's head, and again with the
     /// response's. `inspectors` is what the inspectors of each rule need, in the order of [`Self::rules`]; where it is
-    /// shorter, nothing.
-    pub fn needs(&self, scene: &Scene<'_>, inspectors: &[Needs]) -> Needs {
+    /// shorter, nothing. `contents` are the sinks that are there and get contents.
+    pub fn needs(&self, scene: &Scene<'_>, inspectors: &[Needs], contents: Sinks) -> Needs {
         let wants = inspectors.iter().copied().chain(std::iter::repeat(Needs::default()));
-        let each = self.rules().iter().zip(wants).map(|(rule, inspectors)| rule.needs(scene, inspectors));
+        let each = self.rules().iter().zip(wants).map(|(rule, inspectors)| rule.needs(scene, inspectors, contents));
         each.fold(Needs::default(), Needs::max)
     }
 
@@ -70,11 +70,11 @@ impl Rule {
         values.filter_map(|value| Some((Arc::clone(&value.name), contents.extract(value)?))).collect()
     }
 
-    fn needs(&self, scene: &Scene<'_>, inspectors: Needs) -> Needs {
+    fn needs(&self, scene: &Scene<'_>, inspectors: Needs, contents: Sinks) -> Needs {
         // What asks nothing of a model server will not turn out to be an inference.
         let is_inference = scene.recognised.is_some() || scene.request.is_none();
         let inspectors = if is_inference || self.inspects_any() { inspectors } else { Needs::default() };
-        let wanted = self.wants(is_inference, inspectors);
+        let wanted = self.wants(is_inference, inspectors).max(self.shows(contents, is_inference));
         // An exchange that is out of the sample is counted, for which nothing is kept. But whether it matches may be known
         // from its content only.
         let needed = wanted != Needs::default()

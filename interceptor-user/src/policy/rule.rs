@@ -55,6 +55,13 @@ impl Rule {
         Needs { request: request.min(self.keep.request), response: response.min(self.keep.response) }
     }
 
+    /// Content that is for these sinks: of any exchange where it names one of them, of inferences where it names none at all.
+    pub fn shows(&self, sinks: Sinks, is_inference: bool) -> Needs {
+        let named = self.sinks != Sinks::ALL;
+        let shows = self.sinks.and(sinks) != Sinks::NONE && (named || is_inference);
+        if shows { self.keep } else { Needs::default() }
+    }
+
     /// Does something look at content that is no inference's?
     pub const fn inspects_any(&self) -> bool {
         self.inspect.pii.is_some() || self.inspect.schema.is_some()

@@ -3,7 +3,7 @@ use std::{io, path::Path};
 use super::*;
 use crate::{
     inspect::pii::Key,
-    model::{Sampled, UninspectedReason},
+    model::{Sampled, SinkName, UninspectedReason},
     policy::Policy,
     sink::sample,
 };
@@ -196,6 +196,34 @@ fn sinks_get_no_more_of_contents_than_was_asked_for_them() {
     let request = seen.request.unwrap();
     assert_eq!((request.body.len(), request.content_size(), request.body_cut()), (3, 30, true));
     assert_eq!(seen.verdict.unwrap().findings.len(), 1);
+}
+
+/// A sink with contents gets what the rules keep that send it there, and no rule that only reads adds to it.
+#[test]
+fn sinks_with_contents_get_what_rules_keep_for_them() {
+    let payloads = Sinks::only(SinkName::Payloads);
+    let shown = |contents: Sinks, rules: &str, exchange: Exchange| {
+        let mut stage = Stage::new(Options { shown: 0, contents, ..options(rules) });
+        let needs = stage.keep.needs(&exchange);
+        let request = looked(&mut stage, exchange).request.unwrap();
+        (needs.request, request.body.len())
+    };
+    let named = "    - { name: r, sinks: [payloads], keep: { request: 20 } }\n";
+    let custom = || Exchange { request: Some(sample::request("POST", "/x", &[], TENSOR)), ..sample::exchange() };
+    assert_eq!(shown(payloads, named, asked(TENSOR)), (20, 20));
+    assert_eq!(shown(payloads, named, custom()), (20, 20), "it is not only for servers that we know");
+    assert_eq!(shown(Sinks::NONE, named, asked(TENSOR)), (0, 0), "there is no such sink");
+    assert_eq!(shown(Sinks::only(SinkName::Kafka), named, asked(TENSOR)), (0, 0), "nor the right one");
+    let reads = "    - { name: s, sinks: [lines], inspect: { pii: {} }, keep: { request: 60 } }\n";
+    let (needs, body) = shown(payloads, &format!("{named}{reads}"), asked(TENSOR));
+    assert_eq!((needs, body), (60, 20), "what is kept to be read is not for it");
+    let any = "    - { name: r, inspect: { inference: {} }, keep: { request: 20 } }\n";
+    assert_eq!(shown(payloads, any, asked(TENSOR)), (20, 20));
+    assert_eq!(shown(payloads, any, custom()), (0, 0), "nobody named the sink, and it asks nothing of a model");
+    let sampled = "    - { name: r, sinks: [payloads], sample: { rate: 0.000000001 }, keep: { request: 20 } }\n";
+    assert_eq!(shown(payloads, sampled, asked(TENSOR)), (0, 0));
+    let without = Options { inference: 30, shown: 0, contents: payloads, ..Options::default() };
+    assert_eq!(looked(&mut Stage::new(without), asked(TENSOR)).request.unwrap().body.len(), 30);
 }
 
 #[test]

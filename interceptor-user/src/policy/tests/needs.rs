@@ -1,6 +1,6 @@
 use super::policy;
 use crate::{
-    model::{Dialect, Needs, Operation},
+    model::{Dialect, Needs, Operation, Sinks},
     policy::Scene,
     sink::sample,
 };
@@ -37,7 +37,9 @@ fn content_is_kept_while_a_rule_may_need_it() {
     ] {
         let quoted = rule.replace("match: ", "match: \"").replace("', insp", "'\", insp");
         let policy = policy(&format!("  - {{name: r{}{}}}", if rule.is_empty() { "" } else { ", " }, close(&quoted)));
-        let at = |recognised| [request, response].map(|scene| policy.needs(&Scene { recognised, ..scene }, &[]));
+        let at = |recognised| {
+            [request, response].map(|scene| policy.needs(&Scene { recognised, ..scene }, &[], Sinks::NONE))
+        };
         assert_eq!(at(None), plain, "no inference: {rule}");
         assert_eq!(at(recognised), asked, "an inference: {rule}");
     }
@@ -61,7 +63,7 @@ fn what_inspectors_need_is_kept_up_to_the_rules_bound() {
     let exchange = sample::exchange();
     let request = Scene { over: None, response: None, ..Scene::of(&exchange, None) };
     let policy = policy("  - {name: a, inspect: {pii: {}}, keep: {request: 1KiB, response: 0}}\n  - {name: b}");
-    assert_eq!(policy.needs(&request, &[]), NONE);
-    assert_eq!(policy.needs(&request, &[BOTH]), Needs { request: 1024, response: 0 });
-    assert_eq!(policy.needs(&request, &[BOTH, REQUEST]), Needs { request: 1024, response: 0 });
+    assert_eq!(policy.needs(&request, &[], Sinks::NONE), NONE);
+    assert_eq!(policy.needs(&request, &[BOTH], Sinks::NONE), Needs { request: 1024, response: 0 });
+    assert_eq!(policy.needs(&request, &[BOTH, REQUEST], Sinks::NONE), Needs { request: 1024, response: 0 });
 }
