@@ -90,7 +90,7 @@ pub fn execute(args: &Args) -> anyhow::Result<()> {
     let reload = Reload::start(paths, captured, &metrics)?;
     // Before any thread is started, so that all threads have given up what nothing takes.
     let give = Give { capabilities: config.privileges.drop.0, sandbox: config.privileges.sandbox.0 };
-    privilege::begin(give, &needs(&config, args.config.as_deref()));
+    privilege::begin(give, &needs(&config, args.config.as_deref())?);
     // Likewise, so that all threads leave signals to the one that waits for them.
     let stop = signal::stop_flag()?;
     run(&config, &stop, &metrics, reload)
@@ -102,7 +102,7 @@ fn directory_of(path: &Path) -> PathBuf {
 }
 
 /// What capturing takes once everything is attached.
-fn needs(config: &Config, file: Option<&Path>) -> Needs {
+fn needs(config: &Config, file: Option<&Path>) -> anyhow::Result<Needs> {
     let Capture { netns, pods, cgroups, sock_ops, .. } = &config.capture;
     let pods = *pods == Pods::All;
     let sock_ops = if let SockOps::Cgroup(cgroup) = sock_ops { Some(cgroup) } else { None };
@@ -112,15 +112,20 @@ fn needs(config: &Config, file: Option<&Path>) -> Needs {
     // Names come and go in their directory, which may not be there yet.
     let names =
         netns.iter().filter_map(|netns| netns.0.ancestors().skip(1).find(|above| above.is_dir())).map(Path::to_owned);
-    Needs {
+    Ok(Needs {
         // To attach there, and to take away what is attached.
         namespaces: pods || !netns.is_empty(),
         // Namespaces without a name are found by their processes.
         processes: pods || netns.iter().any(|netns| netns.0.starts_with("/proc")),
         outbound: sinks::outbound(config),
-        written: sinks::written(config),
-        files: cgroups.chain(names).chain(policies).chain(file.map(Path::to_owned)).collect(),
-    }
+        written: sinks::written(config)?,
+        files: cgroups
+            .chain(names)
+            .chain(policies)
+            .chain(file.map(Path::to_owned))
+            .chain(sinks::read(config))
+            .collect(),
+    })
 }
 
 fn run(

@@ -11,6 +11,7 @@ mod inspect;
 mod kafka;
 mod keys;
 mod otlp;
+mod payloads;
 mod place;
 mod privileges;
 mod quantity;
@@ -33,6 +34,7 @@ pub use inspect::{Inspect, PolicyPath};
 pub use kafka::{Broker, Kafka, KafkaCompression, KafkaSasl, SecretFile};
 pub use keys::{Overrides, unknown_variables};
 pub use otlp::{Otlp, OtlpCompression, OtlpEndpoint, OtlpProtocol, OtlpSignal, Pair, Pem};
+pub use payloads::{Payloads, PayloadsCompression, PayloadsFormat, PayloadsTo};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
 pub use privileges::{Privileges, Switch};
 pub use quantity::{Count, Fraction, Period, RingSize, Size};
@@ -63,6 +65,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// CloudEvents over HTTP, one for each payload of an inference, as KServe's logger sends them.
     pub cloudevents: Cloudevents,
+    /// Payload log: what was asked of models and answered, in files by model and hour.
+    pub payloads: Payloads,
     /// Logging, to standard error.
     pub log: Log,
     /// What the process gives up once everything is attached.

@@ -15,6 +15,7 @@ pub mod mask;
 pub(crate) mod messages;
 pub mod otlp;
 mod output;
+pub mod payloads;
 pub mod pcapng;
 mod printable;
 pub mod prometheus;

@@ -1,10 +1,12 @@
 //! The sinks of the daemon, each on its thread.
 
-use std::{env, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
 
 use crate::{
-    config::{Config, LinesTo, Otlp},
-    model::{Record, SinkName},
+    config::{Config, LinesTo, Otlp, PayloadsCompression, PayloadsFormat, PayloadsTo},
+    model::{Record, SinkName, Sinks as Names},
     privilege,
     sink::{
         cloudevents::Cloudevents,
@@ -12,6 +14,7 @@ use crate::{
         kafka::{self, Kafka},
         lines::Lines,
         otlp::{self, Settings, trace::Traces},
+        payloads::{Payloads, Place},
         prometheus::{Linker, Metrics},
     },
 };
@@ -36,6 +39,7 @@ impl Sinks {
         sinks.otlp(&otlp)?;
         sinks.kafka(&config.kafka)?;
         sinks.cloudevents(&config.cloudevents)?;
+        sinks.payloads(&config.payloads)?;
         Ok(sinks)
     }
 
@@ -85,6 +89,20 @@ impl Sinks {
         self.add(SinkName::Cloudevents, Cloudevents::wants(config.mode), limits, Cloudevents::new(config)?)
     }
 
+    fn payloads(&mut self, config: &crate::config::Payloads) -> anyhow::Result<()> {
+        let Some(place) = Place::open(&config.to)? else { return Ok(()) };
+        if config.format == PayloadsFormat::Jsonl && config.compression == PayloadsCompression::Snappy {
+            anyhow::bail!(
+                "payloads.compression: lines of JSON are not compressed by snappy (choose none, gzip or zstd)"
+            );
+        }
+        if let Err(error) = Place::probe(&config.to) {
+            tracing::warn!(sink = "payloads", "{} cannot be reached now, and is tried again: {error:#}", config.to);
+        }
+        let limits = Payloads::limits(config, self.limits);
+        self.add(SinkName::Payloads, Payloads::wants, limits, Payloads::new(place, config))
+    }
+
     fn add<D: Deliver>(
         &mut self,
         name: SinkName,
@@ -117,21 +135,58 @@ impl Sinks {
     }
 }
 
-/// Does one of them speak to another machine?
-pub(super) fn outbound(config: &Config) -> bool {
-    let otlp = otlp_settings(&config.otlp);
-    let otlp = [otlp.traces, otlp.metrics, otlp.logs].iter().any(Option::is_some);
-    otlp || !config.cloudevents.url.0.is_empty() || !config.kafka.brokers.is_empty()
-}
-
 fn otlp_settings(config: &Otlp) -> Settings {
     Settings::new(config, &|name| env::var(name).ok())
 }
 
-/// Directories that they write to.
-pub(super) fn written(config: &Config) -> Vec<PathBuf> {
-    match &config.lines.to {
-        LinesTo::File(path) => vec![super::directory_of(path)],
-        LinesTo::None | LinesTo::Stdout => Vec::new(),
+/// Those that are configured and get contents, as far as policies keep them.
+pub(super) fn contents(config: &Config) -> Names {
+    let configured = [
+        (SinkName::Payloads, config.payloads.to != PayloadsTo::None),
+        (SinkName::Cloudevents, !config.cloudevents.url.0.is_empty()),
+        (SinkName::Kafka, !config.kafka.brokers.is_empty() && config.kafka.contents.0),
+    ];
+    configured.into_iter().filter_map(|(name, is)| is.then_some(name)).collect()
+}
+
+/// Does one of them speak to another machine?
+pub(super) fn outbound(config: &Config) -> bool {
+    let otlp = otlp_settings(&config.otlp);
+    [otlp.traces, otlp.metrics, otlp.logs].iter().any(Option::is_some)
+        || !config.cloudevents.url.0.is_empty()
+        || !config.kafka.brokers.is_empty()
+        || matches!(config.payloads.to, PayloadsTo::Store(_))
+}
+
+/// Directories that they write to. They have to be there before files are restricted.
+pub(super) fn written(config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+    let lines = match &config.lines.to {
+        LinesTo::File(path) => Some(super::directory_of(path)),
+        LinesTo::None | LinesTo::Stdout => None,
+    };
+    let payloads = match &config.payloads.to {
+        PayloadsTo::Directory(path) => Some(path.clone()),
+        PayloadsTo::None | PayloadsTo::Store(_) => None,
+    };
+    if let Some(path) = &payloads {
+        fs::create_dir_all(path).with_context(|| {
+            format!("cannot make the directory {} (choose another with --payloads-to)", path.display())
+        })?;
     }
+    Ok(lines.into_iter().chain(payloads).collect())
+}
+
+/// Variables that name files with tokens of stores, which are read again as they expire.
+const TOKENS: [&str; 4] = [
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+];
+
+/// Files that they go on reading.
+pub(super) fn read(config: &Config) -> impl Iterator<Item = PathBuf> {
+    let tokens = TOKENS.iter().filter(|_| outbound(config)).filter_map(env::var_os);
+    // Kubernetes replaces them, in their directory.
+    tokens.map(|path| super::directory_of(path.as_ref()))
 }

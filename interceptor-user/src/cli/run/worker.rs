@@ -11,11 +11,16 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use interceptor_common::{DropCount, DropReason};
 
-use super::{drain::Drain, outputs::Outputs, plan::Plan, sinks::Sinks};
+use super::{
+    drain::Drain,
+    outputs::Outputs,
+    plan::Plan,
+    sinks::{self, Sinks},
+};
 use crate::cli::skip::skip;
 use crate::{
     admin::State,
-    config::{self, Config},
+    config::Config,
     inference,
     inspect::{self, Policies},
     kernel::{Capture, Drops},
@@ -87,7 +92,7 @@ pub(super) fn start(
     let options = Options {
         flow: (&config.flow).into(),
         session: (&config.session).into(),
-        inspect: inspect(&config.inspect, policies),
+        inspect: inspect(config, policies),
         memory: Arc::clone(memory),
     };
     let mut pipeline = Pipeline::new(options, Outputs::new(metrics, config, sinks)).with_skip(skip);
@@ -112,11 +117,12 @@ pub(super) fn start(
 }
 
 /// What is asked of exchanges.
-fn inspect(config: &config::Inspect, policies: Option<&Arc<Policies>>) -> inspect::Options {
+fn inspect(config: &Config, policies: Option<&Arc<Policies>>) -> inspect::Options {
     inspect::Options {
         policies: policies.cloned(),
-        inference: config.inference_body.to_usize(),
-        reading: inference::Options { estimate_tokens: config.estimate_tokens.0 },
+        inference: config.inspect.inference_body.to_usize(),
+        reading: inference::Options { estimate_tokens: config.inspect.estimate_tokens.0 },
+        contents: sinks::contents(config),
         ..inspect::Options::default()
     }
 }
