@@ -11,6 +11,7 @@ mod lifecycle;
 mod models;
 mod node;
 mod packets;
+mod payloads;
 mod pods;
 mod policy;
 mod stream;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         grpc::cases(),
         stream::cases(),
         models::cases(),
+        payloads::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

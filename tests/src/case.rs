@@ -17,6 +17,8 @@ pub enum Need {
     Program(&'static str, &'static str),
     /// Servers and clients of models, from PyPI.
     Models,
+    /// Packages from PyPI, those of `tests/e2e/NAME/requirements.txt`.
+    Packages(&'static str),
 }
 
 /// A test and what it needs.
@@ -54,6 +56,7 @@ impl Need {
         match self {
             Self::Root if !nix::unistd::geteuid().is_root() => Some("this takes root: run it with sudo".into()),
             Self::Root => None,
+            Self::Packages(name) => Python::with(name).err().map(|error| format!("no packages from PyPI: {error:#}")),
             Self::Models => Python::with_models().err().map(|error| format!("no packages from PyPI: {error:#}")),
             Self::Program(program, package) => find(program)
                 .is_none()

@@ -23,6 +23,16 @@ impl Daemon {
         Self::begin(interceptor()?, arguments)
     }
 
+    /// The same, with these variables.
+    pub fn start_with<S: AsRef<OsStr>>(
+        variables: &[(&str, &str)],
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let mut command = interceptor()?;
+        command.envs(variables.iter().copied());
+        Self::begin(command, arguments)
+    }
+
     /// The same, with its standard output in this file.
     pub fn start_writing_to<S: AsRef<OsStr>>(file: &str, arguments: impl IntoIterator<Item = S>) -> Result<Self> {
         let program = interceptor()?;

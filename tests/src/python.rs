@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -12,13 +13,18 @@ use anyhow::{Context as _, Result, bail};
 pub struct Python(PathBuf);
 
 /// Tests run at the same time; one of them makes it.
-static MADE: Mutex<Option<Result<PathBuf, String>>> = Mutex::new(None);
+static MADE: Mutex<BTreeMap<&str, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
 
 impl Python {
     /// With what `tests/e2e/models/requirements.txt` names.
     pub fn with_models() -> Result<Self> {
+        Self::with("models")
+    }
+
+    /// With what `tests/e2e/NAME/requirements.txt` names.
+    pub fn with(name: &'static str) -> Result<Self> {
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = made.get_or_insert_with(|| make().map_err(|error| format!("{error:#}")));
+        let made = made.entry(name).or_insert_with(|| make(name).map_err(|error| format!("{error:#}")));
         made.clone().map(Self).map_err(anyhow::Error::msg)
     }
 
@@ -28,10 +34,10 @@ impl Python {
     }
 }
 
-fn make() -> Result<PathBuf> {
+fn make(name: &str) -> Result<PathBuf> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let wanted = tests.join("e2e/models/requirements.txt");
-    let environment = tests.join("../target/venv-models");
+    let wanted = tests.join(format!("e2e/{name}/requirements.txt"));
+    let environment = tests.join(format!("../target/venv-{name}"));
     // Written last: an environment without it, or with another, is made anew.
     let stamp = environment.join("requirements.txt");
     let python = environment.join("bin/python");

@@ -8,6 +8,8 @@ mod parquet;
 mod partition;
 mod place;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fs,
