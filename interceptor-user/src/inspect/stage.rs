@@ -122,7 +122,7 @@ impl Stage {
             self.look.tick(Timestamp::default(), true);
             self.look.inspectors = plan.inspectors();
             self.look.plan = Some(Arc::clone(&plan));
-            self.may_want = plan.most();
+            self.may_want = plan.most(self.keep.contents);
             self.keep.plan = Some(plan);
             self.most = self.keep.most();
         }

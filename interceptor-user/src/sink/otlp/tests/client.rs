@@ -206,7 +206,7 @@ fn limits() -> Limits {
 fn begin(config: &Otlp) -> (Outlet, Running) {
     let settings = Settings::new(config, &|_| None);
     let traces = Traces::new(settings.traces.as_ref().unwrap(), &settings, limits()).unwrap();
-    delivery::start(SinkName::Traces, |record| Traces::wants(record, 1.0), limits(), traces).unwrap()
+    delivery::start(SinkName::Traces, |record| Traces::wants(record, 1.0), limits(), || {}, traces).unwrap()
 }
 
 fn config(address: SocketAddr, protocol: &str) -> Otlp {

@@ -73,7 +73,7 @@ impl Receiver {
     fn push(&self, interval: u64) -> Running {
         let settings = Settings::new(&self.config(interval), &|_| None);
         let target = settings.metrics.clone().expect("is on");
-        start(&settings, &target, &counted(sample::exchange()).0, Duration::from_secs(2)).expect("started")
+        start(&settings, &target, &counted(sample::exchange()).0, Duration::from_secs(2), || {}).expect("started")
     }
 
     fn received(&self) -> usize {
