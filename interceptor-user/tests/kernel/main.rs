@@ -93,6 +93,7 @@ const SLOW: &[&str] = &[
     "an_answer_never_comes_before_its_question_whatever_cpus_they_run_on",
     "networks_are_filtered",
     "the_reader_keeps_up_and_is_measured",
+    "the_time_of_a_reader_that_does_not_read_is_told",
     "sockets_are_not_reported_while_programs_are_still_being_attached",
     "filters_of_a_killed_run_are_removed_and_those_of_a_living_one_stay",
     "what_a_killed_run_left_goes_at_the_next_start_of_any_kind",

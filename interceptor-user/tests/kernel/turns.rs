@@ -68,16 +68,21 @@ fn raw() -> anyhow::Result<()> {
         let of_turn = kept.iter().filter(|kept| kept.seq.wrapping_sub(at) < len as u32);
         let mut all: Vec<_> = of_turn.filter(|kept| kept.wire_len > 0).collect();
         all.sort_by_key(|kept| kept.seq.wrapping_sub(at));
+        // A slow machine sends some again, and is told that, too.
+        all.dedup_by_key(|kept| kept.seq);
         let bytes: Vec<u8> = all.iter().flat_map(|kept| kept.payload.iter().copied()).collect();
         let expected = if number == 0 { 0 } else { len.min(most) };
         ensure!(bytes == body[..expected], "turn {number} of {len}: {} bytes", bytes.len());
-        let told: u64 = all.iter().map(|kept| u64::from(kept.wire_len)).sum();
-        ensure!(told == len as u64, "turn {number} of {len}: {told} told");
+        let told = all.iter().try_fold(0, |told: u32, kept| {
+            let from = kept.seq.wrapping_sub(at);
+            (from <= told).then(|| told.max(from + kept.wire_len))
+        });
+        ensure!(told == Some(len as u32), "turn {number} of {len}: {told:?} told");
         at = at.wrapping_add(len as u32);
     }
     ensure!(collected.stream(to, from)?.len() == 6 * 8, "the other direction was cut, too");
     let cut: usize = 10 + turns[1..].iter().map(|len| len.saturating_sub(most)).sum::<usize>();
-    ensure!(capture.drops()?.total(DropReason::CutOff).bytes == cut as u64);
+    ensure!(capture.drops()?.total(DropReason::CutOff).bytes >= cut as u64);
     Ok(())
 }
 
