@@ -13,7 +13,7 @@ use crate::{
         delivery::{self, Deliver, Limits, Outlet, Running},
         kafka::{self, Kafka},
         lines::Lines,
-        otlp::{self, Settings, trace::Traces},
+        otlp::{self, Settings, logs::Logs, trace::Traces},
         payloads::{Payloads, Place},
         prometheus::{Linker, Metrics},
     },
@@ -68,6 +68,9 @@ impl Sinks {
             let running = otlp::metrics::start(settings, target, &self.metrics, limits.grace, privilege::settle)?;
             self.metrics.watch_sink(Arc::clone(running.counts()));
             self.running.push(running);
+        }
+        if let Some(target) = settings.logs {
+            self.add(SinkName::Logs, Logs::wants, limits, Logs::new(target, settings)?)?;
         }
         Ok(())
     }

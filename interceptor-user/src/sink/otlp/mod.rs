@@ -4,6 +4,7 @@
 mod attributes;
 mod client;
 mod export;
+pub mod logs;
 pub mod metrics;
 mod resource;
 mod settings;

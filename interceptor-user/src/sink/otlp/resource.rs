@@ -64,6 +64,11 @@ impl Common {
 }
 
 impl<'a> Entity<'a> {
+    /// This process itself.
+    pub(super) fn ours() -> Self {
+        Self { pod: None, container: None, process: Some((std::process::id(), "interceptor")), local: true }
+    }
+
     pub(super) fn of(peer: &'a Peer) -> Self {
         let container: Option<&Container> = peer.container.as_deref();
         let process = |process: &'a Process| (process.pid, &*process.command);
