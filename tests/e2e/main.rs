@@ -14,6 +14,7 @@ mod packets;
 mod payloads;
 mod pods;
 mod policy;
+mod prometheus;
 mod stream;
 mod volume;
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         stream::cases(),
         models::cases(),
         payloads::cases(),
+        prometheus::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

@@ -73,6 +73,11 @@ impl Daemon {
         self.process
     }
 
+    /// Where it serves metrics.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Asks its own server.
     pub fn get(&self, path: &str) -> Result<Answer> {
         Connection::open(self.address)?.get(path)

@@ -29,6 +29,8 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     // No programs, but files of them.
     tool("/usr/share/doc/python3-venv/copyright", "python3-venv"),
     tool("/usr/lib/python3/dist-packages/grpc/__init__.py", "python3-grpcio"),
+    tool("/usr/lib/python3/dist-packages/prometheus_client/__init__.py", "python3-prometheus-client"),
+    tool("prometheus", "prometheus"),
     tool("nghttpd", "nghttp2-server"),
     tool("h2load", "nghttp2-client"),
     tool("node", "nodejs"),

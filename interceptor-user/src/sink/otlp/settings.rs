@@ -42,6 +42,9 @@ impl Settings {
             (OtlpSignal::Logs, "LOGS", LOGS.http),
         ]
         .map(|(signal, name, path)| read.target(signal, name, path));
+        if metrics.is_some() {
+            read.temporality();
+        }
         let service_name = Some(config.service_name.clone()).filter(|name| !name.is_empty());
         let mut resource = read.pairs("OTEL_RESOURCE_ATTRIBUTES");
         lay_over(&mut resource, config.resource.iter().map(|pair| (pair.name.clone(), pair.value.clone())));
@@ -195,6 +198,14 @@ impl Reader<'_> {
         }
         let Some((value, variable)) = self.of(name, "TIMEOUT") else { return ours };
         self.milliseconds(&variable, &value).unwrap_or(ours)
+    }
+
+    /// What we count is cumulative, and is not kept twice to tell what came since the last time.
+    fn temporality(&mut self) {
+        let variable = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        if let Some(value) = self.get(variable).filter(|value| !value.eq_ignore_ascii_case("cumulative")) {
+            self.odd(variable, &value, "metrics are `cumulative`");
+        }
     }
 
     fn interval(&mut self) -> Duration {

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use super::*;
 use crate::sink::prometheus::exemplars::{Exemplar, Link, Linker};
 
@@ -96,4 +98,25 @@ fn label_values_cannot_be_taken_for_others() {
     assert_ne!(of(["", "0:"]), of(["0:", ""]));
     let other_order = super::super::exemplars::series([("b", "2"), ("a", "1")].into_iter());
     assert_eq!(of(["1", "2"]), other_order);
+}
+
+/// Of many values in no order, few are larger than all before them: about the logarithm of their number.
+#[test]
+fn a_trace_is_looked_for_only_where_its_value_would_be_kept() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let counting: Linker = {
+        let (asked, linker) = (Arc::clone(&asked), linker());
+        Arc::new(move |exchange, side| {
+            asked.fetch_add(1, Relaxed);
+            linker(exchange, side)
+        })
+    };
+    let mut sink = sink(100).with_exemplars(counting);
+    let mut random = 7_u64;
+    for _ in 0..10_000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        count(&mut sink, taking(1, random >> 44));
+    }
+    let asked = asked.load(Relaxed);
+    assert!((2..40).contains(&asked), "{asked}");
 }

@@ -163,3 +163,18 @@ fn a_receiver_that_is_gone_does_not_hold_up_the_end() {
     assert_eq!(standing.dropped[Reason::Shutdown as usize], standing.offered);
     assert!(standing.offered > 0);
 }
+
+#[test]
+fn another_temporality_than_ours_is_told_to_be_passed_over() {
+    let ask = |signals: &[OtlpSignal], value: &str| {
+        let config = Otlp { signals: signals.to_vec(), ..Receiver::start().config(1) };
+        let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        Settings::new(&config, &|asked| (asked == name).then(|| value.to_owned())).warnings
+    };
+    assert_eq!(ask(&[OtlpSignal::Metrics], "Cumulative"), Vec::<String>::new());
+    assert_eq!(ask(&[OtlpSignal::Traces], "delta"), Vec::<String>::new());
+    for value in ["delta", "lowmemory"] {
+        let warnings = ask(&[OtlpSignal::Metrics], value);
+        assert!(matches!(&warnings[..], [one] if one.contains(value) && one.contains("cumulative")), "{warnings:?}");
+    }
+}
