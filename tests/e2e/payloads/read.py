@@ -9,7 +9,8 @@ COLUMNS = ["request_id", "model_name", "status", "response_content", "input_toke
 
 def say(rows):
     for row in rows:
-        prompt = json.loads(row["input_texts"])[0]["text"] if isinstance(row["input_texts"], str) else row["input_texts"][0]["text"]
+        # The policy takes something out of the request, and with it goes what was read of it: `input_texts`.
+        prompt = json.loads(row["request_content"])["messages"][0]["content"]
         print(json.dumps({**{name: row[name] for name in COLUMNS}, "prompt": prompt, "model": str(row["model"])}))
 
 
