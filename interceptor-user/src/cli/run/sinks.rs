@@ -69,7 +69,7 @@ impl Sinks {
             self.metrics.watch_sink(Arc::clone(running.counts()));
             self.running.push(running);
         }
-        if let Some(target) = settings.logs {
+        if let Some(target) = &settings.logs {
             self.add(SinkName::Logs, Logs::wants, limits, Logs::new(target, settings)?)?;
         }
         Ok(())

@@ -49,9 +49,10 @@ impl Trace {
         let mut hash = Sha256::new_with_prefix([side as u8]);
         hash.update(self.id);
         hash.update(self.place);
-        let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
+        let hash: [u8; 32] = hash.finalize().into();
+        let id = hash.first_chunk().copied().unwrap_or_default();
         // Zero stands for none.
-        [a, b, c, d, e, f, g, h | u8::from([a, b, c, d, e, f, g, h] == [0; 8])]
+        if id == [0; 8] { [1; 8] } else { id }
     }
 
     /// Is it sent? What the wire decided is respected; for what it left open the trace's id decides, with this part of
@@ -59,10 +60,12 @@ impl Trace {
     /// takes the same traces.
     pub fn is_sampled(&self, part: f64) -> bool {
         self.sampled.unwrap_or_else(|| {
-            let [.., a, b, c, d, e, f, g] = self.id;
-            let random = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
-            let all = (1_u64 << 56) as f64;
-            random as f64 >= (1.0 - part) * all
+            let last = self.id.last_chunk().copied().unwrap_or_default();
+            let random = u64::from_be_bytes(last) & ((1 << 56) - 1);
+            // Of its 56 bits as many are compared as a number has.
+            #[expect(clippy::cast_precision_loss, reason = "two of them in 2^53 fall on the other side")]
+            let fraction = random as f64 / (1_u64 << 56) as f64;
+            fraction >= 1.0 - part
         })
     }
 }
