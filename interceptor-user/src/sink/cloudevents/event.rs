@@ -21,7 +21,7 @@ pub(super) struct Event {
 
 /// What is the same in each event.
 pub(super) struct Source {
-    source: String,
+    given: String,
     service: String,
     /// Names and values.
     fixed: Vec<(HeaderName, HeaderValue)>,
@@ -45,7 +45,7 @@ impl Source {
             ("ce-component", &config.component),
         ];
         Self {
-            source: config.source.clone(),
+            given: config.source.clone(),
             service: config.inference_service.clone(),
             fixed: fixed
                 .into_iter()
@@ -95,8 +95,8 @@ impl Source {
     }
 
     fn source(&self, exchange: &Exchange) -> String {
-        if !self.source.is_empty() {
-            return self.source.clone();
+        if !self.given.is_empty() {
+            return self.given.clone();
         }
         let server = exchange.flow.server.endpoint;
         let named = exchange.request.as_ref().map(Part::target).and_then(|Target { authority, .. }| authority);
@@ -145,7 +145,9 @@ fn id(exchange: &Exchange) -> String {
     let numbers = [flow.id, flow.start.as_nanos(), first.as_nanos(), exchange.number];
     let mut hash = Sha256::new();
     hash.update(format!("{:?} {} {}", flow.key, flow.client.endpoint, flow.server.endpoint));
-    numbers.iter().for_each(|number| hash.update(number.to_be_bytes()));
+    for number in numbers {
+        hash.update(number.to_be_bytes());
+    }
     let digest = hash.finalize();
     let mut bits = digest.iter().take(16).fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
     bits = bits & !(0xf << 76) | 8 << 76;

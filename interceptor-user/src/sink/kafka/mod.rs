@@ -130,12 +130,11 @@ impl Kafka {
     async fn send(&mut self, lanes: Vec<Lane>, leaders: &Leaders, attempt: &mut Attempt) -> Vec<(Arc<str>, Outcome)> {
         let mut by_leader = HashMap::<Arc<str>, Vec<Lane>>::new();
         for lane in lanes {
-            match leaders.get(&lane.partition).cloned().flatten() {
-                Some(leader) => by_leader.entry(leader).or_default().push(lane),
-                None => {
-                    attempt.error = Some(anyhow!("partition {} has no leader", lane.partition));
-                    self.cluster.forget();
-                }
+            if let Some(leader) = leaders.get(&lane.partition).cloned().flatten() {
+                by_leader.entry(leader).or_default().push(lane);
+            } else {
+                attempt.error = Some(anyhow!("partition {} has no leader", lane.partition));
+                self.cluster.forget();
             }
         }
         let manner = Manner {

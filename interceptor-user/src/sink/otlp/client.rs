@@ -40,7 +40,7 @@ pub struct Client<Q: 'static, A: 'static> {
 
 enum Transport {
     /// The channel is made by the first call: that takes a runtime.
-    Grpc(Endpoint, OnceLock<Channel>),
+    Grpc(Box<Endpoint>, OnceLock<Channel>),
     Http {
         client: reqwest::Client,
         url: String,
@@ -51,7 +51,7 @@ impl<Q: Message + Clone + Default, A: Message + Default> Client<Q, A> {
     /// For this target. Certificates are read here, and what is wrong with the configuration is told.
     pub fn new(service: &'static Service<Q, A>, target: &Target) -> anyhow::Result<Self> {
         let transport = match target.protocol {
-            Protocol::Grpc => Transport::Grpc(endpoint(target)?, OnceLock::new()),
+            Protocol::Grpc => Transport::Grpc(Box::new(endpoint(target)?), OnceLock::new()),
             Protocol::Http => Transport::Http {
                 client: http::client(target.timeout, target.authority.as_deref())?,
                 url: target.url.clone(),

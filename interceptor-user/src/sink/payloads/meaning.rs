@@ -11,18 +11,19 @@ fn is_there(exchange: &Exchange, role: Role) -> bool {
     exchange.part(role).is_some_and(|part| !part.body.is_empty() && !part.body_cut())
 }
 
-fn list(values: Vec<Value>) -> Cell<'static> {
+fn list(values: impl Iterator<Item = Value>) -> Cell<'static> {
+    let values: Vec<Value> = values.collect();
     if values.is_empty() { Cell::Null } else { json(&values) }
 }
 
 pub(super) fn message_sizes(part: Option<&Part>) -> Cell<'static> {
     let sizes = part.into_iter().flat_map(Part::messages).map(|(_, bytes)| bytes.len().into());
-    list(sizes.collect())
+    list(sizes)
 }
 
 pub(super) fn tensors(exchange: &Exchange, role: Role) -> Cell<'static> {
     let Some(inference) = exchange.inference.as_ref().filter(|_| is_there(exchange, role)) else { return Cell::Null };
-    list(inference.tensors(role).iter().map(tensor).collect())
+    list(inference.tensors(role).iter().map(tensor))
 }
 
 /// As the Open Inference Protocol writes it, flat and in row-major order.
@@ -45,7 +46,7 @@ fn tensor(tensor: &Tensor) -> Value {
 pub(super) fn texts(exchange: &Exchange, role: Role) -> Cell<'static> {
     let Some(inference) = exchange.inference.as_ref().filter(|_| is_there(exchange, role)) else { return Cell::Null };
     let said = |Text { speaker, path, text, .. }: &Text| value!({ "role": speaker, "path": path, "text": text });
-    list(inference.texts.iter().filter(|text| text.role == role).map(said).collect())
+    list(inference.texts.iter().filter(|text| text.role == role).map(said))
 }
 
 pub(super) fn parameters(exchange: &Exchange) -> Cell<'static> {
@@ -62,7 +63,7 @@ pub(super) fn tool_calls(exchange: &Exchange) -> Cell<'static> {
     let there = is_there(exchange, Role::Response);
     let Some(inference) = exchange.inference.as_ref().filter(|_| there) else { return Cell::Null };
     let call = |ToolCall { id, name, arguments }: &ToolCall| value!({ "id": id, "name": name, "arguments": arguments });
-    list(inference.tool_calls.iter().map(call).collect())
+    list(inference.tool_calls.iter().map(call))
 }
 
 /// Those that have it in their sample.
@@ -71,7 +72,7 @@ fn said(exchange: &Exchange) -> impl Iterator<Item = &RuleVerdict> {
 }
 
 pub(super) fn rules(exchange: &Exchange) -> Cell<'static> {
-    list(said(exchange).map(|rule| Value::from(&*rule.rule)).collect())
+    list(said(exchange).map(|rule| Value::from(&*rule.rule)))
 }
 
 pub(super) fn extracted(exchange: &Exchange) -> Cell<'static> {
@@ -85,7 +86,7 @@ pub(super) fn extracted(exchange: &Exchange) -> Cell<'static> {
 
 pub(super) fn findings(exchange: &Exchange) -> Cell<'static> {
     let found = exchange.verdict.iter().flat_map(|verdict| &verdict.findings);
-    list(found.map(finding).collect())
+    list(found.map(finding))
 }
 
 fn finding(finding: &Finding) -> Value {

@@ -127,7 +127,7 @@ impl Deliver for Payloads {
         let mut attempt = Attempt::default();
         let count = |records: &Vec<Arc<Record>>| records.len() as u64;
         let mut accepted = 0;
-        while let Some(file) = files.next() {
+        for file in files.by_ref() {
             accepted += count(&file.records);
             match self.encode(&file.records) {
                 Err(error) => {

@@ -7,6 +7,7 @@
 use std::{
     cell::OnceCell,
     collections::HashMap,
+    fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -67,7 +68,12 @@ pub(super) type Series = Arc<str>;
 pub(super) fn series<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Series {
     let mut labels: Vec<_> = labels.collect();
     labels.sort_unstable();
-    labels.iter().map(|(_, value)| format!("{}:{value}", value.len())).collect::<String>().into()
+    let mut series = String::new();
+    for (_, value) in labels {
+        // Writing to a string does not fail.
+        let _ = write!(series, "{}:{value}", value.len());
+    }
+    series.into()
 }
 
 type ByName = HashMap<Box<str>, HashMap<Series, Exemplar, RandomState>, RandomState>;

@@ -90,7 +90,8 @@ fn record(
     let mut record = base;
     record.attributes.extend(more.filter_map(|(name, value)| attributes::whole(name, value)));
     record.severity_number = severity as i32;
-    record.severity_text = if severity == SeverityNumber::Warn { "WARN" } else { "INFO" }.to_owned();
+    let text = if severity == SeverityNumber::Warn { "WARN" } else { "INFO" };
+    text.clone_into(&mut record.severity_text);
     record.body = Some(attributes::any_text(body));
     record
 }
@@ -140,9 +141,10 @@ fn odd(exchange: &Exchange, mut line: Map<String, Value>, base: LogRecord) -> Op
         return None;
     }
     let names: Vec<&str> = exchange.anomalies.iter().map(Anomaly::name).collect();
-    let (complete, event) = match exchange.complete() {
-        true => ("complete", "interceptor.anomaly"),
-        false => ("incomplete", "interceptor.incomplete"),
+    let (complete, event) = if exchange.complete() {
+        ("complete", "interceptor.anomaly")
+    } else {
+        ("incomplete", "interceptor.incomplete")
     };
     let body = if names.is_empty() { complete.to_owned() } else { format!("{complete}: {}", names.join(", ")) };
     let more =

@@ -8,12 +8,12 @@ fn context(lines: &[(&str, &str)]) -> Context {
     Context::of(&sample::fields(lines))
 }
 
-fn parent() -> Option<Parent> {
-    Some(Parent { trace: hex(TRACE.as_bytes()).unwrap(), span: hex(SPAN.as_bytes()).unwrap() })
+fn parent() -> Parent {
+    Parent { trace: hex(TRACE.as_bytes()).unwrap(), span: hex(SPAN.as_bytes()).unwrap() }
 }
 
 fn known(sampled: Option<bool>) -> Context {
-    Context { parent: parent(), sampled, state: String::new() }
+    Context { parent: Some(parent()), sampled, state: String::new() }
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn the_state_is_passed_on_as_far_as_there_is_room() {
 
 #[test]
 fn b3() {
-    let short = Parent { trace: 0x8448_eb21_1c80_319c_u128.to_be_bytes(), span: parent().unwrap().span };
+    let short = Parent { trace: 0x8448_eb21_1c80_319c_u128.to_be_bytes(), span: parent().span };
     let of_short = |sampled| Context { parent: Some(short), sampled, state: String::new() };
     let decided = |sampled| Context { sampled: Some(sampled), ..Context::default() };
     let cases = [

@@ -42,7 +42,7 @@ fn spans_that_differ_have_ids_that_differ() {
         exchange(Some(&PARENT.replace("b7ad", "b7ae"))),
         exchange(Some(&PARENT.replace("0af7", "0af8"))),
         with_flow(&one, |flow| {
-            flow.client = crate::model::Peer::new("10.0.0.2:40001".parse::<std::net::SocketAddr>().unwrap().into())
+            flow.client = crate::model::Peer::new("10.0.0.2:40001".parse::<std::net::SocketAddr>().unwrap().into());
         }),
         exchange(None),
     ];
