@@ -83,7 +83,11 @@ impl Reader<'_> {
     }
 
     fn odd(&mut self, name: &str, value: &str, expected: &str) {
-        self.warnings.push(format!("the environment variable {name} is passed over: {expected}, not `{value}`"));
+        let warning = format!("the environment variable {name} is passed over: {expected}, not `{value}`");
+        // General variables are read for each signal.
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     fn target(&mut self, signal: OtlpSignal, name: &str, path: &str) -> Option<Target> {

@@ -90,8 +90,7 @@ fn record(
     let mut record = base;
     record.attributes.extend(more.filter_map(|(name, value)| attributes::whole(name, value)));
     record.severity_number = severity as i32;
-    let text = if severity == SeverityNumber::Warn { "WARN" } else { "INFO" };
-    text.clone_into(&mut record.severity_text);
+    record.severity_text.push_str(if severity == SeverityNumber::Warn { "WARN" } else { "INFO" });
     record.body = Some(attributes::any_text(body));
     record
 }

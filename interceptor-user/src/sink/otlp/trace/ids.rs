@@ -49,8 +49,8 @@ impl Trace {
         let mut hash = Sha256::new_with_prefix([side as u8]);
         hash.update(self.id);
         hash.update(self.place);
-        let hash: [u8; 32] = hash.finalize().into();
-        let id = hash.first_chunk().copied().unwrap_or_default();
+        let digest: [u8; 32] = hash.finalize().into();
+        let id = digest.first_chunk().copied().unwrap_or_default();
         // Zero stands for none.
         if id == [0; 8] { [1; 8] } else { id }
     }
@@ -58,14 +58,12 @@ impl Trace {
     /// Is it sent? What the wire decided is respected; for what it left open the trace's id decides, with this part of
     /// them taken. Everyone who decides so (W3C Trace Context level 2, OpenTelemetry's consistent probability sampling)
     /// takes the same traces.
+    #[expect(clippy::cast_precision_loss, reason = "of 56 bits the lowest three do not matter")]
     pub fn is_sampled(&self, part: f64) -> bool {
         self.sampled.unwrap_or_else(|| {
-            let last = self.id.last_chunk().copied().unwrap_or_default();
-            let random = u64::from_be_bytes(last) & ((1 << 56) - 1);
-            // Of its 56 bits as many are compared as a number has.
-            #[expect(clippy::cast_precision_loss, reason = "two of them in 2^53 fall on the other side")]
-            let fraction = random as f64 / (1_u64 << 56) as f64;
-            fraction >= 1.0 - part
+            let all = 1_u64 << 56;
+            let random = u128::from_be_bytes(self.id) as u64 & (all - 1);
+            random as f64 >= (1.0 - part) * all as f64
         })
     }
 }
@@ -93,7 +91,7 @@ fn place(exchange: &Exchange, parent: Option<Parent>) -> [u8; 32] {
 
 /// The id of a trace that begins with the exchange at this place.
 fn begun(place: &[u8; 32]) -> TraceId {
-    let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _]: [u8; 32] =
-        Sha256::new_with_prefix(b"trace").chain_update(place).finalize().into();
+    let digest: [u8; 32] = Sha256::new_with_prefix(b"trace").chain_update(place).finalize().into();
+    let id = digest.first_chunk().copied().unwrap_or_default();
     if id == [0; 16] { [1; 16] } else { id }
 }

@@ -78,6 +78,8 @@ struct Served {
     span: SpanId,
     start: Timestamp,
     end: Timestamp,
+    /// When it is forgotten.
+    until: Instant,
 }
 
 struct Kept {
@@ -187,7 +189,8 @@ impl Parents {
         let Some(request) = &exchange.request else { return };
         let end = exchange.response.as_ref().unwrap_or(request).last_byte;
         let span = trace.span(Side::Server);
-        let served = Served { exchange: number(exchange), span, start: request.first_byte, end };
+        let until = now + self.wait;
+        let served = Served { exchange: number(exchange), span, start: request.first_byte, end, until };
         for number in self.by_key.get(&key).cloned().unwrap_or_default() {
             let Some(Record::Exchange(waits)) = self.kept.get(&number).map(|kept| &*kept.waiting.record) else {
                 continue;
@@ -202,7 +205,7 @@ impl Parents {
         if all.len() > SERVED_MAX {
             all.pop_front();
         }
-        self.forget.push_back((now + self.wait, key));
+        self.forget.push_back((until, key));
     }
 
     /// Passes it on if what it belongs to is known, or keeps it back.
@@ -231,11 +234,13 @@ impl Parents {
         line.push_back(waiting);
     }
 
-    /// The one that was served first.
+    /// The one that was served first, unless it had to go before.
     fn forget_one(&mut self) {
-        let Some((_, key)) = self.forget.pop_front() else { return };
+        let Some((when, key)) = self.forget.pop_front() else { return };
         if let Some(served) = self.served.get_mut(&key) {
-            served.pop_front();
+            while served.front().is_some_and(|served| served.until <= when) {
+                served.pop_front();
+            }
             if served.is_empty() {
                 self.served.remove(&key);
             }

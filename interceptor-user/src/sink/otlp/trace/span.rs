@@ -97,7 +97,7 @@ fn other_end(span: &mut Span, peer: &Peer) {
 /// Of what a line says of an exchange, does a span of this side say it so too?
 fn is_kept(name: &str, side: Side, is_call: bool) -> bool {
     match name {
-        // The span says it itself, or [`add`] does; the older name is for those who read lines by it.
+        // The span says it itself, or [`add`] does; of `rpc.system` the newer name is there too.
         "timestamp" | "duration" | "complete" | "anomalies" | "error.type" | "rpc.system" => false,
         // Seen from the client.
         "network.peer.address" | "network.peer.port" => side == Side::Client,
