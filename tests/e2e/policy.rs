@@ -27,7 +27,7 @@ const RELOADS: u32 = 6;
 /// A ring for what is carried meanwhile, even if most of it is read late.
 const ROOM: &str = "256MiB";
 /// What waits in it is read by then.
-const LATE: Duration = Duration::from_secs(180);
+const LATE: Duration = Duration::from_mins(3);
 /// KiB that memory may differ by: connections come and go.
 const FLAT: u64 = 4 << 10;
 
