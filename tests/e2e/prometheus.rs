@@ -1,6 +1,13 @@
 //! The metrics page before those who read it: promtool, a strict parser of OpenMetrics, Prometheus itself.
 
-use std::{collections::BTreeSet, fs, net::TcpListener, path::PathBuf, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use interceptor::demo::pod::{INTERFACE, Pair};
@@ -24,6 +31,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0";
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("prometheus::both_pages_are_as_their_formats_say", NEEDS, both_pages),
+        Case::new("prometheus::every_query_of_dashboards_and_alerts_is_answered", NEEDS, queries),
+        Case::new("prometheus::alerts_say_what_they_are_to_and_nothing_else", NEEDS, alerts),
         Case::new("prometheus::a_query_for_exemplars_names_the_traces_that_were_sent", NEEDS, exemplars),
     ]
 }
@@ -51,7 +60,11 @@ impl Bed {
             Ok(server)
         };
         let servers = [server(calls, &[&grpc])?, server(chat, &[&address, "8080"])?];
-        let daemon = Daemon::start(["--capture-netns", pods.server.name(), "--capture-interfaces", INTERFACE])?;
+        let files = tempfile::tempdir()?;
+        let (policies, lines) = (format!("{DEPLOY}/policies"), files.path().join("lines").display().to_string());
+        let place = ["--capture-netns", pods.server.name(), "--capture-interfaces", INTERFACE];
+        let more = ["--inspect-policies", &policies, "--lines-to", &lines];
+        let daemon = Daemon::start(place.into_iter().chain(more))?;
         let ask = |script: &str, arguments: &[&str]| -> Result<Ended> {
             let mut command = pods.client.command("/usr/bin/python3")?;
             Process::start(command.arg(format!("{PEERS}/{script}")).arg("ask").args(arguments))?.end(SOON)?.success()
@@ -64,7 +77,7 @@ impl Bed {
             let (rpc, chat) = ("rpc_server_call_duration_seconds", "gen_ai_server_request_duration_seconds");
             Ok((count(rpc) == 25 && count(chat) == 20).then_some(()))
         })?;
-        Ok(Self { daemon, _servers: servers, files: tempfile::tempdir()?, asked, _pods: pods })
+        Ok(Self { daemon, _servers: servers, files, asked, _pods: pods })
     }
 
     /// The page, as a file.
@@ -118,8 +131,11 @@ impl Server {
         let directory = bed.files.path();
         let configuration = directory.join("prometheus.yml");
         let targets = format!("static_configs: [{{ targets: ['{}'] }}]", bed.daemon.address());
-        let scrape = format!("scrape_configs: [{{ job_name: i, scrape_interval: 1s, scrape_timeout: 1s, {targets} }}]");
-        fs::write(&configuration, scrape)?;
+        let scrape = format!(
+            "scrape_configs: [{{ job_name: interceptor, scrape_interval: 1s, scrape_timeout: 1s, {targets} }}]"
+        );
+        let rules = format!("rule_files: ['{DEPLOY}/prometheus/alerts.yaml']\n");
+        fs::write(&configuration, rules + &scrape)?;
         let mut command = Command::new("prometheus");
         command.arg(format!("--config.file={}", configuration.display()));
         command.arg(format!("--storage.tsdb.path={}", directory.join("data").display()));
@@ -155,5 +171,96 @@ fn exemplars() -> Result<()> {
     let ids = format!("{} {}", trace.context("no trace")?, span.context("no span")?);
     ensure!(bed.asked.contains(&ids), "{answer:#}");
     ensure!(answer[0]["seriesLabels"]["http_route"] == "/v1/chat/completions", "{answer:#}");
+    Ok(())
+}
+
+const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
+
+/// Panels that may be without data, because this traffic has none for one of their queries.
+const WITHOUT_DATA: &[&str] = &[
+    // Nothing failed, nobody went away, and nobody asked from here.
+    "models: Errors",
+    "models: Sent for nobody",
+    "traffic: Errors",
+    "traffic: Their errors",
+    // No request was open when Prometheus looked.
+    "traffic: Active requests",
+    // The model is none of tables.
+    "models: Drift, by feature",
+    "models: Duration, p95",
+    "models: Features that have drifted",
+    "models: Rows of a request, mean",
+    "policies: Windows of drift",
+    // Nobody said anything personal, and all was inspected.
+    "policies: Findings",
+    "policies: In the last hour",
+    "policies: Not inspected",
+];
+
+/// What the panels of a dashboard ask, each with its place.
+fn panels(file: &Path) -> Result<Vec<(String, String)>> {
+    let board: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let variables = board["templating"]["list"].as_array().context("no variables")?;
+    let mut queries = Vec::new();
+    for panel in board["panels"].as_array().context("no panels")? {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let mut query = target["expr"].as_str().context("no query")?.replace("$__rate_interval", "1m");
+            for variable in variables {
+                query = query.replace(&format!("${}", variable["name"].as_str().unwrap_or_default()), ".*");
+            }
+            ensure!(!query.contains('$'), "{query}");
+            queries.push((format!("{name}: {}", panel["title"].as_str().unwrap_or_default()), query));
+        }
+    }
+    Ok(queries)
+}
+
+/// What Prometheus says that the rules of the file ask.
+fn rules(server: &Server) -> Result<Vec<(String, String)>> {
+    let answer = server.ask("rules", |data| data["groups"][0].is_object())?;
+    let groups = answer["groups"].as_array().into_iter().flatten();
+    let rules = groups.flat_map(|group| group["rules"].as_array().into_iter().flatten());
+    let text = |rule: &Value, field: &str| rule[field].as_str().unwrap_or_default().to_owned();
+    Ok(rules.map(|rule| (format!("alerts: {}", text(rule, "name")), text(rule, "query"))).collect())
+}
+
+fn queries() -> Result<()> {
+    let bed = Bed::new()?;
+    let server = Server::start(&bed)?;
+    let twice = "query?query=count_over_time(up[1m])>=5";
+    server.ask(twice, |data| data["result"][0].is_object())?;
+    let mut all = rules(&server)?;
+    ensure!(all.len() >= 12, "{} rules", all.len());
+    let mut boards: Vec<_> = fs::read_dir(format!("{DEPLOY}/grafana"))?.collect::<std::io::Result<Vec<_>>>()?;
+    boards.sort_by_key(std::fs::DirEntry::path);
+    for board in boards {
+        all.extend(panels(&board.path())?);
+    }
+    let url = format!("http://{}/api/v1/query", server.address);
+    let mut without = BTreeSet::new();
+    for (place, query) in &all {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--max-time", "10", "--data-urlencode", &format!("query={query}"), &url]);
+        let answer = Process::start(&mut curl)?.end(SOON)?.stdout.join("\n");
+        let answer: Value = serde_json::from_str(&answer)?;
+        ensure!(answer["status"] == "success", "{place}: {query}: {answer}");
+        // An alert that is well has no data.
+        if answer["data"]["result"].as_array().is_none_or(Vec::is_empty) && !place.starts_with("alerts") {
+            without.insert(place.as_str());
+        }
+    }
+    let unexpected: Vec<_> = without.iter().filter(|place| !WITHOUT_DATA.contains(place)).collect();
+    ensure!(unexpected.is_empty(), "without data: {unexpected:#?}");
+    Ok(())
+}
+
+fn alerts() -> Result<()> {
+    let promtool = |arguments: [&str; 3]| {
+        let mut command = Command::new("promtool");
+        Process::start(command.args(arguments).current_dir(format!("{DEPLOY}/prometheus")))?.end(SOON)?.success()
+    };
+    promtool(["check", "rules", "alerts.yaml"])?;
+    promtool(["test", "rules", "alerts.test.yaml"])?;
     Ok(())
 }
