@@ -68,7 +68,18 @@ impl FromStr for OtlpEndpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let url = text.trim_end_matches('/');
-        let good = reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let parsed = reqwest::Url::parse(url);
+        let secret = |url: &reqwest::Url| {
+            !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some()
+        };
+        if parsed.as_ref().is_ok_and(secret) {
+            return Err(
+                "a URL without user, password, query and fragment is expected; what authenticates belongs into \
+                        the headers"
+                    .to_owned(),
+            );
+        }
+        let good = parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         if url.is_empty() || good {
             Ok(Self(url.to_owned()))
         } else {

@@ -32,7 +32,8 @@ pub(super) struct Turns {
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { request: Turn::Learning(0), response: Turn::Learning(0) }
+        // A request whose head was left out would leave its answer to another: only answers are cut.
+        Self { request: Turn::Never, response: Turn::Learning(0) }
     }
 }
 

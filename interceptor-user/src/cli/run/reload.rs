@@ -40,8 +40,9 @@ impl Reload {
             return Ok(None);
         }
         let (key, mut named) = (policy::key()?, Vec::new());
+        let before = marks(&paths, &[]);
         let plan = policy::plan_of_files(&paths, &key, &mut named)?;
-        let seen = marks(&paths, &named);
+        let seen = marks_before(before, &paths, &named);
         metrics.policy_taken(plan.policy().rules().len());
         tracing::info!(rules = plan.policy().rules().len(), "policies are in force");
         let reach = plan.policy().reach();
@@ -74,7 +75,7 @@ impl Reload {
         // Of a policy that is refused early, what it names is not known.
         if !named.is_empty() || plan.is_ok() {
             self.named = named;
-            self.seen = marks(&self.paths, &self.named);
+            self.seen = marks_before(now, &self.paths, &self.named);
         }
         match plan {
             Ok(plan) => {
@@ -115,6 +116,21 @@ fn tell(reach: &Reach, captured: &Ports) {
     } else {
         tracing::info!("policies need {reach} only: the kernel leaves out the rest");
     }
+}
+
+/// Of files that were marked before they were read, what they were then: one that was changed meanwhile is read again.
+fn marks_before(
+    before: BTreeMap<PathBuf, Option<Mark>>,
+    paths: &[PathBuf],
+    named: &[PathBuf],
+) -> BTreeMap<PathBuf, Option<Mark>> {
+    let mut marks = marks(paths, named);
+    for (path, mark) in before {
+        if let Some(there) = marks.get_mut(&path) {
+            *there = mark;
+        }
+    }
+    marks
 }
 
 /// Of each file, of a directory with the policies in it, and of the files that they name. Links are followed: Kubernetes changes a

@@ -55,10 +55,11 @@ struct Done {
 }
 
 /// Why there is no event.
+#[derive(Debug, thiserror::Error)]
 enum Lack {
-    /// Nothing of the payload was kept.
+    #[error("nothing of the payload was kept")]
     Payload,
-    /// It is not whole, and those are not wanted.
+    #[error("the payload is not whole, and `cloudevents.incomplete` is `skip`")]
     Rest,
 }
 
@@ -122,8 +123,8 @@ impl Cloudevents {
         Ok(events)
     }
 
-    /// Begins to send those of a record; false if it has none that can be sent.
-    fn begin(&mut self, record: Arc<Record>, sending: &mut JoinSet<Done>) -> bool {
+    /// Begins to send those of a record, if it has some that can be sent.
+    fn begin(&mut self, record: Arc<Record>, sending: &mut JoinSet<Done>) -> Result<(), Lack> {
         let events = match self.events(&record) {
             Ok(events) => events,
             Err(lack) => {
@@ -132,7 +133,7 @@ impl Cloudevents {
                         "payloads are not kept, so that there is nothing to send as a CloudEvent: see `keep` in policies"
                     );
                 }
-                return false;
+                return Err(lack);
             }
         };
         let (client, url, headers) = (self.client.clone(), self.url.clone(), self.headers.clone());
@@ -147,7 +148,7 @@ impl Cloudevents {
             }
             Done { record, asked, result: Ok(()) }
         });
-        true
+        Ok(())
     }
 
     /// Enters what came of a record; false if the receiver takes none now.
@@ -200,8 +201,9 @@ impl Deliver for Cloudevents {
         loop {
             while goes_on && sending.len() < AT_ONCE && began.elapsed() < ATTEMPT {
                 let Some(record) = waiting.next() else { break };
-                if !self.begin(record, &mut sending) {
+                if let Err(lack) = self.begin(record, &mut sending) {
                     attempt.refused += 1;
+                    attempt.error = Some(lack.into());
                 }
             }
             match sending.join_next().await {

@@ -12,7 +12,7 @@ pub enum Reason {
     Expired,
     /// The other side said that it will never take it.
     Refused,
-    /// The daemon ended first.
+    /// The daemon ended first, or the sink did by a defect.
     Shutdown,
 }
 

@@ -113,6 +113,21 @@ pub fn start<D: Deliver>(
     Ok((Outlet { name, wants: Arc::new(wants), limits, counts, queue }, running))
 }
 
+/// If a sink's thread panics, says so, and counts what it was to deliver.
+struct Guard(Arc<Counts>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.note(Some(&anyhow::anyhow!("it panicked, which is a defect: please report it")));
+            let (records, bytes) = (&self.0.queued_records, &self.0.queued_bytes);
+            let (records, bytes) = (records.load(Relaxed), bytes.load(Relaxed));
+            self.0.lose(Reason::Shutdown, records);
+            self.0.leave(records, bytes);
+        }
+    }
+}
+
 /// Of a sink's thread.
 pub(in crate::sink) fn runtime() -> anyhow::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
@@ -128,7 +143,9 @@ pub(in crate::sink) fn spawn<F: Future<Output = ()>>(
 ) -> anyhow::Result<Running> {
     let (end, ended) = watch::channel(false);
     let (running, over) = std::sync::mpsc::channel::<()>();
+    let guard = Guard(Arc::clone(counts));
     let work = move || {
+        let _guard = guard;
         begin();
         runtime.block_on(work(ended));
         // What the sink left to other threads (looking up a name) is not waited for.

@@ -18,6 +18,9 @@ pub(super) struct Runner<D> {
     deadline: Option<Instant>,
     /// Taken from the queue, and in no batch yet.
     next: VecDeque<Waiting>,
+    /// So many of those are weighed, and so heavy they are.
+    weighed: usize,
+    next_bytes: u64,
     /// When the sink wants to be asked for what it keeps back.
     ask: Option<Instant>,
     backoff: Backoff,
@@ -47,6 +50,8 @@ impl<D: Deliver> Runner<D> {
             end,
             deadline: None,
             next: VecDeque::new(),
+            weighed: 0,
+            next_bytes: 0,
             ask: None,
             backoff: Backoff::new(seed),
             to,
@@ -99,9 +104,11 @@ impl<D: Deliver> Runner<D> {
         self.queue.close();
     }
 
-    fn is_full(&self) -> bool {
-        self.next.len() >= self.limits.batch_records
-            || self.next.iter().map(|waiting| waiting.bytes).sum::<u64>() >= self.limits.batch_bytes as u64
+    /// What has been added to the line since is weighed; it only grows at its end, but for [`Self::cut`].
+    fn is_full(&mut self) -> bool {
+        self.next_bytes += self.next.iter().skip(self.weighed).map(|waiting| waiting.bytes).sum::<u64>();
+        self.weighed = self.next.len();
+        self.next.len() >= self.limits.batch_records || self.next_bytes >= self.limits.batch_bytes as u64
     }
 
     /// As many of those that wait as make a batch.
@@ -114,6 +121,7 @@ impl<D: Deliver> Runner<D> {
                 break;
             }
         }
+        (self.weighed, self.next_bytes) = (0, 0);
         batch.count = batch.records.len() as u64;
         (batch.count > 0).then_some(batch)
     }

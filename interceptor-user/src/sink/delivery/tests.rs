@@ -157,6 +157,25 @@ fn at_the_end_what_is_queued_is_delivered_for_as_long_as_the_grace() {
 }
 
 #[test]
+fn a_sink_that_panics_is_failing_and_what_it_had_is_counted() {
+    struct Broken;
+    impl Deliver for Broken {
+        async fn deliver(&mut self, _: Vec<Arc<Record>>) -> Attempt {
+            panic!("a defect")
+        }
+    }
+    let (outlet, running) = start(SinkName::Kafka, |_| true, limits(), || {}, Broken).expect("started");
+    offer(&outlet, 5);
+    until("failing", || running.counts().standing().failing);
+    until("counted", || running.counts().standing().queued_records == 0);
+    offer(&outlet, 1);
+    let standing = running.counts().standing();
+    accounted(&standing);
+    assert_eq!(standing.dropped[Reason::Shutdown as usize], 6);
+    assert!(standing.last_error.is_some_and(|error| error.contains("panicked")));
+}
+
+#[test]
 fn waits_grow_up_to_a_bound_and_differ() {
     let mut backoff = backoff::Backoff::new(7);
     let waits: Vec<Duration> = (0..12).map(|_| backoff.wait(None)).collect();

@@ -172,7 +172,11 @@ impl Kafka {
             let chunks = sent.entry(partition).or_default();
             let records = chunks.front().map_or(0, Vec::len) as u64;
             match fate {
-                Fate::Written => attempt.delivered += records,
+                Fate::Written => {
+                    attempt.delivered += records;
+                    // One record that was too large for a topic does not make all that follow go one by one.
+                    self.chunk = (self.chunk * 2).min(CHUNK);
+                }
                 Fate::Refused => attempt.refused += records,
                 Fate::TooLarge => {
                     self.chunk = (self.chunk / 2).max(1);

@@ -131,15 +131,20 @@ impl Reader<'_> {
             return None;
         }
         let Some((url, variable)) = self.of(name, "ENDPOINT") else {
-            // Asked for by name, the place is the standard's default.
-            return exporter.map(|_| ("http://localhost:4317".to_owned(), false));
+            // Asked for by name, the place is the standard's default, which is another for HTTP.
+            let port = match self.protocol(name, "http://localhost", false) {
+                Protocol::Grpc => 4317,
+                Protocol::Http => 4318,
+            };
+            return exporter.map(|_| (format!("http://localhost:{port}"), false));
         };
         let whole = variable.contains(name);
         let url = if url.contains("://") { url } else { self.with_scheme(name, &url) };
         match url.parse::<crate::config::OtlpEndpoint>() {
             Ok(url) => Some((url.0, whole)),
             Err(expected) => {
-                self.odd(&variable, &url, &expected);
+                // It may hold a secret.
+                self.odd(&variable, "…", &expected);
                 None
             }
         }

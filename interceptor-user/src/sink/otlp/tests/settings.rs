@@ -55,6 +55,11 @@ fn endpoints_are_read_as_the_specification_says() {
     assert!(both.metrics.is_none());
     let asked = variables(&[("OTEL_TRACES_EXPORTER", "otlp")]);
     assert_eq!(place(asked.traces), Some(at(Grpc, "http://localhost:4317")));
+    let http = variables(&[("OTEL_LOGS_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]);
+    assert_eq!(place(http.logs), Some(at(Http, "http://localhost:4318/v1/logs")));
+    let secret = variables(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:hunter2@c:4317")]);
+    assert!(secret.traces.is_none() && !secret.warnings.is_empty());
+    assert!(secret.warnings.iter().all(|warning| !warning.contains("hunter2")), "{:?}", secret.warnings);
     let bare = [("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")];
     assert_eq!(place(variables(&bare).logs), Some(at(Grpc, "http://c:4317")));
     assert_eq!(place(variables(&bare[..1]).logs), Some(at(Grpc, "https://c:4317")));

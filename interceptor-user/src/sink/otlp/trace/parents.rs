@@ -13,7 +13,7 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -150,9 +150,14 @@ impl Parents {
         now: Instant,
         ending: bool,
     ) -> Option<Instant> {
-        if line.is_empty() {
-            // All that was passed on is delivered, or given up.
-            self.found.clear();
+        // What was passed on and is not in line any more is delivered, or given up.
+        if self.found.len() > 2 * line.len() {
+            let number_of = |waiting: &Waiting| match &*waiting.record {
+                Record::Exchange(exchange) => Some(number(exchange)),
+                _ => None,
+            };
+            let in_line: HashSet<Number> = line.iter().filter_map(number_of).collect();
+            self.found.retain(|number, _| in_line.contains(number));
         }
         for waiting in came {
             self.take(waiting, line, now);
