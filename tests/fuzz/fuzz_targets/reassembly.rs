@@ -75,7 +75,10 @@ fn check(sums: &mut Sums, event: FlowEvent<'_>) {
                 Chunk::Gap { len, .. } => assert!(len > 0),
             }
         }
-        FlowEvent::CgroupKnown | FlowEvent::RetransmissionDiffers { .. } => {}
+        FlowEvent::CgroupKnown
+        | FlowEvent::RetransmissionDiffers { .. }
+        | FlowEvent::Window { .. }
+        | FlowEvent::Waited { .. } => {}
         FlowEvent::Finished { side, .. } => sums.finished[side as usize] = true,
         FlowEvent::Ended { ledger, .. } => {
             sums.ended = true;
