@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::sinks::Sinks;
 use crate::{
     config::Config,
@@ -33,12 +35,16 @@ impl Sink for Outputs {
 
     fn take(&mut self, record: Record) -> anyhow::Result<()> {
         self.record(&record)?;
-        if self.outlets.iter().any(|outlet| outlet.wants(&record)) {
-            let bytes = record.memory();
-            let record = Arc::new(record);
-            for outlet in self.outlets.iter().filter(|outlet| outlet.wants(&record)) {
-                outlet.offer(Arc::clone(&record), bytes);
-            }
+        // Asked once: that of traces looks into the headers.
+        let wanting: SmallVec<[&Outlet; SinkName::ALL.len()]> =
+            self.outlets.iter().filter(|outlet| outlet.wants(&record)).collect();
+        if wanting.is_empty() {
+            return Ok(());
+        }
+        let bytes = record.memory();
+        let record = Arc::new(record);
+        for outlet in wanting {
+            outlet.offer(Arc::clone(&record), bytes);
         }
         Ok(())
     }
