@@ -1,6 +1,7 @@
 //! Byte for byte: what the programs hand over is what the applications wrote.
 
 use std::{
+    collections::VecDeque,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     thread,
@@ -11,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use interceptor::{
     capture::Source as _,
     kernel::{Capture, CaptureOptions},
-    model::{Endpoint, Event, Owner},
+    model::{Endpoint, Event, Owner, Segment, Timestamp},
 };
 use interceptor_common::DropReason;
 use nix::{
@@ -143,30 +144,60 @@ fn order_across_cpus() -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     });
-    let server_end = Endpoint::from(address);
-    let (mut questions, mut answers) = (0, 0);
+    let mut order = Order::new(address.into());
     let end = Instant::now() + Duration::from_secs(30);
-    while answers < ROUNDS {
-        ensure!(Instant::now() < end, "{questions} questions and {answers} answers after 30 s");
-        let mut wrong = None;
+    while order.answers < ROUNDS {
+        ensure!(Instant::now() < end, "{} questions and {} answers after 30 s", order.questions, order.answers);
         source.poll(Duration::from_millis(20), |event| {
-            let Event::Segment(segment) = event else { return };
-            if segment.payload.is_empty() {
-                return;
-            }
-            if segment.destination == server_end {
-                questions += 1;
-            } else {
-                answers += 1;
-            }
-            if !(answers..=answers + 1).contains(&questions) {
-                wrong = Some((questions, answers));
+            if let Event::Segment(segment) = event {
+                order.see(&segment);
             }
         })?;
-        ensure!(wrong.is_none(), "(questions, answers) so far: {wrong:?}");
+        ensure!(!order.wrong, "out of order at the last of these: {:#?}", order.recent);
     }
     client.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
     server.join().map_err(|_| anyhow::anyhow!("the server panicked"))?
+}
+
+/// Whether questions and answers of a byte each come in turn.
+struct Order {
+    server: Endpoint,
+    questions: usize,
+    answers: usize,
+    /// The sequence numbers of the last question and the last answer. What TCP sends again, as it does where a CPU
+    /// stands still for long, comes between others by right.
+    last: [Option<u32>; 2],
+    /// What came last, oldest first: which, its sequence number, its time, whether it was sent again.
+    recent: VecDeque<(&'static str, u32, Timestamp, bool)>,
+    wrong: bool,
+}
+
+impl Order {
+    fn new(server: Endpoint) -> Self {
+        Self { server, questions: 0, answers: 0, last: [None; 2], recent: VecDeque::new(), wrong: false }
+    }
+
+    fn see(&mut self, segment: &Segment<'_>) {
+        const RECENT: usize = 12;
+        if segment.payload.is_empty() || self.wrong {
+            return;
+        }
+        let asks = segment.destination == self.server;
+        let again = self.last[usize::from(asks)].is_some_and(|last| segment.seq.wrapping_sub(last).cast_signed() <= 0);
+        let kind = if asks { "question" } else { "answer" };
+        self.recent.push_back((kind, segment.seq, segment.time, again));
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        if again {
+            return;
+        }
+        self.last[usize::from(asks)] = Some(segment.seq);
+        *(if asks { &mut self.questions } else { &mut self.answers }) += 1;
+        if !(self.answers..=self.answers + 1).contains(&self.questions) {
+            self.wrong = true;
+        }
+    }
 }
 
 /// Runs this thread on one CPU only.
