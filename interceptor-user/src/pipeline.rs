@@ -188,7 +188,7 @@ impl<K: Sink> Pipeline<K> {
     }
 
     fn event(&mut self, event: &Event<'_>) {
-        self.downstream.stage.renew();
+        self.renew();
         self.flows.event(event, |info, session, event| self.downstream.deliver(info, session, event));
         for (key, side, until) in self.downstream.skipped.drain(..) {
             self.flows.leave_out(&key, side, until);
@@ -200,9 +200,29 @@ impl<K: Sink> Pipeline<K> {
         }
     }
 
+    /// Puts another policy in force, if there is one.
+    #[inline]
+    fn renew(&mut self) {
+        if self.downstream.stage.renew() {
+            self.capture_all_again();
+        }
+    }
+
+    /// What the kernel leaves out by the old policy, the new one may want.
+    #[cold]
+    fn capture_all_again(&mut self) {
+        let Some(skip) = &mut self.downstream.skip else { return };
+        for (key, side) in self.downstream.cut.drain() {
+            if let Some(info) = self.flows.info(&key) {
+                skip(info, side, Leave::Nothing);
+            }
+        }
+    }
+
     fn tick(&mut self, now: Timestamp) {
         self.flows.tick(now, |info, session, event| self.downstream.deliver(info, session, event));
         self.downstream.stage.tick(now, false);
+        self.renew();
         self.downstream.tell_drift();
         if now.since(self.told_open) >= TELL_OPEN {
             self.told_open = now;

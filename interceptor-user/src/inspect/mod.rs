@@ -13,7 +13,7 @@ mod redact;
 mod schema;
 mod stage;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transport;
 
 use std::sync::Arc;

@@ -38,14 +38,10 @@ impl Policies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{inspect::pii::Key, policy::Policy};
+    use crate::inspect::testing;
 
     fn plan(name: &str) -> Plan {
-        let text = format!(
-            "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: {{ name: {name} }}\nspec: {{ rules: [{{ name: r }}] }}\n"
-        );
-        let policy = Policy::parse(&[("p.yaml", &text)]).expect("is right");
-        Plan::new(policy, &|_| Err(std::io::ErrorKind::NotFound.into()), &Key::new(b"k")).expect("names no file")
+        testing::plan(&format!("    - {{ name: {name} }}\n"))
     }
 
     #[test]
@@ -53,12 +49,12 @@ mod tests {
         let policies = Policies::new(plan("a"));
         let (mut one, mut two) = (0, 0);
         let name = |plan: Option<Arc<Plan>>| plan.map(|plan| plan.policy().rules()[0].name.to_string());
-        assert_eq!(name(policies.newer(&mut one)).as_deref(), Some("a/r"));
+        assert_eq!(name(policies.newer(&mut one)).as_deref(), Some("p/a"));
         assert_eq!(name(policies.newer(&mut one)), None);
         policies.replace(plan("b"));
         policies.replace(plan("c"));
-        assert_eq!(name(policies.newer(&mut one)).as_deref(), Some("c/r"));
-        assert_eq!(name(policies.newer(&mut two)).as_deref(), Some("c/r"));
+        assert_eq!(name(policies.newer(&mut one)).as_deref(), Some("p/c"));
+        assert_eq!(name(policies.newer(&mut two)).as_deref(), Some("p/c"));
         assert_eq!((name(policies.newer(&mut one)), name(policies.newer(&mut two))), (None, None));
     }
 }

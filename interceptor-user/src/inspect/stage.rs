@@ -109,23 +109,26 @@ impl Stage {
     /// Time passes; with `over` nothing will come any more.
     pub fn tick(&mut self, now: Timestamp, over: bool) {
         self.look.tick(now, over);
-        self.renew();
     }
 
     /// Another policy takes force, if there is one: to be asked before each event, so that what happens after it was put
-    /// in force is under it.
+    /// in force is under it. Says whether contents may be wanted that were not before.
     #[inline]
-    pub fn renew(&mut self) {
+    pub fn renew(&mut self) -> bool {
         let newer = self.look.options.policies.as_ref().and_then(|policies| policies.newer(&mut self.version));
-        if let Some(plan) = newer {
-            // Windows of the old policy end here: they are not the new one's.
-            self.look.tick(Timestamp::default(), true);
-            self.look.inspectors = plan.inspectors();
-            self.look.plan = Some(Arc::clone(&plan));
-            self.may_want = plan.most(self.keep.contents);
-            self.keep.plan = Some(plan);
-            self.most = self.keep.most();
-        }
+        newer.is_some_and(|plan| self.put_in_force(plan))
+    }
+
+    #[cold]
+    fn put_in_force(&mut self, plan: Arc<Plan>) -> bool {
+        // Windows of the old policy end here: they are not the new one's.
+        self.look.tick(Timestamp::default(), true);
+        self.look.inspectors = plan.inspectors();
+        self.look.plan = Some(Arc::clone(&plan));
+        let before = std::mem::replace(&mut self.may_want, plan.most(self.keep.contents));
+        self.keep.plan = Some(plan);
+        self.most = self.keep.most();
+        self.may_want.request > before.request || self.may_want.response > before.response
     }
 }
 

@@ -1,12 +1,28 @@
-//! Exchanges to inspect.
+//! Exchanges to inspect, and policies that have it done.
 
-use std::sync::Arc;
+use std::{io, path::Path, sync::Arc};
 
-use super::{Budget, Inspector, Report, Subject};
+use super::{Budget, Inspector, Plan, Report, Subject, pii::Key};
 use crate::{
     model::{Endpoint, Exchange, Fields, FlowInfo, FlowKey, Head, Inference, Part, Peer, Protocol, Timestamp, Version},
+    policy::Policy,
     protobuf::Registry,
 };
+
+/// A policy `p` with these rules. There is a file `baseline.json`.
+pub(crate) fn plan(rules: &str) -> Plan {
+    let text =
+        format!("apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: {{ name: p }}\nspec:\n  rules:\n{rules}");
+    let policy = Policy::parse(&[("p.yaml", &text)]).unwrap_or_else(|error| panic!("{error}"));
+    let read = |path: &Path| match path.to_str() {
+        Some("baseline.json") => Ok(BASELINE.as_bytes().to_vec()),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    };
+    Plan::new(policy, &read, &Key::new(b"k")).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+const BASELINE: &str = r#"{"version":1,"features":[
+{"model":"tiny","role":"input","name":"x","count":2,"missing":0,"number":{"minimum":1.0,"maximum":2.0,"mean":1.5,"deviation":0.5,"distinct":2,"values":[[1.0,1],[2.0,1]]}}]}"#;
 
 /// One in which nothing was sent.
 pub(super) fn exchange() -> Exchange {

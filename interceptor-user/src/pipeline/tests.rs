@@ -1,6 +1,7 @@
 //! What a pipeline tells of itself.
 
 mod delays;
+mod reload;
 
 use super::*;
 use crate::{

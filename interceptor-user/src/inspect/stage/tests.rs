@@ -1,27 +1,9 @@
-use std::{io, path::Path};
-
 use super::*;
 use crate::{
-    inspect::pii::Key,
+    inspect::testing::plan,
     model::{Sampled, SinkName, UninspectedReason},
-    policy::Policy,
     sink::sample,
 };
-
-/// A policy `p` with these rules.
-fn plan(rules: &str) -> Plan {
-    let text =
-        format!("apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: {{ name: p }}\nspec:\n  rules:\n{rules}");
-    let policy = Policy::parse(&[("p.yaml", &text)]).unwrap_or_else(|error| panic!("{error}"));
-    let read = |path: &Path| match path.to_str() {
-        Some("baseline.json") => Ok(BASELINE.as_bytes().to_vec()),
-        _ => Err(io::ErrorKind::NotFound.into()),
-    };
-    Plan::new(policy, &read, &Key::new(b"k")).unwrap_or_else(|error| panic!("{error:#}"))
-}
-
-const BASELINE: &str = r#"{"version":1,"features":[
-{"model":"tiny","role":"input","name":"x","count":2,"missing":0,"number":{"minimum":1.0,"maximum":2.0,"mean":1.5,"deviation":0.5,"distinct":2,"values":[[1.0,1],[2.0,1]]}}]}"#;
 
 fn options(rules: &str) -> Options {
     let policies = Some(Arc::new(Policies::new(plan(rules))));
@@ -149,20 +131,21 @@ fn windows_end_with_time_with_the_capture_and_with_their_policy() {
     assert_eq!(counts(&mut stage), one());
     looked(&mut stage, asked(TENSOR));
     stage.look.options.policies.as_ref().unwrap().replace(plan("    - { name: other }\n"));
-    stage.tick(sample::at(0), false);
+    assert!(!stage.renew(), "it wants nothing of contents");
     assert_eq!(counts(&mut stage), one());
     stage.tick(Timestamp::default(), true);
     assert_eq!(counts(&mut stage), []);
 }
 
 #[test]
-fn another_policy_takes_force_with_the_next_tick() {
+fn another_policy_takes_force_when_it_is_asked_for() {
     let mut stage = Stage::new(options("    - { name: a }\n"));
     let rule = |stage: &mut Stage| looked(stage, other()).verdict.unwrap().rules[0].rule.to_string();
     let policies = Arc::clone(stage.look.options.policies.as_ref().unwrap());
     policies.replace(plan("    - { name: b, extract: [{ name: v, jsonPath: $.v }] }\n"));
     assert_eq!((rule(&mut stage), stage.keep.needs(&asked(TENSOR))), ("p/a".to_owned(), Needs::default()));
-    stage.tick(sample::at(0), false);
+    assert!(stage.renew(), "it wants contents");
+    assert!(!stage.renew(), "it is in force");
     assert_eq!(rule(&mut stage), "p/b");
     assert_ne!(stage.keep.needs(&asked(TENSOR)), Needs::default());
 }

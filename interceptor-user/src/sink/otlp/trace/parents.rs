@@ -31,6 +31,9 @@ use crate::{
 
 /// Requests that one place serves for the same parent, and that are remembered: retries and fan-outs.
 const SERVED_MAX: usize = 64;
+/// Exchanges of one place with the same parent that are kept back. Each that is served is compared with all of them, so a
+/// client that gives every request the same parent must not make them many.
+const ASKING_MAX: usize = 64;
 
 /// Finds them.
 pub(super) struct Parents {
@@ -221,9 +224,13 @@ impl Parents {
             self.found.insert(number(exchange), served.span);
             return line.push_back(waiting);
         }
+        let asking = self.by_key.entry(key.clone()).or_default();
+        if asking.len() >= ASKING_MAX {
+            return line.push_back(waiting);
+        }
         self.came += 1;
         self.kept_bytes += waiting.bytes;
-        self.by_key.entry(key.clone()).or_default().push(self.came);
+        asking.push(self.came);
         self.kept.insert(self.came, Kept { waiting, key, until: now + self.wait });
     }
 

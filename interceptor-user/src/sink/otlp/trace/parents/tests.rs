@@ -173,6 +173,15 @@ fn what_waits_is_bounded_and_the_oldest_goes_first() {
 }
 
 #[test]
+fn of_one_place_with_one_parent_only_a_few_are_kept_back() {
+    let a = End::Pod("a");
+    let asked: Vec<_> = (0..100).map(|flow| exchange(flow, &a, &End::Away, PARENT, (10, 20))).collect();
+    let mut bed = Bed::new(Limits::default());
+    assert_eq!(bed.come(&asked.iter().collect::<Vec<_>>()), 100 - ASKING_MAX);
+    assert_eq!(bed.come(&[&exchange(100, &End::Away, &a, PARENT, (0, 30))]), 101, "the rest find their parent");
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let a = End::Pod("a");
     let mut bed = Bed::new(Limits { queue_records: 100, ..Limits::default() });
