@@ -275,12 +275,12 @@ impl Direction {
                 if missing == 1 {
                     break;
                 }
-                self.gap(missing, self.missing_reason(), time, emit);
+                self.missing(missing, time, emit);
                 self.phantom = true;
                 break;
             }
             let hole = self.pieces.first().map_or(missing, |first| missing.min(first - self.delivered));
-            self.gap(hole, self.missing_reason(), time, emit);
+            self.missing(hole, time, emit);
             self.drain(shared, emit);
         }
         self.finish(time, emit);
@@ -290,7 +290,7 @@ impl Direction {
     pub(super) fn give_up_front(&mut self, time: Timestamp, shared: &mut Shared, emit: &mut impl FnMut(FlowEvent<'_>)) {
         if let Some(end) = self.pieces.first().or(self.fin) {
             if end > self.delivered {
-                self.gap(end - self.delivered, self.missing_reason(), time, emit);
+                self.missing(end - self.delivered, time, emit);
             }
             self.drain(shared, emit);
         }
@@ -373,14 +373,14 @@ impl Direction {
         self.next = self.next.wrapping_add(len as u32);
     }
 
-    /// What to say of bytes that simply did not come.
-    const fn missing_reason(&self) -> LossReason {
-        if self.delivered < self.unwanted {
-            LossReason::SkippedByPolicy
-        } else if self.joined && self.delivered == 0 {
-            LossReason::BeforeJoin
-        } else {
-            LossReason::NotSeen
+    /// Bytes that simply did not come: those that the kernel was asked to leave out, and what is missing beyond them.
+    fn missing(&mut self, len: u64, time: Timestamp, emit: &mut impl FnMut(FlowEvent<'_>)) {
+        let left_out = self.unwanted.saturating_sub(self.delivered).min(len);
+        let unknown = if self.joined && self.delivered == 0 { LossReason::BeforeJoin } else { LossReason::NotSeen };
+        for (len, reason) in [(left_out, LossReason::SkippedByPolicy), (len - left_out, unknown)] {
+            if len > 0 {
+                self.gap(len, reason, time, emit);
+            }
         }
     }
 }

@@ -45,6 +45,12 @@ fn what_is_missing_beyond_it_is_a_loss() {
 }
 
 #[test]
+fn a_hole_that_goes_on_beyond_it_is_told_in_two() {
+    let (_, lost) = run(&[1, 2, 3, 4], 6);
+    assert_eq!(lost, [(LossReason::SkippedByPolicy, 6), (LossReason::NotSeen, 2)]);
+}
+
+#[test]
 fn what_was_not_left_out_is_taken() {
     let (bench, lost) = run(&[2], 6);
     assert_eq!(lost, [(LossReason::SkippedByPolicy, 2)]);
