@@ -98,12 +98,14 @@ impl CutOff {
         if self.turn_limit == 0 {
             return u32::MAX;
         }
-        if self.kind & CUT_IN_TURN == 0 || ack.wrapping_sub(self.turn_ack).cast_signed() > 0 {
+        let before = seq.wrapping_sub(self.turn_seq);
+        // Another acknowledgement is a later one: the other end may have said more than 2^31 bytes since.
+        if self.kind & CUT_IN_TURN == 0 || (ack != self.turn_ack && before.cast_signed() >= 0) {
             self.kind |= CUT_IN_TURN;
             self.turn_ack = ack;
             self.turn_seq = seq;
+            return self.turn_limit;
         }
-        let before = seq.wrapping_sub(self.turn_seq);
         if before.cast_signed() < 0 { u32::MAX } else { self.turn_limit.saturating_sub(before) }
     }
 }
@@ -116,4 +118,32 @@ mod pod {
     // SAFETY: `#[repr(C)]`, u32 only, no padding.
     #[expect(unsafe_code, reason = "aya writes map values as plain bytes")]
     unsafe impl aya::Pod for super::CaptureConfig {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of segments of 100 bytes at these sequence and acknowledgement numbers, how many bytes are wanted in front of what is not.
+    fn wanted<const N: usize>(segments: [(u32, u32); N]) -> [u32; N] {
+        let mut cut_off = CutOff { turn_limit: 150, ..CutOff::default() };
+        segments.map(|(seq, ack)| cut_off.of_turn(seq, ack).min(100))
+    }
+
+    #[test]
+    fn a_turn_begins_with_another_acknowledgement() {
+        assert_eq!(wanted([(0, 7), (100, 7), (200, 7), (300, 8), (400, 8)]), [100, 50, 0, 100, 50]);
+        let start = u32::MAX - 149;
+        assert_eq!(wanted([(start, 7), (start + 100, 7), (50, 7), (150, 8)]), [100, 50, 0, 100]);
+    }
+
+    #[test]
+    fn it_may_be_more_than_half_of_all_numbers_ahead() {
+        assert_eq!(wanted([(0, 7), (100, 7), (200, 7 + 0x9000_0000), (300, 7 + 0x9000_0000)]), [100, 50, 100, 50]);
+    }
+
+    #[test]
+    fn what_comes_late_is_wanted_and_begins_none() {
+        assert_eq!(wanted([(500, 8), (300, 7), (600, 8), (700, 8)]), [100, 100, 50, 0]);
+    }
 }

@@ -119,8 +119,16 @@ impl Capture {
     }
 
     /// Captures what is in `reach` and passes the filters, from now on; what was in it before is captured all the while.
+    /// Where the kernel cannot be told, nothing is left out.
     pub fn set_reach(&self, reach: &Reach) -> anyhow::Result<()> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).set(reach, &self.feedback)
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        reached.set(reach, &self.feedback).map_err(|error| {
+            let all = reached.set(&Reach::all(), &self.feedback);
+            error.context(match all {
+                Ok(()) => "what no policy needs is captured, too",
+                Err(_) => "what policies need may not all be captured",
+            })
+        })
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {

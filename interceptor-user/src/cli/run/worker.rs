@@ -49,7 +49,7 @@ impl Running {
         if let Some(capture) = self.capture.upgrade()
             && let Err(error) = capture.set_reach(reach)
         {
-            tracing::error!("what policies need may not all be captured ({}): {error:#}", self.name);
+            tracing::error!("{}: {error:#}", self.name);
         }
     }
 

@@ -27,7 +27,7 @@ fn what_is_left_out_by_the_old_policy_is_captured_again_where_the_new_one_may_wa
         let mut conversation = talk(Conversation::http().open(), 10);
         let stop = AtomicBool::new(false);
         pipeline.run(&mut MemorySource::new(conversation.take()), &stop).expect("nothing can fail");
-        let last = told.lock().unwrap().drain(..).last();
+        let last = told.lock().unwrap().drain(..).next_back();
         assert!(matches!(last, Some((Side::Server, Leave::Turns(_)))), "turns are cut: {last:?}");
         policies.replace(plan(rules));
         // Before another byte of this connection is seen.
