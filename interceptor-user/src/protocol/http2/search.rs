@@ -16,8 +16,8 @@ use crate::model::Timestamp;
 const WINDOW: usize = 64 * 1024;
 /// As much of a proof as is needed.
 const ENOUGH: u32 = 6;
-/// Enough where the bytes end with a frame, and nothing will come after them.
-const ENOUGH_AT_THE_END: u32 = 5;
+/// Enough where it is known that there are frames, or where the bytes end with a frame and nothing will come after them.
+const ENOUGH_ELSE: u32 = 5;
 /// Largest frame in a chain: what is larger would have to be waited for too long.
 const FRAME_MAX: u32 = 32 * 1024;
 
@@ -78,11 +78,7 @@ impl Search {
     pub(super) fn found(&mut self) -> Option<Vec<u8>> {
         while self.tried < self.bytes.len() {
             let rest = self.bytes.get(self.tried..)?;
-            let proof = match chain(rest) {
-                Proof::More(proof, _) if self.relaxed && proof >= ENOUGH_AT_THE_END => Proof::Yes,
-                proof => proof,
-            };
-            match proof {
+            match chain(rest, self.relaxed) {
                 // A frame that is short enough begins with a zero.
                 Proof::No => self.tried += 1 + memchr(0, rest.get(1..)?).unwrap_or(rest.len() - 1),
                 Proof::More(..) => return None,
@@ -98,8 +94,8 @@ impl Search {
 
     /// Nothing will follow: the bytes from where frames begin on, if that is likely.
     pub(super) fn last(&mut self) -> Option<Vec<u8>> {
-        let likely = |start: &usize| match self.bytes.get(*start..).map(chain) {
-            Some(Proof::More(proof, at_end)) => at_end && proof >= ENOUGH_AT_THE_END,
+        let likely = |start: &usize| match self.bytes.get(*start..).map(|rest| chain(rest, self.relaxed)) {
+            Some(Proof::More(proof, at_end)) => at_end && proof >= ENOUGH_ELSE,
             Some(Proof::Yes) => true,
             Some(Proof::No) | None => false,
         };
@@ -110,9 +106,11 @@ impl Search {
     }
 }
 
-/// Follows the headers from the front on.
-fn chain(bytes: &[u8]) -> Proof {
+/// Follows the headers from the front on. What it says of the first bytes it says whatever comes after them: the outcome must not
+/// depend on how many have come.
+fn chain(bytes: &[u8], relaxed: bool) -> Proof {
     let (mut rest, mut proof, mut block) = (bytes, 0, None);
+    let enough = if relaxed { ENOUGH_ELSE } else { ENOUGH };
     loop {
         if !may_begin(rest) {
             return Proof::No;
@@ -142,7 +140,7 @@ fn chain(bytes: &[u8]) -> Proof {
             .then_some(header.stream)
             .filter(|_| !header.has(frame::END_HEADERS));
         proof += weight;
-        if proof >= ENOUGH && rest.len() < bytes.len() {
+        if proof >= enough && (relaxed || rest.len() < bytes.len()) {
             return Proof::Yes;
         }
         let Some(next) = rest.get(follows..) else { return Proof::More(proof, false) };

@@ -438,6 +438,19 @@ fn any_split_gives_the_same_exchanges() {
     }
 }
 
+#[test]
+fn where_frames_are_known_to_be_they_are_found_at_the_same_place_in_any_split() {
+    let (asked, mut answered) = everything();
+    // What looks like frames for as long as no more of them are there.
+    let place = 141 % answered.len();
+    (answered[13], answered[place]) = (2, 2);
+    let mut damaged = asked;
+    damaged[3] = 0;
+    let whole = told(true, &[&damaged], &[&answered]);
+    let pieces: (Vec<_>, Vec<_>) = (damaged.chunks(1).collect(), answered.chunks(1).collect());
+    assert_eq!(told(true, &pieces.0, &pieces.1), whole);
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_give_exchanges_or_anomalies(
