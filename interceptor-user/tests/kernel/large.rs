@@ -34,23 +34,30 @@ fn big_tcp() -> anyhow::Result<()> {
     let mut capture = Capture::start(&options)?;
     let mut source = capture.source()?;
     let (request, response) = (payload(1, 1), payload(16 << 20, 2));
-    let ends = pod.run(|| exchange(&listener, || Ok(TcpStream::connect(address)?), &request, &response))?;
-    let mut collected = Collected::default();
-    // A packet comes in pieces, which have its time.
-    let mut packets: HashMap<Timestamp, usize> = HashMap::new();
-    for _ in 0..500 {
-        source.poll(Duration::from_millis(20), |event| {
-            if let Event::Segment(segment) = &event {
-                *packets.entry(segment.time).or_default() += segment.payload.len();
+    let mut largest = 0;
+    // How much TCP makes one packet of depends on the machine's other work, too.
+    for _ in 0..8 {
+        let ends = pod.run(|| exchange(&listener, || Ok(TcpStream::connect(address)?), &request, &response))?;
+        let mut collected = Collected::default();
+        // A packet comes in pieces, which have its time.
+        let mut packets: HashMap<Timestamp, usize> = HashMap::new();
+        for _ in 0..500 {
+            source.poll(Duration::from_millis(20), |event| {
+                if let Event::Segment(segment) = &event {
+                    *packets.entry(segment.time).or_default() += segment.payload.len();
+                }
+                collected.take(&event);
+            })?;
+            if collected.over(ends.client, ends.server) {
+                break;
             }
-            collected.take(&event);
-        })?;
-        if collected.over(ends.client, ends.server) {
+        }
+        ensure!(collected.stream(ends.server, ends.client)? == response, "the response differs");
+        largest = packets.into_values().max().unwrap_or_default().max(largest);
+        if largest > 300_000 {
             break;
         }
     }
-    ensure!(collected.stream(ends.server, ends.client)? == response, "the response differs");
-    let largest = packets.values().max().copied().unwrap_or_default();
     ensure!(largest > 300_000, "the largest packet had {largest} bytes: nothing was shown");
     let drops = capture.drops()?;
     ensure!(DropReason::ALL.iter().all(|reason| drops.total(*reason).packets == 0), "{drops:?}");
