@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context as _, anyhow, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
 use interceptor::{
-    kernel::{CaptureOptions, Filters, cgroup},
+    kernel::{CaptureOptions, Filters, Way, cgroup},
     model::Endpoint,
 };
 use nix::sched::{CloneFlags, setns};
@@ -95,6 +95,39 @@ pub(crate) fn exchange(
         server.join().map_err(|_| anyhow!("the server panicked"))??;
         Ok(ends)
     })
+}
+
+/// A connection over which the client asks, and the server answers.
+pub(crate) struct Talk {
+    client: TcpStream,
+    server: TcpStream,
+    pub(crate) from: Endpoint,
+    pub(crate) to: Endpoint,
+}
+
+impl Talk {
+    pub(crate) fn new(listener: &TcpListener, address: SocketAddr) -> anyhow::Result<Self> {
+        let client = TcpStream::connect(address)?;
+        let (server, _) = listener.accept()?;
+        let (from, to) = (client.local_addr()?.into(), address.into());
+        Ok(Self { client, server, from, to })
+    }
+
+    /// Of both ends, as the kernel is told of the client's side.
+    pub(crate) fn way(&self) -> anyhow::Result<Way> {
+        Ok(Way { zone: zone()?, source: self.from, destination: self.to })
+    }
+
+    /// Asks this; the server receives it, and says "answer".
+    pub(crate) fn ask(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let (client, server) = (&mut self.client, &mut self.server);
+        thread::scope(|scope| {
+            scope.spawn(|| client.write_all(bytes));
+            server.read_exact(&mut vec![0; bytes.len()])
+        })?;
+        server.write_all(b"answer")?;
+        Ok(client.read_exact(&mut [0; 6])?)
+    }
 }
 
 pub(crate) fn unique() -> String {

@@ -9,14 +9,14 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use interceptor::{
-    kernel::{Capture, CaptureOptions, Filters, Way, cgroup},
+    kernel::{Capture, CaptureOptions, Filters, cgroup},
     model::{LossReason, Networks, Ports, Reach},
 };
 use interceptor_common::DropReason;
 
 use crate::{
     Test,
-    bed::{Ends, Group, exchange, listen, options, payload, zone},
+    bed::{Ends, Group, Talk, exchange, listen, options, payload},
     collect::{Collected, Kept},
 };
 
@@ -209,24 +209,16 @@ fn cut_off() -> anyhow::Result<()> {
     let (listener, address) = listen("127.0.0.1:0")?;
     let mut capture = Capture::start(&options("lo", address.port()))?;
     let mut source = capture.source()?;
-    let mut client = TcpStream::connect(address)?;
-    let (mut server, _) = listener.accept()?;
-    let (from, to) = (client.local_addr()?.into(), address.into());
-    let mut send = |bytes: &[u8]| -> anyhow::Result<()> {
-        client.write_all(bytes)?;
-        server.read_exact(&mut vec![0; bytes.len()])?;
-        server.write_all(b"answer")?;
-        Ok(client.read_exact(&mut [0; 6])?)
-    };
-    send(b"first")?;
-    let way = Way { zone: zone()?, source: from, destination: to };
+    let mut talk = Talk::new(&listener, address)?;
+    let (from, to) = (talk.from, talk.to);
+    talk.ask(b"first")?;
+    let way = talk.way()?;
     let mut cut_offs = capture.cut_offs()?;
     cut_offs.forever(way)?;
-    send(b"second")?;
+    talk.ask(b"second")?;
     cut_offs.lift(way);
-    send(b"third")?;
-    drop(client);
-    drop(server);
+    talk.ask(b"third")?;
+    drop(talk);
     let mut collected = Collected::default();
     collected.until(&mut source, |seen| seen.over(from, to))?;
     let seen: Vec<_> = collected.segments[&(from, to)]
@@ -246,31 +238,23 @@ fn cut_off_until() -> anyhow::Result<()> {
     let mut capture = Capture::start(&options("lo", address.port()))?;
     let mut source = capture.source()?;
     let mut cut_offs = capture.cut_offs()?;
-    let mut client = TcpStream::connect(address)?;
-    let (mut server, _) = listener.accept()?;
-    let (from, to) = (client.local_addr()?.into(), address.into());
-    let mut send = |bytes: &[u8]| -> anyhow::Result<()> {
-        client.write_all(bytes)?;
-        server.read_exact(&mut vec![0; bytes.len()])?;
-        server.write_all(b"answer")?;
-        Ok(client.read_exact(&mut [0; 6])?)
-    };
-    send(b"first")?;
+    let mut talk = Talk::new(&listener, address)?;
+    let (from, to) = (talk.from, talk.to);
+    talk.ask(b"first")?;
     let mut collected = Collected::default();
     collected.until(&mut source, |seen| seen.stream(from, to).is_ok_and(|stream| stream == b"first"))?;
     let first = collected.segments[&(from, to)].iter().find(|kept| kept.wire_len == 5).context("no payload")?.seq;
     // The next ten bytes: nothing of what ends before their end, the length of what ends there, all of what goes beyond.
-    let way = Way { zone: zone()?, source: from, destination: to };
+    let way = talk.way()?;
     cut_offs.until(way, first.wrapping_add(15))?;
     for bytes in [&b"aaaaa"[..], b"bbb", b"cc", b"d"] {
-        send(bytes)?;
+        talk.ask(bytes)?;
     }
     cut_offs.until(way, first.wrapping_add(20))?;
     for bytes in [&b"ee"[..], b"ffff", b"g"] {
-        send(bytes)?;
+        talk.ask(bytes)?;
     }
-    drop(client);
-    drop(server);
+    drop(talk);
     collected.until(&mut source, |seen| seen.over(from, to))?;
     let seen: Vec<_> = collected.segments[&(from, to)]
         .iter()

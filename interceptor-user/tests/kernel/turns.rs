@@ -19,7 +19,7 @@ use interceptor_common::DropReason;
 
 use crate::{
     Test,
-    bed::{listen, options, payload, zone},
+    bed::{Talk, listen, options, payload, zone},
     collect::Collected,
 };
 
@@ -36,31 +36,21 @@ fn raw() -> anyhow::Result<()> {
     let mut capture = Capture::start(&options("lo", address.port()))?;
     let mut source = capture.source()?;
     let mut cut_offs = capture.cut_offs()?;
-    let mut client = TcpStream::connect(address)?;
-    let (mut server, _) = listener.accept()?;
-    let (from, to) = (client.local_addr()?.into(), address.into());
+    let mut talk = Talk::new(&listener, address)?;
+    let (from, to) = (talk.from, talk.to);
     let body = payload(300_000, 3);
-    let mut send = |bytes: &[u8]| -> anyhow::Result<()> {
-        std::thread::scope(|scope| {
-            scope.spawn(|| client.write_all(bytes));
-            server.read_exact(&mut vec![0; bytes.len()])
-        })?;
-        server.write_all(b"answer")?;
-        Ok(client.read_exact(&mut [0; 6])?)
-    };
-    send(b"first")?;
+    talk.ask(b"first")?;
     let mut collected = Collected::default();
     collected.until(&mut source, |seen| seen.stream(from, to).is_ok_and(|stream| stream == b"first"))?;
     let first = collected.segments[&(from, to)].iter().find(|kept| kept.wire_len == 5).context("no payload")?.seq;
     // Nothing of the next ten bytes but where they end; then turns of many sizes.
-    cut_offs.turns(Way { zone: zone()?, source: from, destination: to }, first.wrapping_add(15))?;
+    cut_offs.turns(talk.way()?, first.wrapping_add(15))?;
     let most = TURN_FIRST as usize;
     let turns = [10, 1, most, most + 1, 20_000, body.len(), 7];
     for len in turns {
-        send(&body[..len])?;
+        talk.ask(&body[..len])?;
     }
-    drop(client);
-    drop(server);
+    drop(talk);
     collected.until(&mut source, |seen| seen.over(from, to))?;
     let kept = &collected.segments[&(from, to)];
     let mut at = first.wrapping_add(5);

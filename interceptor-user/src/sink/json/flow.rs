@@ -109,18 +109,6 @@ pub struct FlowLine<'a> {
 
     #[serde(flatten)]
     identity: Identity<'a>,
-    /// Cookie of the client's socket, as in `ss -e`.
-    #[serde(rename = "interceptor.client.socket.cookie", skip_serializing_if = "Option::is_none")]
-    client_cookie: Option<u64>,
-    /// Cookie of the server's socket.
-    #[serde(rename = "interceptor.server.socket.cookie", skip_serializing_if = "Option::is_none")]
-    server_cookie: Option<u64>,
-    /// Cgroup id (inode of its directory) of the client's socket.
-    #[serde(rename = "interceptor.client.cgroup.id", skip_serializing_if = "Option::is_none")]
-    client_cgroup: Option<u64>,
-    /// Cgroup id of the server's socket.
-    #[serde(rename = "interceptor.server.cgroup.id", skip_serializing_if = "Option::is_none")]
-    server_cgroup: Option<u64>,
 }
 
 impl<'a> FlowLine<'a> {
@@ -157,10 +145,6 @@ impl<'a> FlowLine<'a> {
             tls_name: version.map(TlsVersion::name),
             tls_version: version.map(TlsVersion::number),
             identity: Identity::of(flow),
-            client_cookie: flow.client.cookie,
-            server_cookie: flow.server.cookie,
-            client_cgroup: flow.client.cgroup,
-            server_cgroup: flow.server.cgroup,
         }
     }
 }

@@ -144,18 +144,6 @@ pub struct ExchangeLine<'a> {
     rpc: RpcLine<'a>,
     #[serde(flatten)]
     identity: Identity<'a>,
-    /// Cookie of the client's socket, as in `ss -e`.
-    #[serde(rename = "interceptor.client.socket.cookie", skip_serializing_if = "Option::is_none")]
-    client_cookie: Option<u64>,
-    /// Cookie of the server's socket.
-    #[serde(rename = "interceptor.server.socket.cookie", skip_serializing_if = "Option::is_none")]
-    server_cookie: Option<u64>,
-    /// Cgroup id (inode of its directory) of the client's socket.
-    #[serde(rename = "interceptor.client.cgroup.id", skip_serializing_if = "Option::is_none")]
-    client_cgroup: Option<u64>,
-    /// Cgroup id of the server's socket.
-    #[serde(rename = "interceptor.server.cgroup.id", skip_serializing_if = "Option::is_none")]
-    server_cgroup: Option<u64>,
 
     /// When the last byte of the request was captured.
     #[serde(

@@ -3,7 +3,7 @@ use serde::Serialize;
 
 use crate::model::{FlowInfo, Peer, Pod, Qos, Side};
 
-/// The processes and containers at both ends.
+/// The processes, containers and sockets at both ends.
 #[derive(Default, Serialize, JsonSchema)]
 pub(in crate::sink::json) struct Identity<'a> {
     /// Which end `process.*`, `container.*` and `k8s.pod.*` tell of: the client, if anything is known of it.
@@ -48,6 +48,18 @@ pub(in crate::sink::json) struct Identity<'a> {
     #[serde(rename = "interceptor.peer.k8s.pod.qos_class", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Guaranteed", "Burstable", "BestEffort"]))]
     peer_qos: Option<&'static str>,
+    /// Cookie of the client's socket, as in `ss -e`.
+    #[serde(rename = "interceptor.client.socket.cookie", skip_serializing_if = "Option::is_none")]
+    client_cookie: Option<u64>,
+    /// Cookie of the server's socket.
+    #[serde(rename = "interceptor.server.socket.cookie", skip_serializing_if = "Option::is_none")]
+    server_cookie: Option<u64>,
+    /// Cgroup id (inode of its directory) of the client's socket.
+    #[serde(rename = "interceptor.client.cgroup.id", skip_serializing_if = "Option::is_none")]
+    client_cgroup: Option<u64>,
+    /// Cgroup id of the server's socket.
+    #[serde(rename = "interceptor.server.cgroup.id", skip_serializing_if = "Option::is_none")]
+    server_cgroup: Option<u64>,
 }
 
 /// What is known of one end.
@@ -64,12 +76,12 @@ struct End<'a> {
 impl<'a> Identity<'a> {
     pub(in crate::sink::json) fn of(flow: &'a FlowInfo) -> Self {
         let (side, this, other) = match Side::BOTH.map(|side| End::of(flow.peer(side))) {
-            [Some(client), server] => ("client", client, server.unwrap_or_default()),
-            [None, Some(server)] => ("server", server, End::default()),
-            [None, None] => return Self::default(),
+            [Some(client), server] => (Some("client"), client, server.unwrap_or_default()),
+            [None, Some(server)] => (Some("server"), server, End::default()),
+            [None, None] => (None, End::default(), End::default()),
         };
         Self {
-            side: Some(side),
+            side,
             pid: this.pid,
             command: this.command,
             container: this.container,
@@ -82,6 +94,10 @@ impl<'a> Identity<'a> {
             peer_namespace: other.namespace,
             peer_pod: other.pod,
             peer_qos: other.qos,
+            client_cookie: flow.client.cookie,
+            server_cookie: flow.server.cookie,
+            client_cgroup: flow.client.cgroup,
+            server_cgroup: flow.server.cgroup,
         }
     }
 }
