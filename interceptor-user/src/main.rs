@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         Command::Tail(args) => cli::tail::execute(args),
         Command::Replay(args) => cli::replay::execute(args),
         Command::Run(args) => cli::run::execute(args),
+        Command::Map(args) => cli::map::execute(args),
         Command::Baseline(args) => cli::baseline::execute(args),
         Command::Demo(args) => cli::demo::execute(args),
         Command::Doctor(args) => cli::doctor::execute(args),

@@ -6,6 +6,7 @@ pub mod doctor;
 mod filter;
 pub mod generate;
 mod logging;
+pub mod map;
 mod output;
 pub mod policy;
 pub mod replay;
@@ -41,6 +42,8 @@ pub enum Command {
     Replay(replay::Args),
     /// Run as a daemon with Prometheus metrics
     Run(run::Args),
+    /// Draw who calls whom, of a running daemon, a capture file or what passes now
+    Map(map::Args),
     /// Learn what a model's features are like, to measure drift against
     Baseline(baseline::Args),
     /// Show it at work on two pods made for the purpose
@@ -59,6 +62,7 @@ Examples:
   interceptor tail --iface eth0          watch what passes eth0
   interceptor tail --cgroup kubepods.slice/pod1 -o json
   interceptor replay capture.pcap --status 5xx
+  interceptor map --for 10s              who calls whom, and how that goes
   interceptor policy explain             what a policy can ask for
   interceptor doctor                     what is missing here, and how to get it
 

@@ -11,6 +11,7 @@ pub mod json;
 pub mod kafka;
 pub(crate) mod latency;
 pub mod lines;
+pub mod map;
 pub mod mask;
 pub(crate) mod messages;
 pub mod otlp;

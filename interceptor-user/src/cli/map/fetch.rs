@@ -1,0 +1,37 @@
+//! The map of a running daemon.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::sink::{http, map::Chart};
+
+/// It answers from memory.
+const TIME: Duration = Duration::from_secs(10);
+/// A map of thousands of edges is a few megabytes.
+const BYTES_MAX: usize = 64 << 20;
+
+/// What `/map` below that address answers.
+pub(super) fn chart(address: &str) -> anyhow::Result<Chart> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let advice = || {
+        format!(
+            "no map from {address} ('--address URL' names another daemon, whose metrics.address it is; a FILE or '--for 10s' \
+             needs none)"
+        )
+    };
+    runtime.block_on(ask(address)).with_context(advice)
+}
+
+async fn ask(address: &str) -> anyhow::Result<Chart> {
+    let client = http::client(TIME, None)?;
+    let url = format!("{}/map", address.trim_end_matches('/'));
+    let mut response = client.get(url).send().await.map_err(reqwest::Error::without_url)?.error_for_status()?;
+    let mut body = Vec::new();
+    while let Some(bytes) = response.chunk().await? {
+        body.extend_from_slice(&bytes);
+        anyhow::ensure!(body.len() <= BYTES_MAX, "the answer is larger than {BYTES_MAX} bytes");
+    }
+    serde_json::from_slice(&body).context("the answer is no map")
+}

@@ -1,0 +1,166 @@
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
+
+use super::*;
+use crate::{
+    model::{Peer, Process},
+    sink::sample,
+};
+
+fn map() -> Map {
+    Map::new(Limits::default())
+}
+
+/// The sample's exchange between these ends.
+fn between(client: &str, server: &str) -> Exchange {
+    Exchange { flow: Arc::new(sample::flow(client, server)), ..sample::exchange() }
+}
+
+fn taken(map: &mut Map, exchange: Exchange) {
+    map.record(&Record::Exchange(Box::new(exchange)));
+}
+
+fn named(map: &mut Map, name: &str) {
+    let mut exchange = sample::chat();
+    exchange.inference.as_mut().expect("one").model = Some(name.to_owned());
+    taken(map, exchange);
+}
+
+/// One edge, as its client, its server and its exchanges.
+fn shown(map: &Map) -> Vec<(String, String, u64)> {
+    let edges = map.chart().edges;
+    edges.into_iter().map(|edge| (edge.client.name, edge.server.name, edge.exchanges)).collect()
+}
+
+fn process(peer: &mut Peer, pid: u32, command: &str) {
+    peer.process = Some(Process { pid, command: command.into() });
+    peer.cookie = Some(u64::from(pid));
+}
+
+#[test]
+fn exchanges_and_connections_are_edges() {
+    let mut map = map();
+    for exchange in [sample::exchange(), sample::exchange(), sample::chat(), sample::call()] {
+        taken(&mut map, exchange);
+    }
+    let mut failed = sample::exchange();
+    failed.response = Some(sample::response(503, &[], b"no"));
+    taken(&mut map, failed);
+    map.record(&Record::Flow(Box::new(sample::tls_flow())));
+    let chart = map.chart();
+    insta::assert_snapshot!("table", Table { chart: &chart, colour: false }.to_string());
+    insta::assert_snapshot!("dot", Dot(&chart).to_string());
+    insta::assert_snapshot!("mermaid", Mermaid(&chart).to_string());
+    insta::assert_snapshot!("json", serde_json::to_string_pretty(&chart).expect("JSON"));
+    let again: Chart = serde_json::from_str(&serde_json::to_string(&chart).expect("JSON")).expect("a chart");
+    assert_eq!(again, chart);
+}
+
+#[test]
+fn what_both_ends_saw_is_one_edge_and_counted_once() {
+    let mut map = map();
+    let mut of_client = sample::flow("10.0.0.1:40000", "10.0.0.2:80");
+    let mut of_server = of_client.clone();
+    process(&mut of_client.client, 7, "caller");
+    process(&mut of_server.server, 9, "called");
+    for flow in [of_client, of_server] {
+        let flow = Arc::new(flow);
+        (0..5).for_each(|_| taken(&mut map, Exchange { flow: Arc::clone(&flow), ..sample::exchange() }));
+    }
+    assert_eq!(shown(&map), [("caller[7]".to_owned(), "called[9]".to_owned(), 5)]);
+}
+
+#[test]
+fn an_address_that_several_use_stays_an_address() {
+    let mut map = map();
+    for pid in [7, 8] {
+        let mut flow = sample::flow("10.0.0.1:40000", "10.0.0.2:80");
+        process(&mut flow.client, pid, "caller");
+        taken(&mut map, Exchange { flow: Arc::new(flow), ..sample::exchange() });
+    }
+    taken(&mut map, between("10.0.0.1:40001", "10.0.0.3:80"));
+    let clients: HashSet<String> = map.chart().edges.into_iter().map(|edge| edge.client.name).collect();
+    assert_eq!(clients, HashSet::from(["caller[7]", "caller[8]", "10.0.0.1"].map(str::to_owned)));
+}
+
+#[test]
+fn failures_are_those_of_the_server_and_of_nobody() {
+    let mut map = map();
+    let mut gone = sample::exchange();
+    gone.response = None;
+    taken(&mut map, gone);
+    let mut refused = sample::exchange();
+    refused.response = Some(sample::response(404, &[], b""));
+    taken(&mut map, refused);
+    let edge = map.chart().edges.remove(0);
+    assert_eq!((edge.exchanges, edge.errors), (2, 1));
+}
+
+#[test]
+fn a_crowd_of_clients_is_its_networks_and_then_other() {
+    let mut map = map();
+    for number in 0..100_000_u32 {
+        let client = IpAddr::from(Ipv4Addr::from_bits(0x0b00_0000 + number * 7));
+        taken(&mut map, between(&format!("{client}:40000"), "10.0.0.2:80"));
+    }
+    // Each with a model of its own.
+    (0..100_000).for_each(|number| named(&mut map, &format!("{number}{}", "x".repeat(1_000))));
+    let limits = Limits::default();
+    assert!(map.nodes.len() <= limits.nodes, "{} nodes", map.nodes.len());
+    assert!(map.edges.len() <= limits.edges + Spoken::COUNT, "{} edges", map.edges.len());
+    assert!(map.models.len() <= limits.edges / 2 + 1 && map.models.iter().all(|name| name.len() <= MODEL_BYTES));
+    assert!(map.neighbours.len() <= limits.nodes && map.names.len() <= 2 * limits.nodes);
+    let chart = map.chart();
+    assert_eq!(chart.edges.iter().map(|edge| edge.exchanges).sum::<u64>(), 200_000, "none is lost");
+    assert!(chart.folded > 190_000 && chart.folded < 200_000, "{} were folded", chart.folded);
+    let has = |kind: &str| chart.edges.iter().any(|edge| edge.client.kind == kind);
+    assert!(has("address") && has("network") && has("other"));
+    // Who is known finds room after them.
+    let mut flow = sample::flow("10.0.0.1:40000", "10.0.0.2:80");
+    process(&mut flow.client, 7, "caller");
+    let node = map.admit(Node::of(&flow.client, Side::Client), Side::Client);
+    assert_eq!(node.to_string(), "caller[7]");
+}
+
+#[test]
+fn what_is_idle_makes_room() {
+    let mut map = map();
+    (0..20).for_each(|last| taken(&mut map, between(&format!("10.0.0.{last}:40000"), "10.0.1.1:80")));
+    assert_eq!(map.chart().folded, 4);
+    map.forget(sample::at(0) + Duration::from_secs(3_000));
+    assert_eq!(map.edges.len(), NEIGHBOURS + 1);
+    map.forget(sample::at(0) + Duration::from_secs(4_000));
+    assert_eq!((map.edges.len(), map.nodes.len(), map.neighbours.len(), map.models.len()), (0, 0, 0, 0));
+}
+
+#[test]
+fn hostile_names_stay_within_their_labels() {
+    let mut map = map();
+    let names = ["a\"]; end\n subgraph x", "]]>--><script>alert(1)</script>", "\\", "\\\"", "%%{init: {}}%%", "`#quot;"];
+    names.iter().for_each(|name| named(&mut map, name));
+    let chart = map.chart();
+    insta::assert_snapshot!("hostile_dot", Dot(&chart).to_string());
+    let mermaid = Mermaid(&chart).to_string();
+    insta::assert_snapshot!("hostile_mermaid", mermaid);
+    let table = Table { chart: &chart, colour: false }.to_string();
+    assert_eq!(table.lines().count(), names.len() + 3, "each edge is a line:\n{table}");
+    for line in mermaid.lines().skip(1) {
+        assert_eq!(line.matches('"').count(), 2, "{line}");
+        assert!(!line.contains("%%") && !line.contains("<script"), "{line}");
+    }
+}
+
+#[test]
+fn colours_are_for_what_failed() {
+    let mut map = map();
+    taken(&mut map, sample::exchange());
+    let red = |map: &Map| Table { chart: &map.chart(), colour: true }.to_string().contains("31m");
+    assert!(!red(&map));
+    let mut failed = sample::exchange();
+    failed.response = None;
+    taken(&mut map, failed);
+    assert!(red(&map));
+    assert!(!Table { chart: &map.chart(), colour: false }.to_string().contains('\x1b'));
+}
