@@ -137,9 +137,15 @@ pub(super) fn machine_nanos() -> Result<u64> {
 
 /// Resident memory in KiB.
 pub(super) fn resident_kib(pid: u32) -> Result<u64> {
+    resident_part(pid, "VmRSS")
+}
+
+/// A part of it: `RssAnon`, `RssFile` or `RssShmem` (proc(5)).
+pub(super) fn resident_part(pid: u32, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    line.trim().trim_end_matches(" kB").parse().context("VmRSS is no number")
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let value = value.with_context(|| format!("no {name}"))?;
+    value.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} is no number"))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::child::{Running, family};
 /// Port of nginx in its namespace.
 const PORT: u16 = 8080;
 const METRICS: &str = "127.0.0.1:9464";
-/// Bytes of the file that is served.
+/// Bytes of the file that is served, and of the answer to requests with a content.
 const FILE: usize = 1024;
 
 /// Between client and server.
@@ -139,6 +139,17 @@ impl Lab {
         Ok(command)
     }
 
+    /// This program's own receiver of OTLP, beside the server; `address` is one of its namespace.
+    pub(super) fn receiver(&self, address: &str) -> Result<Running> {
+        let mut command = self.server.command(std::env::current_exe()?);
+        Running::start("receiver", command.args(["bench", "receive", "--address", address]))
+    }
+
+    /// A path for what is written meanwhile.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.scratch.0.join(name)
+    }
+
     /// Processes of the server.
     pub(super) fn server_pids(&self) -> Vec<u32> {
         family(self.nginx.pid())
@@ -236,7 +247,9 @@ fn write_site(directory: &Path, workers: usize) -> Result<PathBuf> {
          http {{\n  access_log off;\n  keepalive_requests 1000000000;\n  keepalive_timeout 600s;\n\
          client_body_temp_path {root}/body;\n  proxy_temp_path {root}/proxy;\n  fastcgi_temp_path {root}/fastcgi;\n\
          uwsgi_temp_path {root}/uwsgi;\n  scgi_temp_path {root}/scgi;\n\
-         server {{ listen {PORT} reuseport; root {root}; }}\n}}\n"
+         server {{ listen {PORT} reuseport; root {root};\n\
+         location = /answer {{ default_type application/json; return 200 {answer}; }} }}\n}}\n",
+        answer = "x".repeat(FILE),
     );
     let config = directory.join("nginx.conf");
     fs::write(&config, text)?;

@@ -25,6 +25,9 @@ pub(crate) struct Load {
     connections: u32,
     #[arg(long)]
     seconds: u64,
+    /// Bytes of content that each request carries; without, each asks for a file.
+    #[arg(long)]
+    content: Option<usize>,
 }
 
 /// Connections that stay open after one exchange each, until standard input ends.
@@ -66,10 +69,10 @@ pub(crate) fn load(args: &Load) -> Result<()> {
     let end = started + Duration::from_secs(args.seconds);
     let clients: Vec<_> = (0..args.connections)
         .map(|index| {
-            let address = args.address;
+            let (address, request) = (args.address, request(args.address, args.content));
             // Spread over the interval: no bursts.
             let first = started + interval.mul_f64(f64::from(index) / f64::from(args.connections));
-            thread::spawn(move || paced(address, first, interval, end))
+            thread::spawn(move || paced(address, request, first, interval, end))
         })
         .collect();
     let mut latencies = Vec::new();
@@ -90,8 +93,8 @@ pub(crate) fn load(args: &Load) -> Result<()> {
 }
 
 /// Requests on one connection, each at its time, or at once where the one before it was late.
-fn paced(address: SocketAddr, first: Instant, interval: Duration, end: Instant) -> Result<Vec<u64>> {
-    let mut client = Client::connect(address)?;
+fn paced(address: SocketAddr, request: Vec<u8>, first: Instant, interval: Duration, end: Instant) -> Result<Vec<u64>> {
+    let mut client = Client::connect(address, request)?;
     let mut latencies = Vec::new();
     let mut due = first;
     while due < end {
@@ -117,7 +120,7 @@ pub(crate) fn hold(args: &Hold) -> Result<()> {
     }
     let open: Vec<Client> = (0..args.connections)
         .map(|_| {
-            let mut client = Client::connect(args.address)?;
+            let mut client = Client::connect(args.address, request(args.address, None))?;
             client.exchange()?;
             Ok(client)
         })
@@ -127,7 +130,20 @@ pub(crate) fn hold(args: &Hold) -> Result<()> {
     Ok(())
 }
 
-/// A keep-alive connection that asks for one file again and again.
+/// What is asked: a file, or an answer to so many bytes of JSON.
+fn request(address: SocketAddr, content: Option<usize>) -> Vec<u8> {
+    let fields = format!("Host: {address}\r\nUser-Agent: interceptor-bench\r\nAccept: */*\r\n");
+    let text = match content {
+        None => format!("GET /file HTTP/1.1\r\n{fields}\r\n"),
+        Some(length) => format!(
+            "POST /answer HTTP/1.1\r\n{fields}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n\"{}\"",
+            "x".repeat(length.saturating_sub(2))
+        ),
+    };
+    text.into_bytes()
+}
+
+/// A keep-alive connection that asks for one thing again and again.
 struct Client {
     stream: TcpStream,
     request: Vec<u8>,
@@ -135,13 +151,11 @@ struct Client {
 }
 
 impl Client {
-    fn connect(address: SocketAddr) -> Result<Self> {
+    fn connect(address: SocketAddr, request: Vec<u8>) -> Result<Self> {
         let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        let request =
-            format!("GET /file HTTP/1.1\r\nHost: {address}\r\nUser-Agent: interceptor-bench\r\nAccept: */*\r\n\r\n");
-        Ok(Self { stream, request: request.into_bytes(), buffer: Vec::with_capacity(4096) })
+        Ok(Self { stream, request, buffer: Vec::with_capacity(4096) })
     }
 
     fn exchange(&mut self) -> Result<()> {

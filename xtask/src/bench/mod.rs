@@ -6,6 +6,7 @@
 
 mod bodies;
 mod child;
+mod daemon;
 mod drift;
 mod generate;
 mod hpack;
@@ -18,6 +19,7 @@ mod micro;
 mod offline;
 mod packet;
 mod pii;
+mod receive;
 mod report;
 mod wrk;
 
@@ -27,7 +29,7 @@ use anyhow::{Result, bail};
 use clap::{Subcommand, ValueEnum};
 
 pub(crate) use self::load::{Hold, Load, hold, load};
-use self::report::Section;
+use self::{receive::Receive, report::Section};
 use crate::{
     apt::{self, Privilege},
     build, packages,
@@ -53,6 +55,8 @@ enum Client {
     Load(Load),
     #[command(hide = true)]
     Hold(Hold),
+    #[command(hide = true)]
+    Receive(Receive),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,6 +75,8 @@ enum Part {
     Pii,
     /// Attached to live traffic: throughput, CPU, latency, losses.
     Live,
+    /// CPU and memory of the whole daemon at a steady 1,000 requests a second, with its sinks.
+    Daemon,
     /// Resident memory with many open connections.
     Memory,
     /// Time in each kernel program.
@@ -97,6 +103,7 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
     match args.client {
         Some(Client::Load(args)) => return load(&args).map(|()| ExitCode::SUCCESS),
         Some(Client::Hold(args)) => return hold(&args).map(|()| ExitCode::SUCCESS),
+        Some(Client::Receive(args)) => return receive::receive(&args).map(|()| ExitCode::SUCCESS),
         None => {}
     }
     let scale = if args.quick { QUICK } else { FULL };
@@ -116,6 +123,7 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
             Part::Bodies => bodies::run(&binary, &scale)?,
             Part::Pii => pii::run(project, &scale)?,
             Part::Live => live::run(&binary, &scale)?,
+            Part::Daemon => daemon::run(&binary, &scale)?,
             Part::Memory => memory::run(&binary, &scale)?,
             Part::Micro => micro::run(&binary, &scale)?,
         };
