@@ -15,6 +15,8 @@ mod payloads;
 mod pods;
 mod policy;
 mod prometheus;
+mod receivers;
+mod served;
 mod stream;
 mod volume;
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         models::cases(),
         payloads::cases(),
         prometheus::cases(),
+        receivers::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

@@ -1,16 +1,16 @@
 //! Real servers of models and their clients, across pods: what we say of an inference is what its client says.
 
-use std::{fs, net::TcpStream, path::Path, time::Duration};
+use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use interceptor::demo::pod::{INTERFACE, Pair};
-use interceptor_tests::{Case, Daemon, Ended, Need, PODS, Process, Python, Tail, interceptor, until};
+use interceptor::demo::pod::INTERFACE;
+use interceptor_tests::{Case, Daemon, Ended, Need, Process, Tail, interceptor, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-const NEEDS: &[Need] = &[Need::Root, Need::Program("python3", "python3-venv"), Need::Models];
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/models");
+use crate::served::Served;
+
+const NEEDS: &[Need] = &[Need::Root, Need::Program("python3", "python3-venv"), Need::Packages("models")];
 const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/policies");
 const SOON: Duration = Duration::from_mins(1);
 
@@ -26,42 +26,25 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A server in a pod, and the place of its clients.
-struct Bed {
-    // Before the pods: it ends in order.
-    server: Process,
-    python: Python,
-    files: TempDir,
-    pods: Pair,
-}
+/// A server of models in a pod.
+struct Bed(Served);
 
 impl Bed {
     fn new(script: &str, kind: &str) -> Result<Self> {
-        let (pods, files, python) = (Pair::create(PODS)?, tempfile::tempdir()?, Python::with_models()?);
-        let address = pods.server.ipv4.to_string();
-        let mut command = pods.server.command(python.path())?;
-        command.arg(format!("{SCRIPTS}/{script}")).args([kind, &address]).arg(files.path());
-        let bed = Self { server: Process::start(&mut command)?, python, files, pods };
-        for port in if kind == "iris" { &[8080, 8081][..] } else { &[8080] } {
-            let connect = || TcpStream::connect((bed.pods.server.ipv4, *port));
-            until(SOON, kind, || {
-                ensure!(!bed.server.is_over(), "{script} {kind} ended");
-                Ok(bed.pods.server.namespace().enter(|| Ok(connect()))?.ok())
-            })?;
-        }
-        Ok(bed)
+        let ports = if kind == "iris" { &[8080, 8081][..] } else { &[8080] };
+        let arguments =
+            |address: Ipv4Addr, files: &Path| vec![kind.to_owned(), address.to_string(), files.display().to_string()];
+        Ok(Self(Served::start("models", script, ports, arguments)?))
     }
 
     /// Asks, and gives what the client says.
     fn ask(&self, what: &str) -> Result<Vec<Value>> {
-        let mut client = self.pods.client.command(self.python.path())?;
-        client.args([&format!("{SCRIPTS}/ask.py"), what, &self.pods.server.ipv4.to_string()]);
-        let told = Process::start(&mut client)?.end(SOON)?.success()?.stdout;
+        let told = self.0.ask("ask.py", &[what, &self.0.address()])?;
         told.iter().map(|line| serde_json::from_str(line).with_context(|| line.clone())).collect()
     }
 
     fn place(&self) -> [&str; 4] {
-        ["--netns", self.pods.server.name(), "--iface", INTERFACE]
+        ["--netns", self.0.pods.server.name(), "--iface", INTERFACE]
     }
 
     fn tail(&self, more: &[&str]) -> Result<Tail> {
@@ -93,7 +76,7 @@ fn same_tensors(told: &[Value], seen: &[Value]) -> Result<()> {
 
 fn tensors() -> Result<()> {
     let bed = Bed::new("serve.py", "iris")?;
-    let daemon = Daemon::start(["--capture-netns", bed.pods.server.name(), "--capture-interfaces", INTERFACE])?;
+    let daemon = Daemon::start(["--capture-netns", bed.0.pods.server.name(), "--capture-interfaces", INTERFACE])?;
     let models = Process::start(interceptor()?.args(["tail", "--models"]).args(bed.place()))?;
     models.wait_stderr(SOON, "watching")?;
     let tail = bed.tail(&["--body=64KiB"])?;
@@ -214,7 +197,7 @@ fn small() -> Result<()> {
 
 fn drift() -> Result<()> {
     let bed = Bed::new("serve.py", "iris")?;
-    let policy = learn(&bed, bed.files.path())?;
+    let policy = learn(&bed, bed.0.files.path())?;
     let tail = Process::start(interceptor()?.args(["tail", "-o", "json", "--policy", &policy]).args(bed.place()))?;
     tail.wait_stderr(SOON, "watching")?;
     bed.ask("shifted")?;
@@ -236,9 +219,7 @@ fn drift() -> Result<()> {
 fn learn(bed: &Bed, files: &Path) -> Result<String> {
     let (table, baseline, policy) = (files.join("iris.csv"), files.join("b.json"), files.join("drift.yaml"));
     let rows = "import sys, sklearn.datasets as d; d.load_iris(as_frame=True).data.to_csv(sys.argv[1], index=False)";
-    Process::start(std::process::Command::new(bed.python.path()).args(["-c", rows]).arg(&table))?
-        .end(SOON)?
-        .success()?;
+    Process::start(bed.0.python().args(["-c", rows]).arg(&table))?.end(SOON)?.success()?;
     let mut learn = interceptor()?;
     learn.args(["baseline", "learn", "--model", "iris", "--tensor", "x", "--input-only", "--output"]);
     Process::start(learn.arg(&baseline).arg(&table))?.end(SOON)?.success()?;

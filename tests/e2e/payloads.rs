@@ -9,14 +9,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use interceptor::demo::pod::{INTERFACE, Pair};
-use interceptor_tests::{Case, Daemon, Need, PODS, Process, Python, until};
+use interceptor::demo::pod::INTERFACE;
+use interceptor_tests::{Case, Daemon, Need, Process, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
+
+use crate::served::Served;
 
 const NEEDS: &[Need] = &[Need::Root, Need::Program("python3", "python3-venv"), Need::Packages("payloads")];
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/payloads");
 const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/policies/payload-log.yaml");
 const PORT: u16 = 8080;
 const SOON: Duration = Duration::from_mins(1);
@@ -29,59 +29,39 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A chat server in a pod, and the place of its clients.
-struct Bed {
-    // Before the pods: it ends in order.
-    server: Process,
-    python: Python,
-    files: TempDir,
-    pods: Pair,
-}
+/// A chat server in a pod, and a policy that keeps all of what is said to it.
+struct Bed(Served);
 
 impl Bed {
     fn new() -> Result<Self> {
-        let (pods, files, python) = (Pair::create(PODS)?, tempfile::tempdir()?, Python::with("payloads")?);
+        let bed = Self(Served::start("payloads", "serve.py", &[PORT], |address, _| {
+            vec![address.to_string(), PORT.to_string()]
+        })?);
         // Of a hundred exchanges the policy takes one; here it takes them all.
         let policy = fs::read_to_string(POLICY)?;
         ensure!(policy.contains("rate: 0.01\n"), "{POLICY}");
-        fs::write(files.path().join("policy.yaml"), policy.replace("rate: 0.01\n", "rate: 0.9999999999\n"))?;
-        let mut command = pods.server.command(python.path())?;
-        command.arg(format!("{SCRIPTS}/serve.py")).args([pods.server.ipv4.to_string(), PORT.to_string()]);
-        let bed = Self { server: Process::start(&mut command)?, python, files, pods };
-        until(SOON, "the chat server", || {
-            ensure!(!bed.server.is_over(), "it ended");
-            let connect = || TcpStream::connect((bed.pods.server.ipv4, PORT));
-            Ok(bed.pods.server.namespace().enter(|| Ok(connect()))?.ok())
-        })?;
+        fs::write(bed.file("policy.yaml"), policy.replace("rate: 0.01\n", "rate: 0.9999999999\n"))?;
         Ok(bed)
     }
 
+    fn file(&self, name: &str) -> String {
+        self.0.files.path().join(name).display().to_string()
+    }
+
     fn daemon(&self, variables: &[(&str, &str)], more: &[&str]) -> Result<Daemon> {
-        let policy = self.files.path().join("policy.yaml").display().to_string();
-        let place = ["--capture-netns", self.pods.server.name(), "--capture-interfaces", INTERFACE];
-        let rest = ["--inspect-policies", &policy, "--payloads-interval", "1s"];
+        let place = ["--capture-netns", self.0.pods.server.name(), "--capture-interfaces", INTERFACE];
+        let rest = ["--inspect-policies", &self.file("policy.yaml"), "--payloads-interval", "1s"];
         Daemon::start_with(variables, place.iter().chain(&rest).chain(more))
     }
 
     /// Asks so often, and gives what the client sent and got, by the request's id.
     fn ask(&self, first: usize, count: usize) -> Result<Rows> {
-        let mut client = self.pods.client.command(self.python.path())?;
-        let address = self.pods.server.ipv4.to_string();
-        client.args([
-            &format!("{SCRIPTS}/ask.py"),
-            &address,
-            &PORT.to_string(),
-            &first.to_string(),
-            &count.to_string(),
-        ]);
-        rows(Process::start(&mut client)?.end(SOON)?.success()?.stdout)
+        rows(self.0.ask("ask.py", &[self.0.address(), PORT.to_string(), first.to_string(), count.to_string()])?)
     }
 
     /// What a reader finds.
     fn read(&self, what: &str, place: &str) -> Result<Rows> {
-        let mut reader = std::process::Command::new(self.python.path());
-        reader.args([&format!("{SCRIPTS}/read.py"), what, place]);
-        rows(Process::start(&mut reader)?.end(SOON)?.success()?.stdout)
+        rows(self.0.outside("read.py", &[what, place])?)
     }
 }
 
@@ -138,8 +118,7 @@ fn contains(directory: &Path, text: &str) -> Result<bool> {
 
 fn parquet() -> Result<()> {
     let bed = Bed::new()?;
-    let log = bed.files.path().join("log");
-    let place = log.display().to_string();
+    let place = bed.file("log");
     let daemon = bed.daemon(&[], &["--payloads-to", &place, "--payloads-compression", "none"])?;
     let mut sent = bed.ask(0, 40)?;
     wait_for(&daemon, "delivered_records_total", 40)?;
@@ -153,13 +132,14 @@ fn parquet() -> Result<()> {
     // Both take the names of models out of the paths.
     let models = |rows: &Rows| rows.values().all(|row| row["model"] == row["model_name"]);
     ensure!(models(&pandas) && models(&duckdb), "{pandas:#?}");
-    ensure!(contains(&log, "number 7, d")? && !contains(&log, "ann7")? && !contains(&log, "hunter2")?, "secrets");
+    let log = Path::new(&place);
+    ensure!(contains(log, "number 7, d")? && !contains(log, "ann7")? && !contains(log, "hunter2")?, "secrets");
     Ok(())
 }
 
 fn lines() -> Result<()> {
     let bed = Bed::new()?;
-    let place = bed.files.path().join("log").display().to_string();
+    let place = bed.file("log");
     let daemon = bed.daemon(&[], &["--payloads-to", &place, "--payloads-format", "jsonl"])?;
     let sent = bed.ask(0, 30)?;
     stop(daemon)?;
@@ -168,9 +148,8 @@ fn lines() -> Result<()> {
 
 /// moto, a server of S3's protocol; it forgets its objects as it ends.
 fn moto(bed: &Bed, port: u16) -> Result<Process> {
-    let mut command = std::process::Command::new(bed.python.path());
-    command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
-    let server = Process::start(&mut command)?;
+    let server =
+        Process::start(bed.0.python().args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]))?;
     until(SOON, "the store", || {
         ensure!(!server.is_over(), "it ended");
         Ok(TcpStream::connect(("127.0.0.1", port)).ok())

@@ -15,8 +15,6 @@ pub enum Need {
     Root,
     /// A program, and the Debian package that has it.
     Program(&'static str, &'static str),
-    /// Servers and clients of models, from PyPI.
-    Models,
     /// Packages from PyPI, those of `tests/e2e/NAME/requirements.txt`.
     Packages(&'static str),
 }
@@ -57,7 +55,6 @@ impl Need {
             Self::Root if !nix::unistd::geteuid().is_root() => Some("this takes root: run it with sudo".into()),
             Self::Root => None,
             Self::Packages(name) => Python::with(name).err().map(|error| format!("no packages from PyPI: {error:#}")),
-            Self::Models => Python::with_models().err().map(|error| format!("no packages from PyPI: {error:#}")),
             Self::Program(program, package) => find(program)
                 .is_none()
                 .then(|| format!("there is no `{program}`: apt-get install --no-install-recommends {package}")),

@@ -16,11 +16,6 @@ pub struct Python(PathBuf);
 static MADE: Mutex<BTreeMap<&str, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
 
 impl Python {
-    /// With what `tests/e2e/models/requirements.txt` names.
-    pub fn with_models() -> Result<Self> {
-        Self::with("models")
-    }
-
     /// With what `tests/e2e/NAME/requirements.txt` names.
     pub fn with(name: &'static str) -> Result<Self> {
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,13 +20,13 @@ use std::{
     time::Duration,
 };
 
+pub(in crate::sink) use self::durations::BOUNDS;
 pub use self::{
     chart::{Chart, ChartEdge},
     dot::Dot,
     mermaid::Mermaid,
     table::Table,
 };
-pub(in crate::sink) use self::durations::BOUNDS;
 use self::{
     edge::{Edge, Figures, Key, Spoken, Vantage},
     names::Names,

@@ -138,7 +138,8 @@ fn what_is_idle_makes_room() {
 #[test]
 fn hostile_names_stay_within_their_labels() {
     let mut map = map();
-    let names = ["a\"]; end\n subgraph x", "]]>--><script>alert(1)</script>", "\\", "\\\"", "%%{init: {}}%%", "`#quot;"];
+    let names =
+        ["a\"]; end\n subgraph x", "]]>--><script>alert(1)</script>", "\\", "\\\"", "%%{init: {}}%%", "`#quot;"];
     names.iter().for_each(|name| named(&mut map, name));
     let chart = map.chart();
     insta::assert_snapshot!("hostile_dot", Dot(&chart).to_string());
