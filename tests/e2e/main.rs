@@ -10,6 +10,7 @@ mod ledger;
 mod lifecycle;
 mod models;
 mod node;
+mod otlp;
 mod packets;
 mod payloads;
 mod pods;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         payloads::cases(),
         prometheus::cases(),
         receivers::cases(),
+        otlp::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())
