@@ -1,3 +1,4 @@
+mod conventions;
 mod models;
 
 use std::sync::Arc;

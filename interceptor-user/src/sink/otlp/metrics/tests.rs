@@ -1,3 +1,4 @@
+mod conventions;
 mod link;
 mod names;
 mod push;

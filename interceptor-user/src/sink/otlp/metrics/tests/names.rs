@@ -5,15 +5,15 @@ use prometheus::proto::MetricType;
 use super::super::names::{self, Name};
 
 /// A row of a table of `docs/metrics.md`: name, type, unit, labels, convention.
-struct Row {
-    name: String,
-    kind: MetricType,
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) kind: MetricType,
     unit: String,
-    labels: Vec<String>,
+    pub(super) labels: Vec<String>,
     convention: String,
 }
 
-fn documented() -> Vec<Row> {
+pub(super) fn documented() -> Vec<Row> {
     let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     let page = std::fs::read_to_string(page).expect("docs/metrics.md is there");
     let cell = |cell: &str| cell.replace('`', "").trim().to_owned();
