@@ -39,6 +39,7 @@ pub struct Payloads {
     /// What names of files begin with: who wrote them, since when.
     run: String,
     batches: u64,
+    known: partition::Known,
     /// Files of a batch that are not written yet. They keep their names and their records until they are, so that writing
     /// one twice gives one.
     left: Vec<File>,
@@ -54,7 +55,15 @@ impl Payloads {
     pub fn new(place: Place, config: &Config) -> Self {
         let start = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
         let run = format!("{}-{start}", host());
-        Self { place, format: config.format, compression: config.compression, run, batches: 0, left: Vec::new() }
+        Self {
+            place,
+            format: config.format,
+            compression: config.compression,
+            run,
+            batches: 0,
+            known: partition::Known::default(),
+            left: Vec::new(),
+        }
     }
 
     /// Is it for the payload log? Inferences, and what a rule sends there.
@@ -86,7 +95,7 @@ impl Payloads {
         }
         self.batches += 1;
         let end = format!("{}-{:06}.{}", self.run, self.batches, self.extension());
-        let partitions = partition::split(batch).into_iter();
+        let partitions = partition::split(batch, &mut self.known).into_iter();
         partitions.map(|(path, records)| File { name: format!("{path}/{end}"), records }).collect()
     }
 

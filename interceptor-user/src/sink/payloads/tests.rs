@@ -121,13 +121,29 @@ fn names_of_models_stay_in_their_place() {
 #[test]
 fn models_that_a_client_invents_share_a_file_beyond_a_number() {
     let batch: Vec<_> = (0..1_000).map(|number| of_model(Some(&format!("m{number}")), 0)).collect();
-    let split = partition::split(&batch);
+    let mut known = partition::Known::default();
+    let split = partition::split(&batch, &mut known);
     assert_eq!(split.len(), partition::MODELS + 1);
     let other = split.iter().find(|(path, _)| path.starts_with("model=__other__/")).expect("it is there").1;
     assert_eq!(other.len(), 1_000 - partition::MODELS);
     let late: Vec<_> = (0..3_000).map(|hours| of_model(None, hours)).collect();
-    let split = partition::split(&late);
+    let split = partition::split(&late, &mut known);
     assert_eq!((split.len(), split.values().map(Vec::len).sum::<usize>()), (1_024, 3_000));
+}
+
+#[test]
+fn models_of_many_batches_share_files_beyond_a_number_a_day() {
+    let mut known = partition::Known::default();
+    let mut seen = std::collections::BTreeSet::new();
+    for batch in 0..100 {
+        let batch: Vec<_> = (0..60).map(|number| of_model(Some(&format!("m{batch}-{number}")), 0)).collect();
+        let split = partition::split(&batch, &mut known);
+        assert_eq!(split.values().map(Vec::len).sum::<usize>(), 60);
+        seen.extend(split.into_keys());
+    }
+    assert_eq!(seen.len(), partition::MODELS_A_DAY + 1);
+    let next_day = partition::split(&[of_model(Some("new"), 24)], &mut known);
+    assert!(next_day.keys().all(|path| path.starts_with("model=new/")), "{next_day:?}");
 }
 
 /// `model=b` cannot be written, as there is a file in its place.

@@ -6,6 +6,8 @@ use crate::{config::Paths, sink::mask::Mask};
 const SEGMENT_MAX: usize = 64;
 /// Segments of a path that are told apart; what follows becomes `...`.
 const SEGMENTS_MAX: usize = 16;
+/// Bytes of a path that is kept as it is: heads, and so paths, may be much longer.
+const KEPT_MAX: usize = 1_024;
 /// Shorter words are no hashes.
 const HASH_MIN: usize = 8;
 /// Shorter words are no tokens.
@@ -21,7 +23,10 @@ pub(super) fn push_route(target: &str, paths: Paths, route: &mut Vec<u8>) {
     let masked = path.bytes().any(|byte| matches!(byte, b';' | b'%' | b'@')).then(|| Mask::default().path(path));
     let path = masked.as_deref().unwrap_or(path);
     if paths == Paths::Keep {
-        route.extend_from_slice(path.as_bytes());
+        route.extend_from_slice(path.get(..path.floor_char_boundary(KEPT_MAX)).unwrap_or(path).as_bytes());
+        if path.len() > KEPT_MAX {
+            route.extend_from_slice(b"...");
+        }
         return;
     }
     for (number, segment) in path.as_bytes().split(|byte| *byte == b'/').enumerate() {
@@ -157,5 +162,8 @@ mod tests {
             push_route("/users/7?q", paths, &mut route);
             assert_eq!(route, expected.as_bytes());
         }
+        let mut route = Vec::new();
+        push_route(&format!("/{}", "\u{e9}".repeat(5_000)), Paths::Keep, &mut route);
+        assert_eq!(String::from_utf8(route).expect("cut between characters"), format!("/{}...", "\u{e9}".repeat(511)));
     }
 }

@@ -2,6 +2,7 @@
 
 mod active;
 mod exemplars;
+mod hostile;
 mod models;
 mod openmetrics;
 mod rpc;

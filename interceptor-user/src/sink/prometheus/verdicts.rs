@@ -1,6 +1,6 @@
 //! What policies say: rules that match, findings, what was not inspected, what would have been done, drift.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::model::{DriftRecord, Role, Verdict};
 
-/// Metrics of verdicts. Their labels are names that the policy's author gave, and closed sets, but for features and models,
-/// of which the inspector bounds the number.
+/// Metrics of verdicts. Their labels are names that policies' authors gave, and closed sets, but for models, whose names come
+/// from the wire. Policies are read again with ever new names, too.
 pub(super) struct Verdicts {
     reloads: [IntCounter; 2],
     in_force: IntGauge,
@@ -24,14 +24,18 @@ pub(super) struct Verdicts {
     drift_detected: IntGaugeVec,
     drift_windows: IntCounterVec,
     drift_missing: GaugeVec,
-    /// Models and features in use.
-    drift_sets: Few<(String, String)>,
+    /// Rules in use.
+    rules_in_use: Few<Arc<str>>,
+    /// Rules, and kinds of what they found.
+    kinds_in_use: Few<(Arc<str>, Cow<'static, str>)>,
+    /// Rules, models and features in use.
+    drift_in_use: Few<(Arc<str>, Option<Arc<str>>, Arc<str>)>,
 }
 
 const DRIFT: [&str; 4] = ["rule", "gen_ai_request_model", "inference_drift_direction", "inference_drift_feature"];
 
 impl Verdicts {
-    /// `cap` bounds the features of models.
+    /// `cap` bounds the rules, the kinds of what they find, and the features of models.
     pub(super) fn new(registry: &Registry, cap: usize, folded: IntCounter) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels))
@@ -85,7 +89,9 @@ impl Verdicts {
                 "Missing values of a feature's last window: 0 to 1.",
                 &DRIFT,
             )?,
-            drift_sets: Few::new(cap, folded),
+            rules_in_use: Few::new(cap, folded.clone()),
+            kinds_in_use: Few::new(cap, folded.clone()),
+            drift_in_use: Few::new(cap, folded),
         })
     }
 
@@ -100,40 +106,48 @@ impl Verdicts {
 
     pub(super) fn count(&self, verdict: &Verdict) -> prometheus::Result<()> {
         for said in &verdict.rules {
-            self.rules.get_metric_with_label_values(&[&*said.rule, said.sampled.name()])?.inc();
+            let rule = self.admitted(&said.rule);
+            self.rules.get_metric_with_label_values(&[rule, said.sampled.name()])?.inc();
             if let Some(would) = &said.would {
-                self.would.get_metric_with_label_values(&[&*said.rule, would.action])?.inc();
+                self.would.get_metric_with_label_values(&[rule, would.action])?.inc();
             }
         }
         for finding in &verdict.findings {
-            let labels =
-                [&*finding.rule, finding.inspector.name(), &*finding.kind, finding.role.map_or("", Role::name)];
+            let admitted = self.kinds_in_use.admits(&(Arc::clone(&finding.rule), finding.kind.clone()));
+            let (rule, kind) = if admitted { (&*finding.rule, &*finding.kind) } else { (OTHER, OTHER) };
+            let labels = [rule, finding.inspector.name(), kind, finding.role.map_or("", Role::name)];
             self.findings.get_metric_with_label_values(&labels)?.inc_by(finding.count.into());
         }
         for skipped in &verdict.uninspected {
-            let labels =
-                [&*skipped.rule, skipped.inspector.name(), skipped.role.map_or("", Role::name), skipped.reason.name()];
+            let rule = self.admitted(&skipped.rule);
+            let labels = [rule, skipped.inspector.name(), skipped.role.map_or("", Role::name), skipped.reason.name()];
             self.uninspected.get_metric_with_label_values(&labels)?.inc();
         }
         Ok(())
     }
 
+    /// The rule's name, if there is room for another rule.
+    fn admitted<'a>(&self, rule: &'a Arc<str>) -> &'a str {
+        if self.rules_in_use.admits(rule) { rule } else { OTHER }
+    }
+
     pub(super) fn drift(&self, drift: &DriftRecord) -> prometheus::Result<()> {
         let drifted = if drift.drifted { "true" } else { "false" };
-        self.drift_windows.get_metric_with_label_values(&[&*drift.rule, drifted])?.inc();
+        self.drift_windows.get_metric_with_label_values(&[self.admitted(&drift.rule), drifted])?.inc();
         let side = if drift.role == Role::Request { "input" } else { "output" };
         // Names of models come from the wire.
         let model = drift.model.as_ref().map_or("", Arc::as_ref);
-        let admitted = self.drift_sets.admits(&(model.to_owned(), drift.feature.to_string()));
-        let (model, feature) = if admitted { (model, &*drift.feature) } else { (OTHER, OTHER) };
-        let labels = [&*drift.rule, model, side, feature];
+        let set = (Arc::clone(&drift.rule), drift.model.clone(), Arc::clone(&drift.feature));
+        let known = self.drift_in_use.admits(&set);
+        let [rule, model, feature] = if known { [&*drift.rule, model, &*drift.feature] } else { [OTHER; 3] };
+        let labels = [rule, model, side, feature];
         // What has too few values to be compared has not drifted, as far as we know; that too few are there is in the ratio.
         self.drift_detected.get_metric_with_label_values(&labels)?.set(drift.drifted.into());
         #[expect(clippy::cast_precision_loss, reason = "a ratio of counts")]
         let ratio = drift.missing as f64 / drift.count.max(1) as f64;
         self.drift_missing.get_metric_with_label_values(&labels)?.set(ratio);
         if let (Some(test), Some(score)) = (drift.test, drift.score) {
-            let labels = [&*drift.rule, model, side, feature, test.name()];
+            let labels = [rule, model, side, feature, test.name()];
             self.drift_score.get_metric_with_label_values(&labels)?.set(score);
         }
         Ok(())
