@@ -89,6 +89,18 @@ pub(super) fn cpu_nanos(pids: &[u32]) -> u64 {
     threads.filter_map(|entry| of_thread(entry.ok()?.path())).sum()
 }
 
+/// The same of the threads with this name (of which the kernel keeps 15 bytes).
+pub(super) fn thread_nanos(pid: u32, name: &str) -> u64 {
+    let of_thread = |path: std::path::PathBuf| -> Option<u64> {
+        if fs::read_to_string(path.join("comm")).ok()?.trim_end() != name {
+            return None;
+        }
+        fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse().ok()
+    };
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    threads.filter_map(|entry| of_thread(entry.ok()?.path())).sum()
+}
+
 /// Lets the kernel count what BPF programs take, as long as it lives. The counting itself costs some 40 ns a run, which
 /// is in what it counts.
 pub(super) struct ProgramStats;
@@ -146,6 +158,21 @@ pub(super) fn resident_part(pid: u32, name: &str) -> Result<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let value = value.with_context(|| format!("no {name}"))?;
     value.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} is no number"))
+}
+
+/// Of its resident memory what are BPF maps (the rings), in KiB.
+pub(super) fn maps_kib(pid: u32) -> Result<u64> {
+    let smaps = fs::read_to_string(format!("/proc/{pid}/smaps"))?;
+    let (mut sum, mut of_map) = (0, false);
+    for line in smaps.lines() {
+        if let Some(resident) = line.strip_prefix("Rss:") {
+            let kib: u64 = resident.trim().trim_end_matches(" kB").parse().context("Rss is no number")?;
+            sum += if of_map { kib } else { 0 };
+        } else if line.as_bytes().first().is_some_and(u8::is_ascii_hexdigit) {
+            of_map = line.ends_with("bpf-map");
+        }
+    }
+    Ok(sum)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::{
     Scale,
-    child::{ProgramStats, cpu_nanos, program_nanos, resident_kib, resident_part},
+    child::{ProgramStats, cpu_nanos, maps_kib, program_nanos, resident_kib, resident_part},
     lab::{Lab, Wire},
     load, median,
     report::Section,
@@ -76,6 +76,7 @@ struct Sample {
     programs: f64,
     resident_mib: f64,
     anonymous_mib: f64,
+    rings_mib: f64,
     exchanges: f64,
     lost: f64,
 }
@@ -83,7 +84,7 @@ struct Sample {
 pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     // A namespace for each end, as pods have: what the daemon sends is not what it captures.
     let lab = Lab::new(Wire::Veth, 1)?;
-    let mut receiver = lab.receiver(COLLECTOR)?;
+    let mut receiver = lab.receiver(COLLECTOR, &[])?;
     let mut rounds = vec![];
     for round in 0..scale.rounds {
         let mut samples = [Sample::default(); SINKS.len()];
@@ -122,6 +123,7 @@ fn measure(lab: &Lab, binary: &Path, sinks: Sinks) -> Result<Sample> {
         programs: (after.1 - before.1) as f64 / nanos,
         resident_mib: mib(resident_kib(pid)?),
         anonymous_mib: mib(resident_part(pid, "RssAnon")?),
+        rings_mib: mib(maps_kib(pid)?),
         ..Sample::default()
     };
     let report = load.wait()?;
@@ -188,6 +190,8 @@ fn describe(rounds: &[[Sample; SINKS.len()]]) -> Section {
             format!("{:.4}", of(|s| s.process + s.programs)),
             format!("{:.1}", of(|s| s.resident_mib)),
             format!("{:.1}", of(|s| s.anonymous_mib)),
+            format!("{:.1}", of(|s| s.rings_mib)),
+            format!("{:.1}", of(|s| s.resident_mib - s.anonymous_mib - s.rings_mib)),
             format!("{:.2} %", 100.0 * of(|s| s.exchanges)),
             format!("{:.0}", samples().map(|s| s.lost).sum::<f64>()),
         ]
@@ -199,7 +203,9 @@ fn describe(rounds: &[[Sample; SINKS.len()]]) -> Section {
             "programs, cores",
             "together",
             "RSS, MiB",
-            "of it anonymous",
+            "its own (anonymous)",
+            "rings",
+            "program text, shared",
             "exchanges seen",
             "bytes lost",
         ],

@@ -18,6 +18,18 @@ const METRICS: &str = "127.0.0.1:9464";
 /// Bytes of the file that is served, and of the answer to requests with a content.
 const FILE: usize = 1024;
 
+/// Where a model is asked for inferences, and answers.
+pub(super) const MODEL: &str = "/v2/models/bench/infer";
+
+/// JSON of the Open Inference Protocol of so many bytes: a row of numbers.
+pub(super) fn tensors(field: &str, length: usize) -> String {
+    let numbers = length.saturating_sub(100) / 5;
+    let data = vec!["0.25"; numbers.max(1)].join(",");
+    let text =
+        format!(r#"{{"{field}":[{{"name":"x","shape":[1,{}],"datatype":"FP32","data":[{data}]}}]}}"#, numbers.max(1));
+    format!("{text:<length$}")
+}
+
 /// Between client and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wire {
@@ -139,10 +151,10 @@ impl Lab {
         Ok(command)
     }
 
-    /// This program's own receiver of OTLP, beside the server; `address` is one of its namespace.
-    pub(super) fn receiver(&self, address: &str) -> Result<Running> {
+    /// This program's own receiver, beside the server; `address` is one of its namespace.
+    pub(super) fn receiver(&self, address: &str, more: &[&str]) -> Result<Running> {
         let mut command = self.server.command(std::env::current_exe()?);
-        Running::start("receiver", command.args(["bench", "receive", "--address", address]))
+        Running::start("receiver", command.args(["bench", "receive", "--address", address]).args(more))
     }
 
     /// A path for what is written meanwhile.
@@ -248,8 +260,9 @@ fn write_site(directory: &Path, workers: usize) -> Result<PathBuf> {
          client_body_temp_path {root}/body;\n  proxy_temp_path {root}/proxy;\n  fastcgi_temp_path {root}/fastcgi;\n\
          uwsgi_temp_path {root}/uwsgi;\n  scgi_temp_path {root}/scgi;\n\
          server {{ listen {PORT} reuseport; root {root};\n\
-         location = /answer {{ default_type application/json; return 200 {answer}; }} }}\n}}\n",
-        answer = "x".repeat(FILE),
+         location = {MODEL} {{ default_type application/json; return 200 '{answer}'; }}\n\
+         location = /answer {{ default_type application/json; return 200 '{answer}'; }} }}\n}}\n",
+        answer = tensors("outputs", FILE),
     );
     let config = directory.join("nginx.conf");
     fs::write(&config, text)?;

@@ -13,6 +13,8 @@ use nix::sys::{
     time::TimeValLike as _,
 };
 
+use super::lab::tensors;
+
 /// Requests at a constant rate.
 #[derive(clap::Args)]
 pub(crate) struct Load {
@@ -28,6 +30,9 @@ pub(crate) struct Load {
     /// Bytes of content that each request carries; without, each asks for a file.
     #[arg(long)]
     content: Option<usize>,
+    /// What they are sent to.
+    #[arg(long, default_value = "/answer")]
+    path: String,
 }
 
 /// Connections that stay open after one exchange each, until standard input ends.
@@ -69,7 +74,7 @@ pub(crate) fn load(args: &Load) -> Result<()> {
     let end = started + Duration::from_secs(args.seconds);
     let clients: Vec<_> = (0..args.connections)
         .map(|index| {
-            let (address, request) = (args.address, request(args.address, args.content));
+            let (address, request) = (args.address, request(args.address, args.content, &args.path));
             // Spread over the interval: no bursts.
             let first = started + interval.mul_f64(f64::from(index) / f64::from(args.connections));
             thread::spawn(move || paced(address, request, first, interval, end))
@@ -120,7 +125,7 @@ pub(crate) fn hold(args: &Hold) -> Result<()> {
     }
     let open: Vec<Client> = (0..args.connections)
         .map(|_| {
-            let mut client = Client::connect(args.address, request(args.address, None))?;
+            let mut client = Client::connect(args.address, request(args.address, None, ""))?;
             client.exchange()?;
             Ok(client)
         })
@@ -131,13 +136,13 @@ pub(crate) fn hold(args: &Hold) -> Result<()> {
 }
 
 /// What is asked: a file, or an answer to so many bytes of JSON.
-fn request(address: SocketAddr, content: Option<usize>) -> Vec<u8> {
+fn request(address: SocketAddr, content: Option<usize>, path: &str) -> Vec<u8> {
     let fields = format!("Host: {address}\r\nUser-Agent: interceptor-bench\r\nAccept: */*\r\n");
     let text = match content {
         None => format!("GET /file HTTP/1.1\r\n{fields}\r\n"),
         Some(length) => format!(
-            "POST /answer HTTP/1.1\r\n{fields}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n\"{}\"",
-            "x".repeat(length.saturating_sub(2))
+            "POST {path} HTTP/1.1\r\n{fields}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{}",
+            tensors("inputs", length)
         ),
     };
     text.into_bytes()

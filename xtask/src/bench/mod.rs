@@ -21,6 +21,7 @@ mod packet;
 mod pii;
 mod receive;
 mod report;
+mod sinks;
 mod wrk;
 
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     /// Short rounds that show that it works; nothing is written to docs/benchmarks.md.
     #[arg(long)]
     quick: bool,
+    /// A binary of interceptor, in place of one that is built first.
+    #[arg(long)]
+    binary: Option<std::path::PathBuf>,
     #[command(subcommand)]
     client: Option<Client>,
 }
@@ -77,6 +81,8 @@ enum Part {
     Live,
     /// CPU and memory of the whole daemon at a steady 1,000 requests a second, with its sinks.
     Daemon,
+    /// What a record costs in each sink.
+    Sinks,
     /// Resident memory with many open connections.
     Memory,
     /// Time in each kernel program.
@@ -108,7 +114,10 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
     }
     let scale = if args.quick { QUICK } else { FULL };
     packages::provide("Tools for the benchmark", packages::FOR_BENCH);
-    let binary = build::all(project)?;
+    let binary = match args.binary {
+        Some(binary) => binary.canonicalize()?,
+        None => build::all(project)?,
+    };
     let parts = args.part.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part]);
     for part in parts {
         let alone = matches!(part, Part::Offline | Part::Hpack | Part::Drift | Part::Pii | Part::Inspect);
@@ -124,6 +133,7 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
             Part::Pii => pii::run(project, &scale)?,
             Part::Live => live::run(&binary, &scale)?,
             Part::Daemon => daemon::run(&binary, &scale)?,
+            Part::Sinks => sinks::run(&binary, &scale)?,
             Part::Memory => memory::run(&binary, &scale)?,
             Part::Micro => micro::run(&binary, &scale)?,
         };
