@@ -67,11 +67,13 @@ impl Identity {
         if here && info.server.process.is_none() {
             info.server.process = self.listener(info.server.endpoint);
         }
-        for peer in [&mut info.client, &mut info.server] {
-            if peer.container.is_none() {
-                peer.container = self.containers.of(peer);
-            }
-        }
+        self.containers.fill(info);
+    }
+
+    /// Fills in the containers of both ends only: that takes no right to look into other processes.
+    pub fn containers() -> impl FnMut(&mut FlowInfo) + Send {
+        let mut containers = Containers::default();
+        move |info| containers.fill(info)
     }
 
     /// The process that listens at an address of this namespace.

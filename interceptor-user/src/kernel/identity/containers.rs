@@ -13,7 +13,7 @@ use crate::{
         cgroup::{self, tree::Tree},
         container,
     },
-    model::{Container, Peer},
+    model::{Container, FlowInfo, Peer},
 };
 
 /// The tree is read at most this often: it takes milliseconds.
@@ -35,11 +35,20 @@ pub(super) struct Containers {
 }
 
 impl Containers {
+    /// Fills in those of both ends, where they are not known.
+    pub(super) fn fill(&mut self, info: &mut FlowInfo) {
+        for peer in [&mut info.client, &mut info.server] {
+            if peer.container.is_none() {
+                peer.container = self.of(peer);
+            }
+        }
+    }
+
     /// The container of an end: by its socket's cgroup, else by its process.
     ///
     /// A socket knows its version 2 cgroup only. Where the runtime sorts containers in the hierarchies of version 1, the
     /// process has to be asked; so it has where its cgroup is too new to be known.
-    pub(super) fn of(&mut self, peer: &Peer) -> Option<Arc<Container>> {
+    fn of(&mut self, peer: &Peer) -> Option<Arc<Container>> {
         let of_socket = peer.cgroup.and_then(|cgroup| self.of_cgroup(cgroup));
         of_socket.or_else(|| self.of_process(peer))
     }
