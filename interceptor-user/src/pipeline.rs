@@ -233,6 +233,7 @@ impl<K: Sink> Pipeline<K> {
             }
             self.tell_open();
         }
+        self.downstream.sink(|sink| sink.tick(now));
         self.downstream.flush();
         self.downstream.counts.polls.fetch_add(1, Relaxed);
         self.publish();

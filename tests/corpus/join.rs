@@ -24,7 +24,7 @@ impl Sink for Found {
     fn record(&mut self, record: &Record) -> Result<()> {
         match record {
             Record::Exchange(exchange) => self.exchanges.push(Exchange::clone(exchange)),
-            Record::Message(_) | Record::Drift(_) => {}
+            Record::Message(_) | Record::Drift(_) | Record::Edge(_) => {}
             Record::Flow(flow) => self.unbalanced += usize::from(!flow.ledger.balances()),
         }
         Ok(())

@@ -7,6 +7,7 @@
 mod inference;
 mod join;
 mod log;
+mod map;
 mod pii;
 mod policies;
 
@@ -45,9 +46,19 @@ fn main() -> ExitCode {
     cases.push(Case::new("corpus::pii", &[], move || {
         expect(&pii.join("../../docs/pii.md"), &pii::page(&pii.join("pii/labelled.jsonl"))?)
     }));
+    let maps = root.join("map");
+    for capture in MAPPED {
+        let (page, capture) = (maps.join(capture.replace('/', "_") + ".txt"), root.join(format!("{capture}.pcap")));
+        let name = page.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let drawn = move || expect(&page, &map::page(&capture)?);
+        cases.push(Case::new(format!("corpus::map::{name}"), &[], drawn));
+    }
     cases.push(Case::new("corpus::join_late", &[], move || join_late(&root)));
     interceptor_tests::run(cases)
 }
+
+/// Captures of which the map is drawn, in each format.
+const MAPPED: [&str; 4] = ["llm/openai", "grpc/errors", "inference/mlserver_rest", "opaque/redis"];
 
 /// Those with this extension, in the order of their names.
 fn files(directory: &Path, extension: &str) -> std::io::Result<Vec<PathBuf>> {

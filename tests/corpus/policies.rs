@@ -79,7 +79,7 @@ impl Sink for Found {
                 self.drift.push(told(drift));
                 Ok(())
             }
-            Record::Message(_) | Record::Flow(_) => Ok(()),
+            Record::Message(_) | Record::Flow(_) | Record::Edge(_) => Ok(()),
         }
     }
 }

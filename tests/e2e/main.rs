@@ -8,6 +8,7 @@ mod errors;
 mod grpc;
 mod ledger;
 mod lifecycle;
+mod map;
 mod models;
 mod node;
 mod otlp;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         prometheus::cases(),
         receivers::cases(),
         otlp::cases(),
+        map::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

@@ -26,6 +26,7 @@ const INDEX: &str = "\
 /healthz  is it alive
 /readyz   is it capturing
 /status   what it is doing, in JSON
+/map      who calls whom, in JSON; 'interceptor map' draws it
 ";
 
 /// The response; hyper leaves out the body where the request is HEAD.
@@ -40,6 +41,7 @@ pub(super) fn respond<B>(request: &Request<B>, state: &State) -> Response<Full<B
         "/healthz" => verdict(state.healthy(Instant::now())),
         "/readyz" => verdict(state.ready()),
         "/status" => response(StatusCode::OK, JSON, format!("{:#}\n", state.status())),
+        "/map" => map(state),
         "/" => response(StatusCode::OK, TEXT, INDEX),
         _ => response(StatusCode::NOT_FOUND, TEXT, INDEX),
     }
@@ -55,6 +57,13 @@ fn metrics<B>(request: &Request<B>, state: &State) -> Response<Full<Bytes>> {
     };
     response.headers_mut().insert(VARY, HeaderValue::from_name(ACCEPT));
     response
+}
+
+fn map(state: &State) -> Response<Full<Bytes>> {
+    match serde_json::to_string(&state.map().chart()) {
+        Ok(chart) => response(StatusCode::OK, JSON, chart + "\n"),
+        Err(error) => response(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
+    }
 }
 
 fn verdict(verdict: Result<(), String>) -> Response<Full<Bytes>> {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::sink::{
     delivery::{Reason, Standing},
+    map,
     prometheus::{Metrics, Worker},
 };
 
@@ -40,6 +41,7 @@ impl Phase {
 /// What the admin server shows. Capturing writes to it rarely; requests read it.
 pub struct State {
     metrics: Arc<Metrics>,
+    map: Arc<map::Shared>,
     started: Instant,
     inner: Mutex<Inner>,
 }
@@ -57,9 +59,9 @@ struct Watched {
 
 impl State {
     /// At the start, without workers.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(metrics: Arc<Metrics>, map: Arc<map::Shared>) -> Self {
         let inner = Inner { phase: Phase::Starting, workers: Vec::new() };
-        Self { metrics, started: Instant::now(), inner: Mutex::new(inner) }
+        Self { metrics, map, started: Instant::now(), inner: Mutex::new(inner) }
     }
 
     /// Includes a worker, also in the metrics.
@@ -81,6 +83,10 @@ impl State {
 
     pub(super) const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    pub(super) fn map(&self) -> &map::Shared {
+        &self.map
     }
 
     /// Why it is not ready, if it is not.

@@ -10,12 +10,17 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    model::Counts,
-    sink::prometheus::{Metrics, Totals, Worker},
+    model::{Counts, Record},
+    sink::{
+        map::{Chart, Limits, Shared},
+        prometheus::{Metrics, Totals, Worker},
+        sample,
+    },
 };
 
 fn start() -> (Arc<State>, Server) {
-    let state = Arc::new(State::new(Arc::new(Metrics::new(10).expect("metrics"))));
+    let (metrics, map) = (Metrics::new(10).expect("metrics"), Shared::new(Limits::default(), None));
+    let state = Arc::new(State::new(Arc::new(metrics), Arc::new(map)));
     let server = Server::start((Ipv4Addr::LOCALHOST, 0).into(), Arc::clone(&state)).expect("a server");
     (state, server)
 }
@@ -185,4 +190,15 @@ fn metrics_are_in_the_format_that_is_asked_for() {
     let (head, body) = ask("application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
     assert!(head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{head}");
     assert!(body.ends_with("\n# EOF\n") && body.contains("# TYPE interceptor_polls counter"), "{body}");
+}
+
+#[test]
+fn the_map_is_the_one_that_is_drawn() {
+    let (state, server) = start();
+    let empty: Chart = serde_json::from_str(&get(&server, "/map").1).expect("a chart");
+    assert!(empty.edges.is_empty());
+    state.map().record(&Record::Exchange(Box::new(sample::exchange())));
+    let (status, body) = get(&server, "/map");
+    let chart: Chart = serde_json::from_str(&body).expect("a chart");
+    assert_eq!((status, chart.edges.len(), &chart), (200, 1, &state.map().chart()));
 }

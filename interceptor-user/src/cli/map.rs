@@ -189,7 +189,7 @@ impl Sink for Mapped {
             || match record {
                 Record::Exchange(exchange) => self.filter.matches(exchange),
                 Record::Flow(flow) => self.filter.matches_flow(flow),
-                Record::Message(_) | Record::Drift(_) => false,
+                Record::Message(_) | Record::Drift(_) | Record::Edge(_) => false,
             };
         if passes {
             self.map.record(record);

@@ -31,7 +31,7 @@ use crate::{
     model::Ports,
     pipeline::Budget,
     privilege::{self, Give, Needs},
-    sink::prometheus::Metrics,
+    sink::{map, prometheus::Metrics},
 };
 
 /// How soon the end of a worker is noticed. A signal ends the wait.
@@ -128,16 +128,27 @@ fn needs(config: &Config, file: Option<&Path>) -> anyhow::Result<Needs> {
     })
 }
 
+/// The map of all workers.
+fn service_map(config: &Config, metrics: &Metrics) -> anyhow::Result<Arc<map::Shared>> {
+    let interval = config.map.records.0.then_some(config.map.interval.0);
+    let map = Arc::new(map::Shared::new((&config.map).into(), interval));
+    if config.map.metrics.0 {
+        metrics.show_map(Arc::clone(&map))?;
+    }
+    Ok(map)
+}
+
 fn run(
     config: &Config,
     stop: &Arc<AtomicBool>,
     metrics: &Arc<Metrics>,
     mut reload: Option<Reload>,
 ) -> anyhow::Result<()> {
-    let state = Arc::new(State::new(Arc::clone(metrics)));
+    let map = service_map(config, metrics)?;
+    let state = Arc::new(State::new(Arc::clone(metrics), Arc::clone(&map)));
     // First, so that an address in use is noticed before anything is attached, and probes see the start.
     let server = Server::start(config.metrics.address.0, Arc::clone(&state))?;
-    tracing::info!(address = %server.address(), "serving /metrics, /healthz, /readyz and /status");
+    tracing::info!(address = %server.address(), "serving /metrics, /healthz, /readyz, /status and /map");
 
     let memory = Arc::new(Budget::new(config.session.memory_total.to_usize()));
     let policies = reload.as_ref().map(|reload| Arc::clone(reload.policies()));
@@ -151,7 +162,8 @@ fn run(
         if let Some(reload) = &reload {
             plan.options.reach = reload.reach().clone();
         }
-        let shared = Shared { memory: &memory, metrics, policies: policies.as_ref(), state: &state, sinks: &sinks };
+        let policies = policies.as_ref();
+        let shared = Shared { memory: &memory, metrics, map: &map, policies, state: &state, sinks: &sinks };
         match worker::start(&plan, config, shared, stop) {
             Ok(worker) => workers.push(worker),
             Err(error) => {

@@ -85,7 +85,7 @@ impl Sink for Summary {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
-            Record::Message(_) | Record::Drift(_) => {}
+            Record::Message(_) | Record::Drift(_) | Record::Edge(_) => {}
             Record::Flow(flow) => self.flow(flow),
         }
         Ok(())

@@ -105,7 +105,7 @@ impl Sink for View {
                 }
             }
             Record::Drift(drift) if !drift.sinks.has(SinkName::Lines) => return Ok(()),
-            Record::Drift(_) => {}
+            Record::Drift(_) | Record::Edge(_) => {}
             Record::Flow(flow) => {
                 let passes = self.filter.is_empty() || self.filter.matches_flow(flow);
                 if self.shows_flows() && (!passes || self.models_only) {

@@ -10,6 +10,7 @@ mod error;
 mod inspect;
 mod kafka;
 mod keys;
+mod map;
 mod otlp;
 mod payloads;
 mod place;
@@ -33,6 +34,7 @@ pub(crate) use error::{closest, list, not_allowed};
 pub use inspect::{Inspect, PolicyPath};
 pub use kafka::{Broker, Kafka, KafkaCompression, KafkaSasl, SecretFile};
 pub use keys::{Overrides, unknown_variables};
+pub use map::Map;
 pub use otlp::{Otlp, OtlpCompression, OtlpEndpoint, OtlpProtocol, OtlpSignal, Pair, Pem};
 pub use payloads::{Payloads, PayloadsCompression, PayloadsFormat, PayloadsTo};
 pub use place::{Address, Cgroup, Interface, LogFilter, Netns, Ports, SockOps};
@@ -54,6 +56,8 @@ pub struct Config {
     pub inspect: Inspect,
     /// Metrics, health and readiness over HTTP.
     pub metrics: Metrics,
+    /// Service map: who calls whom, and how that goes.
+    pub map: Map,
     /// Lines of JSON, one for each exchange, with what was found in it.
     pub lines: Lines,
     /// Bounds of each sink that delivers to somewhere else: lines, OTLP, payloads, Kafka, CloudEvents.
@@ -174,7 +178,7 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
-    /// Address and port that serve /metrics, /healthz, /readyz and /status.
+    /// Address and port that serve /metrics, /healthz, /readyz, /status and /map.
     pub address: Address,
     /// Sets of labels that HTTP metrics may have; what is beyond is folded into `other` and counted.
     pub max_label_sets: Count,

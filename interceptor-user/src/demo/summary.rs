@@ -48,7 +48,7 @@ impl Summary {
     pub(super) fn record(&mut self, record: &Record) {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
-            Record::Message(_) | Record::Drift(_) => {}
+            Record::Message(_) | Record::Drift(_) | Record::Edge(_) => {}
             Record::Flow(flow) => self.flow(flow),
         }
     }

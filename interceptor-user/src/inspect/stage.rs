@@ -201,7 +201,7 @@ impl Look {
                 self.message(&mut message.exchange);
                 self.trim(&mut message.exchange);
             }
-            Record::Flow(_) | Record::Drift(_) => {}
+            Record::Flow(_) | Record::Drift(_) | Record::Edge(_) => {}
         }
     }
 

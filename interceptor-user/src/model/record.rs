@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    Anomalies, Anomaly, DriftRecord, Exchange, FlowEnd, FlowInfo, Format, Ledger, LossReason, Piece, Role, Side, Sinks,
-    Timestamp, TlsHello,
+    Anomalies, Anomaly, DriftRecord, EdgeRecord, Exchange, FlowEnd, FlowInfo, Format, Ledger, LossReason, Piece, Role,
+    Side, Sinks, Timestamp, TlsHello,
 };
 
 /// What a flow speaks, as far as it was recognised.
@@ -170,6 +170,8 @@ pub enum Record {
     Flow(Box<FlowRecord>),
     /// A feature in a window that is over.
     Drift(Box<DriftRecord>),
+    /// Who called whom in an interval that is over.
+    Edge(Box<EdgeRecord>),
 }
 
 impl Record {
@@ -179,7 +181,7 @@ impl Record {
             Self::Exchange(exchange) => exchange,
             Self::Message(message) => &message.exchange,
             Self::Drift(drift) => return drift.sinks,
-            Self::Flow(_) => return Sinks::ALL,
+            Self::Flow(_) | Self::Edge(_) => return Sinks::ALL,
         };
         exchange.verdict.as_ref().map_or(Sinks::ALL, |verdict| verdict.sinks)
     }
@@ -191,6 +193,7 @@ impl Record {
             Self::Message(message) => message.exchange.memory(),
             Self::Flow(_) => size_of::<FlowRecord>(),
             Self::Drift(_) => size_of::<DriftRecord>(),
+            Self::Edge(edge) => size_of::<EdgeRecord>() + edge.client.name.len() + edge.server.name.len(),
         }
     }
 }

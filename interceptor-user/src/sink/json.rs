@@ -2,6 +2,7 @@
 
 mod body;
 mod drift;
+mod edge;
 mod fields;
 mod flow;
 mod line;
@@ -16,10 +17,10 @@ use serde_json::{Map, Value};
 
 use self::line::Detail;
 pub(in crate::sink) use self::line::method;
-pub use self::{drift::DriftLine, flow::FlowLine, line::ExchangeLine, message::MessageLine};
+pub use self::{drift::DriftLine, edge::EdgeLine, flow::FlowLine, line::ExchangeLine, message::MessageLine};
 use super::{Sink, clock::Clock, mask::Mask, messages, output::Output, printable::Printable};
 use crate::{
-    model::{DriftRecord, Exchange, Record},
+    model::{DriftRecord, EdgeRecord, Exchange, Record},
     protobuf::Registry,
 };
 
@@ -88,6 +89,11 @@ impl Said {
     pub(in crate::sink) fn drift(&mut self, drift: &DriftRecord) -> Map<String, Value> {
         members(DriftLine::new(drift, &mut self.clock))
     }
+
+    /// Of who called whom in an interval.
+    pub(in crate::sink) fn edge(&mut self, edge: &EdgeRecord) -> Map<String, Value> {
+        members(EdgeLine::new(edge, &mut self.clock))
+    }
 }
 
 fn members(line: impl serde::Serialize) -> Map<String, Value> {
@@ -113,6 +119,7 @@ impl<W: Write> Sink for JsonSink<W> {
             }
             Record::Flow(flow) if flow.unseen() => FlowLine::new(flow, &mut self.clock).serialize(json)?,
             Record::Drift(drift) => DriftLine::new(drift, &mut self.clock).serialize(json)?,
+            Record::Edge(edge) => EdgeLine::new(edge, &mut self.clock).serialize(json)?,
             Record::Flow(_) => return Ok(()),
         }
         self.out.end_line()

@@ -26,7 +26,7 @@ pub(crate) mod sample;
 mod tests;
 pub mod text;
 
-use crate::model::{Event, Exchange, FlowInfo, Record};
+use crate::model::{Event, Exchange, FlowInfo, Record, Timestamp};
 
 /// A place that records go to. The pipeline waits for it, so it must not block: what takes time is behind a queue of its
 /// own, in [`delivery`].
@@ -51,6 +51,11 @@ pub trait Sink {
 
     /// Takes an event of a flow, with what is known of the flow after it; the records that follow from it came before.
     fn event(&mut self, _flow: &FlowInfo, _event: &Event<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Called once a poll, before `flush`: by the events it is so late.
+    fn tick(&mut self, _now: Timestamp) -> anyhow::Result<()> {
         Ok(())
     }
 

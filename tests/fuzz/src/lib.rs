@@ -134,7 +134,7 @@ impl<L: Iterator<Item = usize>> Flow<L> {
         let Self { info, session, exchanges, records, bounds, .. } = self;
         session.event(info, event, &bounds.limits, &mut |record| match record {
             Record::Exchange(exchange) => exchanges.push(*exchange),
-            Record::Message(_) | Record::Drift(_) => {}
+            Record::Message(_) | Record::Drift(_) | Record::Edge(_) => {}
             Record::Flow(record) => records.push(*record),
         });
         assert!(session.memory() <= bounds.memory, "{} bytes", session.memory());

@@ -23,11 +23,14 @@ use crate::{
     config::Config,
     inference,
     inspect::{self, Policies},
-    kernel::{Capture, Drops},
+    kernel::{Capture, Drops, Identity},
     model::{Counts, Reach},
     pipeline::{Budget, Options, Pipeline},
     privilege,
-    sink::prometheus::{Metrics, Totals, Worker},
+    sink::{
+        map,
+        prometheus::{Metrics, Totals, Worker},
+    },
 };
 
 /// A worker that was started.
@@ -67,6 +70,7 @@ impl Running {
 pub(super) struct Shared<'a> {
     pub(super) memory: &'a Arc<Budget>,
     pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) map: &'a Arc<map::Shared>,
     pub(super) policies: Option<&'a Arc<Policies>>,
     pub(super) state: &'a State,
     pub(super) sinks: &'a Sinks,
@@ -79,7 +83,7 @@ pub(super) fn start(
     shared: Shared<'_>,
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<Running> {
-    let Shared { memory, metrics, policies, state, sinks } = shared;
+    let Shared { memory, metrics, map, policies, state, sinks } = shared;
     let mut capture = Capture::start(&plan.options)?;
     let mut source = capture.source()?;
     for attachment in capture.attached() {
@@ -95,7 +99,9 @@ pub(super) fn start(
         inspect: inspect(config, policies),
         memory: Arc::clone(memory),
     };
-    let mut pipeline = Pipeline::new(options, Outputs::new(metrics, config, sinks)).with_skip(skip);
+    let mut pipeline = Pipeline::new(options, Outputs::new(metrics, map, config, sinks))
+        .with_identify(Box::new(Identity::containers()))
+        .with_skip(skip);
     let counts = Arc::clone(pipeline.counts());
     let totals = Box::new(totals(counts, Arc::downgrade(&capture), ring_size));
     let attachments = Box::new(attachments(Arc::downgrade(&capture)));

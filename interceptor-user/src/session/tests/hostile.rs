@@ -30,7 +30,7 @@ fn feed<'s>(joined: bool, pieces: impl IntoIterator<Item = (Side, &'s [u8])>) ->
                 .map(|part| format!("{:?}", part.head.start_line()))
                 .collect();
         }
-        Record::Message(_) | Record::Drift(_) => panic!("nobody asked for it"),
+        Record::Message(_) | Record::Drift(_) | Record::Edge(_) => panic!("nobody asked for it"),
         Record::Flow(record) => over = Some(*record),
     };
     let time = Timestamp::from_nanos(1);

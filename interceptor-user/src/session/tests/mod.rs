@@ -73,7 +73,7 @@ fn run_with(limits: &Limits<'_>, joined: bool, steps: &[Step], end: FlowEnd) -> 
     let (mut exchanges, mut over) = (Vec::new(), None);
     let mut emit = |record: Record| match record {
         Record::Exchange(exchange) => exchanges.push(*exchange),
-        Record::Message(_) | Record::Drift(_) => panic!("nobody asked for it"),
+        Record::Message(_) | Record::Drift(_) | Record::Edge(_) => panic!("nobody asked for it"),
         Record::Flow(record) => assert!(over.replace(*record).is_none(), "one record for the flow"),
     };
     session.event(&flow, FlowEvent::Opened { late: joined }, limits, &mut emit);

@@ -21,7 +21,7 @@ impl Changing {
         let Self { session, exchanges, flows, .. } = self;
         session.event(&flow(false), event, limits, &mut |record| match record {
             Record::Exchange(exchange) => exchanges.push(*exchange),
-            Record::Message(_) | Record::Drift(_) => panic!("nobody asked for it"),
+            Record::Message(_) | Record::Drift(_) | Record::Edge(_) => panic!("nobody asked for it"),
             Record::Flow(record) => flows.push(*record),
         });
         self.given_up += self.session.take_given_up();

@@ -40,7 +40,7 @@ impl Talk {
         self.session.event(&flow(false), event, &limits, &mut |record| match record {
             Record::Exchange(exchange) => exchanges.push(*exchange),
             Record::Flow(flow) => *over = Some(*flow),
-            Record::Message(_) | Record::Drift(_) => panic!("nobody asked for it"),
+            Record::Message(_) | Record::Drift(_) | Record::Edge(_) => panic!("nobody asked for it"),
         });
     }
 

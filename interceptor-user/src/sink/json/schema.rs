@@ -7,7 +7,7 @@ use schemars::{
     transform::{Transform, transform_subschemas},
 };
 
-use super::{DriftLine, ExchangeLine, FlowLine, MessageLine};
+use super::{DriftLine, EdgeLine, ExchangeLine, FlowLine, MessageLine};
 use crate::model::Anomaly;
 
 /// The schema (draft 2020-12) as indented JSON that ends with a newline; `docs/exchange.schema.json` is this.
@@ -26,6 +26,7 @@ enum Line {
     Flow(Box<FlowLine<'static>>),
     Message(Box<MessageLine<'static>>),
     Drift(Box<DriftLine<'static>>),
+    Edge(Box<EdgeLine<'static>>),
 }
 
 pub(super) fn anomalies(_: &mut SchemaGenerator) -> Schema {

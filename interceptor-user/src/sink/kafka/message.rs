@@ -65,6 +65,7 @@ impl Writer {
             Record::Drift(drift) => {
                 ("drift", drift.model.as_deref().map(str::to_owned), Some(drift.dialect), drift.end.as_nanos())
             }
+            Record::Edge(edge) => ("edge", edge.model.as_deref().map(str::to_owned), None, edge.end.as_nanos()),
             Record::Flow(flow) => {
                 ("flow", Some(flow.flow.server.endpoint.ip().to_string()), None, flow.time.as_nanos())
             }

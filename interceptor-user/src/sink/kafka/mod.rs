@@ -84,7 +84,7 @@ impl Kafka {
     /// Has it a line of its own?
     pub fn wants(record: &Record) -> bool {
         match record {
-            Record::Exchange(_) | Record::Drift(_) => true,
+            Record::Exchange(_) | Record::Drift(_) | Record::Edge(_) => true,
             Record::Flow(flow) => flow.unseen(),
             Record::Message(_) => false,
         }

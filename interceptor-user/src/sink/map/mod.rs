@@ -7,9 +7,11 @@ mod chart;
 mod dot;
 mod durations;
 mod edge;
+mod graph;
 mod mermaid;
 mod names;
 mod node;
+mod shared;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -25,7 +27,12 @@ pub use self::{
     chart::{Chart, ChartEdge},
     dot::Dot,
     mermaid::Mermaid,
+    shared::Shared,
     table::Table,
+};
+pub(in crate::sink) use self::{
+    durations::BOUNDS,
+    graph::{Call, Times},
 };
 use self::{
     edge::{Edge, Figures, Key, Spoken, Vantage},
@@ -50,7 +57,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nodes: 1_000, edges: 2_000, idle: Duration::from_secs(3_600) }
+        Self { nodes: 500, edges: 1_000, idle: Duration::from_secs(3_600) }
     }
 }
 
@@ -96,7 +103,7 @@ impl Map {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
             Record::Flow(flow) if flow.unseen() => self.flow(flow),
-            Record::Flow(_) | Record::Message(_) | Record::Drift(_) => {}
+            Record::Flow(_) | Record::Message(_) | Record::Drift(_) | Record::Edge(_) => {}
         }
     }
 

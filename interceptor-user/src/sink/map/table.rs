@@ -43,7 +43,7 @@ impl fmt::Display for Table<'_> {
             line(f, row, &widths, if edge.errors > 0 { red } else { Style::new() })?;
         }
         let nodes = super::chart::drawn(self.chart).0.len();
-        write!(f, "\n{} between {}, in {seconds:.1} s", count(edges.len(), "edge"), count(nodes, "node"))?;
+        write!(f, "\n{} between {}, in {}", count(edges.len(), "edge"), count(nodes, "node"), time(Some(*seconds)))?;
         if *folded > 0 {
             write!(f, "; {folded} exchanges or connections found no room of their own")?;
         }
@@ -94,8 +94,12 @@ fn errors(edge: &ChartEdge) -> String {
 
 /// Of connections it is said that they are.
 pub(super) fn rate(edge: &ChartEdge) -> String {
-    let unit = if edge.exchanges == 0 { "conn/s" } else { "/s" };
-    edge.rate.map_or_else(|| "-".to_owned(), |rate| format!("{}{unit}", significant(rate)))
+    let unit = if edge.exchanges == 0 { " conn/s" } else { "/s" };
+    match edge.rate {
+        None => "-".to_owned(),
+        Some(rate) if rate < 0.005 => format!("<0.01{unit}"),
+        Some(rate) => format!("{}{unit}", significant(rate)),
+    }
 }
 
 /// Three digits of a number of seconds.

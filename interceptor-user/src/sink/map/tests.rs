@@ -5,7 +5,7 @@ use std::{
 
 use super::*;
 use crate::{
-    model::{Peer, Process},
+    model::{FlowRecord, Peer, Process},
     sink::sample,
 };
 
@@ -164,4 +164,30 @@ fn colours_are_for_what_failed() {
     taken(&mut map, failed);
     assert!(red(&map));
     assert!(!Table { chart: &map.chart(), colour: false }.to_string().contains('\x1b'));
+}
+
+#[test]
+fn each_interval_is_told_once_and_together_they_are_all() {
+    let shared = Shared::new(Limits::default(), Some(Duration::from_secs(60)));
+    let record = Record::Exchange(Box::new(sample::exchange()));
+    let mut told = Vec::new();
+    (0..3).for_each(|_| told.extend(shared.record(&record)));
+    told.extend(shared.tick(sample::at(1_000_000)));
+    assert!(told.is_empty(), "the minute goes on");
+    told.extend(shared.tick(sample::at(60_000_000_000)));
+    assert_eq!(told.len(), 1);
+    let minute = 60_000_000_000;
+    assert_eq!((told[0].exchanges, told[0].errors, told[0].port), (3, 0, Some(8000)));
+    assert_eq!((told[0].start.as_nanos() % minute, told[0].end.since(told[0].start)), (0, Duration::from_secs(60)));
+    assert!(shared.tick(sample::at(600_000_000_000)).is_empty(), "nothing happened");
+    // By the next record, too, and at the end what is left.
+    shared.record(&record);
+    let later = Record::Flow(Box::new(FlowRecord { time: sample::at(2 * minute), ..sample::tls_flow() }));
+    told.extend(shared.record(&later));
+    assert_eq!(told.len(), 2);
+    told.extend(shared.end());
+    assert!(shared.end().is_empty());
+    let sum = |of: fn(&crate::model::EdgeRecord) -> u64| told.iter().map(of).sum::<u64>();
+    assert_eq!((sum(|edge| edge.exchanges), sum(|edge| edge.connections)), (4, 1));
+    assert!(Shared::new(Limits::default(), None).end().is_empty());
 }

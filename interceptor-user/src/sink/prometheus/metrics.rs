@@ -18,12 +18,13 @@ use super::{
     inferences::Inferences,
     openmetrics,
     sampled::{Sampled, Worker},
+    service_graph::ServiceGraph,
     tcp::Sockets,
     verdicts::Verdicts,
 };
 use crate::{
     model::{Anomalies, Anomaly, Exchange, FlowRecord, LossReason, Rpc, Side},
-    sink::delivery,
+    sink::{delivery, map},
 };
 
 /// Every metric of this process. Workers count into it, scrapes read it.
@@ -155,6 +156,11 @@ impl Metrics {
     /// Includes a sink in what scrapes read.
     pub fn watch_sink(&self, sink: Arc<delivery::Counts>) {
         self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push(sink);
+    }
+
+    /// Includes a service map in what scrapes read.
+    pub fn show_map(&self, map: Arc<map::Shared>) -> prometheus::Result<()> {
+        self.registry.register(Box::new(ServiceGraph::new(map)?))
     }
 
     /// The sinks that are watched, as they stand.

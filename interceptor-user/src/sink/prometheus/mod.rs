@@ -16,6 +16,7 @@ mod route;
 mod rpc;
 mod sampled;
 mod server;
+mod service_graph;
 mod sets;
 mod side;
 mod tcp;
@@ -159,7 +160,7 @@ impl Sink for Prometheus {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
         match record {
             Record::Exchange(exchange) => self.exchange(exchange),
-            Record::Message(_) => Ok(()),
+            Record::Message(_) | Record::Edge(_) => Ok(()),
             Record::Drift(drift) => Ok(self.metrics.verdicts().drift(drift)?),
             Record::Flow(flow) => Ok(self.metrics.count_flow(flow)?),
         }

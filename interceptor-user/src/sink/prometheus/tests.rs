@@ -6,6 +6,7 @@ mod hostile;
 mod models;
 mod openmetrics;
 mod rpc;
+mod service_graph;
 mod tcp;
 
 use std::{
@@ -20,7 +21,7 @@ use crate::model::{
     Anomaly, Endpoint, Fields, FlowEnd, FlowInfo, FlowKey, FlowRecord, Ledger, LossReason, Part, Peer, Protocol,
     SideLedger, SocketFigures, Timestamp, Version,
 };
-use crate::sink::{delivery, sample};
+use crate::sink::{delivery, map, sample};
 
 const MS: u64 = 1_000_000;
 
@@ -360,6 +361,9 @@ fn exported() -> BTreeSet<(String, String, String)> {
     Arc::make_mut(&mut ended.flow).client.figures = Some(SocketFigures { srtt: None, retransmits: 0 });
     sink.record(&Record::Flow(Box::new(ended))).expect("recorded");
     sink.metrics.watch_sink(Arc::new(delivery::Counts::new("lines")));
+    let map = Arc::new(map::Shared::new(map::Limits::default(), None));
+    map.record(&Record::Exchange(Box::new(exchange("GET", "/", 200))));
+    sink.metrics.show_map(map).expect("shown");
     let text = sink.metrics.text().expect("a scrape");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     types

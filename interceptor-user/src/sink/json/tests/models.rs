@@ -1,7 +1,7 @@
 //! Lines of inferences, of what policies say, and of drift.
 
 use super::*;
-use crate::model::{DriftRecord, InspectorName, UninspectedReason};
+use crate::model::{DriftRecord, EdgeEnd, EdgeRecord, InspectorName, UninspectedReason};
 
 fn valid(line: &Value) {
     let schema: Value = serde_json::from_str(&schema::exchange().expect("a schema")).expect("JSON");
@@ -73,4 +73,35 @@ fn drift_has_a_line_of_its_own() {
         valid(&line);
         assert!(line.get("inference.drift.score").is_none(), "{line}");
     }
+}
+
+#[test]
+fn an_edge_of_the_map_is_a_line_that_the_schema_allows() {
+    let end = |kind, name: &str| EdgeEnd { kind, name: name.into() };
+    let edge = EdgeRecord {
+        start: sample::at(0),
+        end: sample::at(60_000_000_000),
+        client: end("pod", "pod/7f1b"),
+        server: end("address", "10.0.0.2"),
+        port: Some(8000),
+        protocol: "http",
+        model: Some("llama".into()),
+        exchanges: 7,
+        errors: 1,
+        connections: 0,
+        client_bytes: 10,
+        server_bytes: 20,
+        p50: Some(std::time::Duration::from_millis(3)),
+        p99: None,
+    };
+    let mut sink = JsonSink::new(Vec::new(), everything());
+    sink.record(&Record::Edge(Box::new(edge))).expect("written");
+    let line: Value = serde_json::from_slice(&sink.take_lines().expect("lines")).expect("JSON");
+    valid(&line);
+    assert_eq!(line["interceptor.edge.client.name"], "pod/7f1b");
+    assert_eq!(
+        (&line["interceptor.edge.exchanges"], &line["interceptor.edge.duration.p50"]),
+        (&7.into(), &0.003.into())
+    );
+    assert_eq!(line.get("interceptor.edge.duration.p99"), None);
 }

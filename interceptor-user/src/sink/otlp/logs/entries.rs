@@ -5,7 +5,9 @@ use opentelemetry_proto::tonic::{
 use serde_json::{Map, Value};
 
 use crate::{
-    model::{Anomaly, DriftRecord, Exchange, Finding, InspectorName, Role, RuleVerdict, Side, Timestamp, Would},
+    model::{
+        Anomaly, DriftRecord, EdgeRecord, Exchange, Finding, InspectorName, Role, RuleVerdict, Side, Timestamp, Would,
+    },
     sink::{
         json::Said,
         otlp::{attributes, trace::ids::Trace},
@@ -169,4 +171,17 @@ pub(super) fn of_drift(drift: &DriftRecord, said: &mut Said) -> LogRecord {
     let members = said.drift(drift).into_iter().filter(|(name, _)| name != "timestamp");
     let of = LogRecord { event_name: "interceptor.drift".to_owned(), ..at(drift.end) };
     record(of, warn_if(drift.drifted), body, members)
+}
+
+/// Who called whom in an interval.
+pub(super) fn of_edge(edge: &EdgeRecord, said: &mut Said) -> LogRecord {
+    let count = if edge.exchanges > 0 {
+        format!("{} exchanges, {} failed", edge.exchanges, edge.errors)
+    } else {
+        format!("{} connections", edge.connections)
+    };
+    let body = format!("{} called {}: {count}", edge.client.name, edge.server.name);
+    let members = said.edge(edge).into_iter().filter(|(name, _)| name != "timestamp");
+    let of = LogRecord { event_name: "interceptor.edge".to_owned(), ..at(edge.end) };
+    record(of, warn_if(false), body, members)
 }

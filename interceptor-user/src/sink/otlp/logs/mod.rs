@@ -54,7 +54,7 @@ impl Logs {
                 });
                 told || entries::is_odd(exchange)
             }
-            Record::Drift(_) => true,
+            Record::Drift(_) | Record::Edge(_) => true,
             Record::Message(_) | Record::Flow(_) => false,
         }
     }
@@ -71,6 +71,9 @@ impl Logs {
                 // It is of many exchanges.
                 Record::Drift(drift) => {
                     by_entity.entry(Entity::ours()).or_default().push(entries::of_drift(drift, &mut self.said));
+                }
+                Record::Edge(edge) => {
+                    by_entity.entry(Entity::ours()).or_default().push(entries::of_edge(edge, &mut self.said));
                 }
                 Record::Message(_) | Record::Flow(_) => {}
             }

@@ -5,10 +5,11 @@
 use prometheus::proto::MetricType;
 
 /// Words that have an underscore in the conventions' names, and in ours; all others are joined by dots.
-const COMPOUNDS: [&str; 15] = [
+const COMPOUNDS: [&str; 16] = [
     "active_requests",
     "batch_size",
     "build_info",
+    "connection_type",
     "exchange_protocols",
     "flow_protocols",
     "gen_ai",
@@ -26,6 +27,9 @@ const COMPOUNDS: [&str; 15] = [
 /// What the conventions call otherwise.
 const RENAMED: [(&str, &str); 2] =
     [("process_cpu_seconds_total", "process.cpu.time"), ("process_resident_memory_bytes", "process.memory.usage")];
+
+/// What the names of the service map's families begin with.
+const SERVICE_GRAPH: &str = "traces_service_graph_";
 
 /// What a number of things is a number of, by the last word of its name.
 const THINGS: [(&str, &str); 7] = [
@@ -56,7 +60,9 @@ pub(super) fn metric(name: &str, kind: MetricType) -> Name {
     if let Some((_, renamed)) = RENAMED.iter().find(|(ours, _)| *ours == name) {
         return Name { name: (*renamed).to_owned(), unit };
     }
-    Name { name: dotted(stem), unit }
+    // Whoever reads these reads them by Tempo's names, in which nothing is a namespace.
+    let name = if stem.starts_with(SERVICE_GRAPH) { stem.to_owned() } else { dotted(stem) };
+    Name { name, unit }
 }
 
 /// Of a label.

@@ -56,7 +56,7 @@ impl Traces {
     pub fn wants(record: &Record, sample: f64) -> bool {
         match record {
             Record::Exchange(exchange) => Trace::of(exchange).is_some_and(|trace| trace.is_sampled(sample)),
-            Record::Message(_) | Record::Flow(_) | Record::Drift(_) => false,
+            Record::Message(_) | Record::Flow(_) | Record::Drift(_) | Record::Edge(_) => false,
         }
     }
 
