@@ -22,7 +22,6 @@ use std::{
     time::Duration,
 };
 
-pub(in crate::sink) use self::durations::BOUNDS;
 pub use self::{
     chart::{Chart, ChartEdge},
     dot::Dot,
