@@ -142,7 +142,7 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N]> {
 
 /// A string, which may be null.
 fn text<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8]> {
-    let length = usize::try_from(i16::from_be_bytes(take(rest)?)).unwrap_or(0);
+    let length = usize::from(i16::from_be_bytes(take(rest)?).max(0).unsigned_abs());
     let (text, tail) = rest.split_at_checked(length).context("a request ends early")?;
     *rest = tail;
     Ok(text)

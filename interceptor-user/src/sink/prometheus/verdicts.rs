@@ -11,6 +11,9 @@ use super::{
 };
 use crate::model::{DriftRecord, Role, Verdict};
 
+/// A rule, a model and its feature.
+type Drifting = (Arc<str>, Option<Arc<str>>, Arc<str>);
+
 /// Metrics of verdicts. Their labels are names that policies' authors gave, and closed sets, but for models, whose names come
 /// from the wire. Policies are read again with ever new names, too.
 pub(super) struct Verdicts {
@@ -29,7 +32,7 @@ pub(super) struct Verdicts {
     /// Rules, and kinds of what they found.
     kinds_in_use: Few<(Arc<str>, Cow<'static, str>)>,
     /// Rules, models and features in use.
-    drift_in_use: Few<(Arc<str>, Option<Arc<str>>, Arc<str>)>,
+    drift_in_use: Few<Drifting>,
 }
 
 const DRIFT: [&str; 4] = ["rule", "gen_ai_request_model", "inference_drift_direction", "inference_drift_feature"];
