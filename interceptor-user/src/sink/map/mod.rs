@@ -4,6 +4,7 @@
 //! something wider (an address of its network, a model of `other`) and is counted.
 
 mod chart;
+mod connections;
 mod dot;
 mod durations;
 mod edge;
@@ -29,14 +30,15 @@ pub use self::{
     shared::Shared,
     table::Table,
 };
-pub(in crate::sink) use self::{
-    durations::BOUNDS,
-    graph::{Call, Times},
-};
 use self::{
+    connections::Connections,
     edge::{Edge, Figures, Key, Spoken, Vantage},
     names::Names,
     node::Node,
+};
+pub(in crate::sink) use self::{
+    durations::BOUNDS,
+    graph::{Call, Times},
 };
 use crate::{
     model::{Exchange, FlowInfo, FlowRecord, Part, Record, Side, Timestamp},
@@ -78,6 +80,7 @@ pub struct Map {
     models: HashSet<Arc<str>>,
     edges: HashMap<Key, Edge>,
     names: Names,
+    connections: Connections,
     folded: u64,
     span: Option<(Timestamp, Timestamp)>,
 }
@@ -92,6 +95,7 @@ impl Map {
             models: HashSet::new(),
             edges: HashMap::new(),
             names: Names::default(),
+            connections: Connections::default(),
             folded: 0,
             span: None,
         }
@@ -144,7 +148,7 @@ impl Map {
         };
         let [first, last] = times(exchange);
         let sent = |part: &Option<Part>| part.as_ref().map_or(0, |part| part.body_size);
-        let figures = self.figures(&exchange.flow, protocol, model, first, last);
+        let Some(figures) = self.figures(&exchange.flow, protocol, model, first, last) else { return };
         figures.exchanges += 1;
         figures.errors += u64::from(failed);
         figures.client_bytes = figures.client_bytes.saturating_add(sent(&exchange.request));
@@ -156,13 +160,14 @@ impl Map {
 
     fn flow(&mut self, record: &FlowRecord) {
         let protocol = Spoken::new(record.protocol);
-        let figures = self.figures(&record.flow, protocol, None, record.flow.start, record.time);
+        let flow = &record.flow;
+        let Some(figures) = self.figures(flow, protocol, None, flow.start, record.time) else { return };
         figures.connections += 1;
         figures.client_bytes = figures.client_bytes.saturating_add(record.ledger.client.carried);
         figures.server_bytes = figures.server_bytes.saturating_add(record.ledger.server.carried);
     }
 
-    /// Those of the edge that this is part of.
+    /// Those of the edge that this is part of; none where the same is counted already.
     fn figures(
         &mut self,
         flow: &FlowInfo,
@@ -170,7 +175,7 @@ impl Map {
         model: Option<&str>,
         first: Timestamp,
         last: Timestamp,
-    ) -> &mut Figures {
+    ) -> Option<&mut Figures> {
         let folded = self.folded;
         let [client, server] = Side::BOTH.map(|side| {
             let peer = flow.peer(side);
@@ -178,6 +183,11 @@ impl Map {
             self.names.learn(&node, peer, side, last, 2 * self.limits.nodes);
             node
         });
+        // It may know of the ends what the one that counts does not.
+        if self.connections.counted_elsewhere(flow) {
+            self.folded = folded;
+            return None;
+        }
         let model = model.map(|model| self.admit_model(model));
         let key = self.admit_edge(Key { client, server, port: flow.server.endpoint.port(), protocol, model });
         // However often it was folded, it is one thing that was.
@@ -189,7 +199,7 @@ impl Map {
             [false, true] => Vantage::Server,
             [true, true] | [false, false] => Vantage::Whole,
         };
-        self.edges.entry(key).or_insert_with(|| Edge::new(first)).at(vantage, first, last)
+        Some(self.edges.entry(key).or_insert_with(|| Edge::new(first)).at(vantage, first, last))
     }
 
     /// The node, or a wider one that there is room for.

@@ -1,6 +1,7 @@
 //! The map of a daemon: workers draw on it, requests read it.
 
 use std::{
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -106,7 +107,9 @@ impl Inner {
         let whole = Timestamp::from_nanos(start.saturating_add(window.length));
         let time = (Timestamp::from_nanos(start), end.map_or(whole, |end| end.min(whole)));
         let limits = window.map.limits;
-        let map = std::mem::replace(&mut window.map, Map::new(limits));
+        let mut map = mem::replace(&mut window.map, Map::new(limits));
+        // Connections go on.
+        window.map.connections = mem::take(&mut map.connections);
         // Who is who was learnt by the map of all time.
         edges(&map, &self.map, time)
     }

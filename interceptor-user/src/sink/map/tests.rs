@@ -5,7 +5,7 @@ use std::{
 
 use super::*;
 use crate::{
-    model::{FlowRecord, Peer, Process},
+    model::{FlowKey, FlowRecord, Peer, Process},
     sink::sample,
 };
 
@@ -190,4 +190,29 @@ fn each_interval_is_told_once_and_together_they_are_all() {
     let sum = |of: fn(&crate::model::EdgeRecord) -> u64| told.iter().map(of).sum::<u64>();
     assert_eq!((sum(|edge| edge.exchanges), sum(|edge| edge.connections)), (4, 1));
     assert!(Shared::new(Limits::default(), None).end().is_empty());
+}
+
+#[test]
+fn a_connection_that_two_namespaces_show_is_counted_in_one() {
+    let mut map = map();
+    let zone = |zone, known: &[Side]| {
+        let mut flow = sample::flow("10.0.0.1:40000", "10.0.0.2:80");
+        flow.key = FlowKey::new(zone, flow.client.endpoint, flow.server.endpoint);
+        known.iter().for_each(|side| flow.peer_mut(*side).cookie = Some(7 + *side as u64));
+        flow
+    };
+    let mut of_client = zone(2, &Side::BOTH);
+    of_client.client.process = Some(Process { pid: 7, command: "caller".into() });
+    for flow in [zone(1, &Side::BOTH), of_client, zone(3, &[Side::Server])] {
+        let flow = Arc::new(flow);
+        (0..5).for_each(|_| taken(&mut map, Exchange { flow: Arc::clone(&flow), ..sample::exchange() }));
+    }
+    assert_eq!(shown(&map), [("caller[7]".to_owned(), "10.0.0.2".to_owned(), 5)]);
+    // However many there are.
+    for cookie in 0..100_000 {
+        let mut flow = zone(1, &[]);
+        flow.client.cookie = Some(cookie);
+        assert!(!map.connections.counted_elsewhere(&flow) || cookie == 7 || cookie == 8);
+    }
+    assert!(map.connections.len() <= 8192, "{}", map.connections.len());
 }
