@@ -38,7 +38,7 @@ fn seen(args: &[&str]) -> String {
 fn help_of_every_command() {
     let policy = ["policy", "policy check", "policy test", "policy explain"];
     let baseline = ["baseline", "baseline learn", "baseline show"];
-    let others = ["", "tail", "replay", "demo", "doctor", "generate"];
+    let others = ["", "tail", "replay", "map", "demo", "doctor", "generate"];
     for command in others.into_iter().chain(baseline).chain(policy) {
         let args: Vec<&str> = command.split_terminator(' ').chain(["--help"]).collect();
         insta::assert_snapshot!(format!("help {command}").trim_end().replace(' ', "_"), seen(&args));

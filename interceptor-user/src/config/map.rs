@@ -31,7 +31,7 @@ impl Default for Map {
         Self {
             metrics: Switch(true),
             records: Switch(false),
-            interval: Period(Duration::from_secs(60)),
+            interval: Period(Duration::from_mins(1)),
             nodes: count(nodes),
             edges: count(edges),
             idle: Period(idle),

@@ -154,9 +154,8 @@ impl<W: Write> Sink for TextSink<W> {
             Record::Message(message) => return self.message(message),
             Record::Flow(flow) if flow.unseen() => return self.flow(flow),
             Record::Drift(drift) => return self.drift(drift),
-            // The daemon makes them, and it writes no text.
-            Record::Edge(_) => return Ok(()),
-            Record::Flow(_) => return Ok(()),
+            // Edges are made by the daemon, and it writes no text.
+            Record::Flow(_) | Record::Edge(_) => return Ok(()),
         };
         self.line(exchange)?;
         for role in [Role::Request, Role::Response] {

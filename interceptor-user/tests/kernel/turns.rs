@@ -88,7 +88,7 @@ impl Sink for Kept {
         match record {
             Record::Exchange(exchange) => self.exchanges.push((**exchange).clone()),
             Record::Flow(flow) => self.flow = Some((**flow).clone()),
-            Record::Message(_) | Record::Drift(_) => {}
+            Record::Message(_) | Record::Drift(_) | Record::Edge(_) => {}
         }
         Ok(())
     }

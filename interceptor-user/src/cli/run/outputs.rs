@@ -49,7 +49,9 @@ impl Outputs {
     }
 
     fn tell(&self, edges: Vec<EdgeRecord>) {
-        edges.into_iter().for_each(|edge| self.offer(Record::Edge(Box::new(edge))));
+        for edge in edges {
+            self.offer(Record::Edge(Box::new(edge)));
+        }
     }
 }
 

@@ -42,14 +42,10 @@ pub(super) fn summary(edge: &ChartEdge) -> Vec<String> {
     let port = edge.port.map(|port| format!(" :{port}")).unwrap_or_default();
     let mut lines = vec![format!("{}{port}", edge.protocol)];
     lines.extend(edge.model.clone());
-    let mut figures = rate(edge);
-    if edge.errors > 0 {
-        figures += &format!(", {} failed", edge.errors);
-    }
-    if edge.p99.is_some() {
-        figures += &format!(", p99 {}", time(edge.p99));
-    }
-    lines.push(figures);
+    let failed = (edge.errors > 0).then(|| format!("{} failed", edge.errors));
+    let slowest = edge.p99.map(|_| format!("p99 {}", time(edge.p99)));
+    let figures: Vec<String> = [Some(rate(edge)), failed, slowest].into_iter().flatten().collect();
+    lines.push(figures.join(", "));
     lines
 }
 

@@ -11,7 +11,7 @@ const TENTH: u64 = 1 << 18;
 const LONGEST: u64 = TENTH << 18;
 /// Upper bounds of the histogram's buckets in seconds: those of Tempo's service graphs (from 0.1), and finer ones.
 pub(in crate::sink) const BOUNDS: [f64; 14] =
-    [0.0015625, 0.003125, 0.00625, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8];
+    [0.001_562_5, 0.003_125, 0.00625, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8];
 
 /// Counted in buckets that grow with them, of which only those are there that hold something.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! The map as a flowchart of Mermaid, which Markdown pages show.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::{
     chart::{Chart, drawn},
@@ -34,7 +34,8 @@ fn quoted(text: &str) -> String {
         if c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | ':' | '/' | '-') {
             out.push(c);
         } else {
-            out += &format!("#{};", u32::from(c));
+            // Writing to a string cannot fail.
+            let _written = write!(out, "#{};", u32::from(c));
         }
     }
     out

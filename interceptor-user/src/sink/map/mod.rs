@@ -58,7 +58,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nodes: 500, edges: 1_000, idle: Duration::from_secs(3_600) }
+        Self { nodes: 500, edges: 1_000, idle: Duration::from_hours(1) }
     }
 }
 

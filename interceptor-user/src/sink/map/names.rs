@@ -6,7 +6,7 @@ use super::node::Node;
 use crate::model::{Peer, Side, Timestamp};
 
 /// Who has not used an address for so long may have left it to somebody else, as pods do.
-const STALE: Duration = Duration::from_secs(60);
+const STALE: Duration = Duration::from_mins(1);
 
 /// Owners of addresses, and of addresses with ports.
 #[derive(Debug, Default)]

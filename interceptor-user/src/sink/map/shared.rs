@@ -10,7 +10,7 @@ use super::{Chart, Limits, Map, graph, graph::Call};
 use crate::model::{EdgeEnd, EdgeRecord, Record, Timestamp};
 
 /// How often what is idle is looked for.
-const FORGET: Duration = Duration::from_secs(60);
+const FORGET: Duration = Duration::from_mins(1);
 
 /// One map for all workers, because what one end saw the other may have seen too, at another worker. There are two at the
 /// most, so the lock is nearly always free.

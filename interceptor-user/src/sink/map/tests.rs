@@ -129,9 +129,9 @@ fn what_is_idle_makes_room() {
     let mut map = map();
     (0..20).for_each(|last| taken(&mut map, between(&format!("10.0.0.{last}:40000"), "10.0.1.1:80")));
     assert_eq!(map.chart().folded, 4);
-    map.forget(sample::at(0) + Duration::from_secs(3_000));
+    map.forget(sample::at(0) + Duration::from_mins(50));
     assert_eq!(map.edges.len(), NEIGHBOURS + 1);
-    map.forget(sample::at(0) + Duration::from_secs(4_000));
+    map.forget(sample::at(0) + Duration::from_mins(70));
     assert_eq!((map.edges.len(), map.nodes.len(), map.neighbours.len(), map.models.len()), (0, 0, 0, 0));
 }
 
@@ -140,7 +140,9 @@ fn hostile_names_stay_within_their_labels() {
     let mut map = map();
     let names =
         ["a\"]; end\n subgraph x", "]]>--><script>alert(1)</script>", "\\", "\\\"", "%%{init: {}}%%", "`#quot;"];
-    names.iter().for_each(|name| named(&mut map, name));
+    for name in names {
+        named(&mut map, name);
+    }
     let chart = map.chart();
     insta::assert_snapshot!("hostile_dot", Dot(&chart).to_string());
     let mermaid = Mermaid(&chart).to_string();
@@ -168,7 +170,7 @@ fn colours_are_for_what_failed() {
 
 #[test]
 fn each_interval_is_told_once_and_together_they_are_all() {
-    let shared = Shared::new(Limits::default(), Some(Duration::from_secs(60)));
+    let shared = Shared::new(Limits::default(), Some(Duration::from_mins(1)));
     let record = Record::Exchange(Box::new(sample::exchange()));
     let mut told = Vec::new();
     (0..3).for_each(|_| told.extend(shared.record(&record)));
@@ -178,7 +180,7 @@ fn each_interval_is_told_once_and_together_they_are_all() {
     assert_eq!(told.len(), 1);
     let minute = 60_000_000_000;
     assert_eq!((told[0].exchanges, told[0].errors, told[0].port), (3, 0, Some(8000)));
-    assert_eq!((told[0].start.as_nanos() % minute, told[0].end.since(told[0].start)), (0, Duration::from_secs(60)));
+    assert_eq!((told[0].start.as_nanos() % minute, told[0].end.since(told[0].start)), (0, Duration::from_mins(1)));
     assert!(shared.tick(sample::at(600_000_000_000)).is_empty(), "nothing happened");
     // By the next record, too, and at the end what is left.
     shared.record(&record);
@@ -198,7 +200,9 @@ fn a_connection_that_two_namespaces_show_is_counted_in_one() {
     let zone = |zone, known: &[Side]| {
         let mut flow = sample::flow("10.0.0.1:40000", "10.0.0.2:80");
         flow.key = FlowKey::new(zone, flow.client.endpoint, flow.server.endpoint);
-        known.iter().for_each(|side| flow.peer_mut(*side).cookie = Some(7 + *side as u64));
+        for side in known {
+            flow.peer_mut(*side).cookie = Some(7 + *side as u64);
+        }
         flow
     };
     let mut of_client = zone(2, &Side::BOTH);
