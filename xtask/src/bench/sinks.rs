@@ -102,7 +102,7 @@ fn measure(lab: &Lab, binary: &Path, scale: &Scale, index: usize, policy: &Path)
     command.args(["--address", lab.address(), "--rate", &RATE.to_string(), "--seconds", &scale.seconds.to_string()]);
     let output = command.stderr(Stdio::inherit()).output()?;
     let report = load::Report::parse(&String::from_utf8_lossy(&output.stdout))?;
-    let counted = if thread.is_empty() { None } else { Some(drained(&interceptor, thread, report.completed)?) };
+    let counted = if thread.is_empty() { None } else { Some(drained(&interceptor, thread)?) };
     let after = (cpu_nanos(&[pid]), thread_nanos(pid, thread));
     interceptor.running.still_there()?;
     interceptor.running.stop();
@@ -118,8 +118,10 @@ fn measure(lab: &Lab, binary: &Path, scale: &Scale, index: usize, policy: &Path)
 }
 
 /// What was delivered and what was dropped, once nothing waits.
-fn drained(interceptor: &Interceptor<'_>, sink: &str, exchanges: f64) -> Result<(f64, f64)> {
+fn drained(interceptor: &Interceptor<'_>, sink: &str) -> Result<(f64, f64)> {
     let label = format!("sink=\"{sink}\"");
+    // Some may be lost where the machine is busy.
+    let exchanges = interceptor.settled()?.sum("interceptor_exchanges_total", "completeness=\"complete\"");
     let began = Instant::now();
     loop {
         let metrics = interceptor.metrics()?;

@@ -1,6 +1,10 @@
 //! A client that invents everything that it can name: paths, models, hosts, methods, statuses, calls, errors; policies that name
 //! ever more rules and entities. The page stays as long as `metrics.max_label_sets` allows, and nothing is left out.
 
+use std::collections::HashMap;
+
+use prometheus::proto::Metric;
+
 use super::*;
 use crate::model::{Dialect, DriftRecord, DriftTest, Finding, InspectorName, ModelError, Operation, Role, Would};
 
@@ -12,8 +16,6 @@ const MANY: usize = if cfg!(miri) { 1_000 } else { 100_000 };
 /// How many series a family may have at the most, as docs/metrics.md says it.
 fn bound(family: &str) -> usize {
     let closed = Operation::ALL.len() * Dialect::ALL.len();
-    // Inspectors, directions and reasons, actions, reasons of sampling: what a rule's series are multiplied with.
-    const OF_A_RULE: usize = 4 * 3 * 6;
     match family {
         "gen_ai_client_token_usage" => 2 * (CAP + closed),
         name if name.starts_with("gen_ai_") => CAP + closed,
@@ -21,7 +23,9 @@ fn bound(family: &str) -> usize {
         name if name.starts_with("inference_drift_score") => 2 * DriftTest::ALL.len() * (CAP + 1),
         name if name.starts_with("inference_drift_") => 2 * (CAP + 1),
         name if name.starts_with("inference_") => CAP + closed,
-        "interceptor_findings_total" | "interceptor_uninspected_total" => OF_A_RULE * (CAP + 1),
+        // Inspectors, directions, reasons.
+        "interceptor_findings_total" => 4 * 3 * (CAP + 1),
+        "interceptor_uninspected_total" => 4 * 3 * 6 * (CAP + 1),
         "interceptor_policy_matches_total" | "interceptor_policy_would_total" => 4 * (CAP + 1),
         name if name.starts_with("interceptor_tcp_") => CAP + 2,
         name if name.starts_with("http_") || name.contains("rpc_") => CAP + 1,
@@ -57,7 +61,7 @@ fn invented(number: usize) -> Exchange {
     let mut fields = Fields::default();
     fields.push(b"Host", format!("{word}.example:{}", number % 65_536).as_bytes());
     if let Some(part) = &mut exchange.request
-        && number % 4 > 0
+        && !number.is_multiple_of(4)
     {
         let version = [Version::Http10, Version::Http11, Version::Http2][number % 3];
         part.head = Head::request(&word.to_uppercase(), &format!("/{word}"), version, fields);
@@ -67,14 +71,14 @@ fn invented(number: usize) -> Exchange {
         SocketAddr::from(([10, 0, (number >> 8) as u8, number as u8], 8_000 + (number % 50_000) as u16));
     of.server = Peer { endpoint: Endpoint::from(server), ..of.server };
     exchange.flow = Arc::new(of);
-    let mut said = if number % 2 == 0 { sample::chat() } else { sample::tabular() };
+    let mut said = if number.is_multiple_of(2) { sample::chat() } else { sample::tabular() };
     let inference = said.inference.as_mut().expect("an inference");
     inference.operation = Operation::ALL[number % Operation::ALL.len()];
     inference.dialect = Dialect::ALL[number % Dialect::ALL.len()];
     inference.model = Some(format!("{word}{}", "x".repeat(number % 200)));
     inference.response_model = Some(word.clone());
     inference.batch = Some(number as u64);
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         inference.error = Some(ModelError { kind: Some(word.clone()), message: word.clone() });
     }
     exchange.inference = said.inference;
@@ -103,7 +107,7 @@ fn drifted(number: usize) -> DriftRecord {
         feature: word(number).into(),
         role: [Role::Request, Role::Response][number % 2],
         test: Some(DriftTest::ALL[number % DriftTest::ALL.len()]),
-        drifted: number % 2 == 0,
+        drifted: number.is_multiple_of(2),
         ..sample::drift()
     }
 }
@@ -112,7 +116,7 @@ fn drifted(number: usize) -> DriftRecord {
 fn page(sink: &Prometheus) -> (BTreeMap<String, usize>, usize) {
     let gathered = sink.metrics.gather();
     for family in &gathered.families {
-        for label in family.get_metric().iter().flat_map(|metric| metric.get_label()) {
+        for label in family.get_metric().iter().flat_map(Metric::get_label) {
             assert!(label.value().len() <= VALUE_MAX, "{} {} is long", family.name(), label.name());
         }
     }
@@ -161,14 +165,14 @@ fn the_page_does_not_grow_with_what_a_client_invents() {
         assert!(bytes < early_bytes * 11 / 10, "{early_bytes} to {bytes}");
         let samples = samples(&sink);
         let seen = |name: &str| matching(&samples, name, &[]).iter().map(|(_, count)| count).sum::<f64>();
-        assert_eq!(seen("interceptor_exchanges_total"), many as f64);
+        assert_eq!(seen("interceptor_exchanges_total"), f64::from(many as u32));
         // A third is seen from both sides.
         let both = (0..many).filter(|number| number % 3 == 2).count();
         let http =
             seen("http_server_request_duration_seconds_count") + seen("http_client_request_duration_seconds_count");
-        assert_eq!(http, (many + both) as f64, "each is observed, folded or not");
-        assert!(samples["interceptor_metrics_folded_total"] > many as f64);
-        let kept: usize = sink.metrics.exemplars().all().values().map(|series| series.len()).sum();
+        assert_eq!(http, f64::from((many + both) as u32), "each is observed, folded or not");
+        assert!(samples["interceptor_metrics_folded_total"] > f64::from(many as u32));
+        let kept: usize = sink.metrics.exemplars().all().values().map(HashMap::len).sum();
         assert!(kept <= 25 * (CAP + 110), "{kept} exemplars");
     }
 }
