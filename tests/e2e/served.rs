@@ -56,12 +56,12 @@ impl Served {
     /// What a script says that runs in the clients' pod.
     pub(crate) fn ask<S: AsRef<std::ffi::OsStr>>(&self, script: &str, arguments: &[S]) -> Result<Vec<String>> {
         let mut command = self.pods.client.command(self.python.path())?;
-        self.run(command.arg(path(self.name, script)).args(arguments))
+        run(command.arg(path(self.name, script)).args(arguments))
     }
 
     /// What a script says that runs outside of pods.
     pub(crate) fn outside<S: AsRef<std::ffi::OsStr>>(&self, script: &str, arguments: &[S]) -> Result<Vec<String>> {
-        self.run(self.script(script).args(arguments))
+        run(self.script(script).args(arguments))
     }
 
     /// A script outside of pods, to be started.
@@ -75,12 +75,12 @@ impl Served {
     pub(crate) fn python(&self) -> Command {
         Command::new(self.python.path())
     }
-
-    fn run(&self, command: &mut Command) -> Result<Vec<String>> {
-        Ok(Process::start(command)?.end(SOON)?.success()?.stdout)
-    }
 }
 
 fn path(name: &str, script: &str) -> String {
     format!("{}/e2e/{name}/{script}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn run(command: &mut Command) -> Result<Vec<String>> {
+    Ok(Process::start(command)?.end(SOON)?.success()?.stdout)
 }
