@@ -94,7 +94,7 @@ fn both_ends() -> Result<()> {
 fn by_itself() -> Result<()> {
     let bed = Bed::new()?;
     let mut command = interceptor()?;
-    command.args(["map", "--for", "5s", "--format", "json", "--netns", bed.pods.client.name(), "--iface", INTERFACE]);
+    command.args(["map", "--for", "10s", "--format", "json", "--netns", bed.pods.client.name(), "--iface", INTERFACE]);
     let capture = Process::start(&mut command)?;
     capture.wait_stderr(SOON, "watching")?;
     ask(&bed)?;
