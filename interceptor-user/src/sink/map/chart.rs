@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     Map,
     edge::{Edge, Key},
-    names::Names,
     node::Node,
 };
 use crate::sink::clock::Clock;
@@ -78,16 +77,21 @@ pub struct ChartEdge {
 }
 
 impl Map {
-    /// Its edges, between ends that are known by the best that these names tell.
-    pub(super) fn edges(&self, names: &Names) -> BTreeMap<Key, Edge> {
+    /// Its edges, between ends that are known by the best that is known now.
+    fn edges(&self) -> BTreeMap<Key, Edge> {
         let mut edges = BTreeMap::new();
         for (key, edge) in &self.edges {
-            let client = names.resolve(&key.client, None);
-            let server = names.resolve(&key.server, Some(key.port));
-            let key = Key { client, server, ..key.clone() };
-            edges.entry(key).and_modify(|known: &mut Edge| known.merge(edge)).or_insert_with(|| edge.clone());
+            let known = edges.entry(self.resolved(key));
+            known.and_modify(|known: &mut Edge| known.merge(edge)).or_insert_with(|| edge.clone());
         }
         edges
+    }
+
+    /// The edge that this one is part of, by the best that is known of its ends now.
+    pub(super) fn resolved(&self, key: &Key) -> Key {
+        let client = self.names.resolve(&key.client, None);
+        let server = self.names.resolve(&key.server, Some(key.port));
+        Key { client, server, ..key.clone() }
     }
 }
 
@@ -95,7 +99,7 @@ impl Chart {
     pub(super) fn new(map: &Map) -> Self {
         let mut clock = Clock::new(TimeZone::UTC);
         let took = map.span.map_or(Duration::ZERO, |(start, end)| end.since(start));
-        let edges = map.edges(&map.names);
+        let edges = map.edges();
         let mut edges: Vec<_> = edges.iter().map(|(key, edge)| ChartEdge::new(key, edge, took, &mut clock)).collect();
         // Edges that are used alike stay in the order of their keys.
         edges.sort_by_key(|edge| std::cmp::Reverse((edge.exchanges, edge.connections)));

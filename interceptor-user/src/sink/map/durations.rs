@@ -40,6 +40,18 @@ impl Durations {
         self.longest = self.longest.max(other.longest);
     }
 
+    /// Those that have come since there were these. The longest is that of all.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let had = |bucket: u16| {
+            let place = before.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket);
+            place.ok().and_then(|place| before.buckets.get(place)).map_or(0, |(_, count)| *count)
+        };
+        let came = self.buckets.iter().map(|(bucket, count)| (*bucket, count.saturating_sub(had(*bucket))));
+        let buckets: Vec<_> = came.filter(|(_, count)| *count > 0).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        Self { buckets, count, sum: self.sum.saturating_sub(before.sum), longest: self.longest }
+    }
+
     pub(super) const fn count(&self) -> u64 {
         self.count
     }
@@ -145,6 +157,18 @@ mod tests {
         durations.add(Duration::MAX);
         let most = usize::from(bucket(LONGEST)) + 1;
         assert!(durations.buckets.len() <= most && most < 600, "{} of {most}", durations.buckets.len());
+    }
+
+    #[test]
+    fn what_came_since_is_what_there_is_without_what_there_was() {
+        let (mut before, mut all, mut came) = (Durations::default(), Durations::default(), Durations::default());
+        for micros in 1..500 {
+            all.add(Duration::from_micros(micros));
+            if micros < 300 { &mut before } else { &mut came }.add(Duration::from_micros(micros));
+        }
+        let since = all.since(&before);
+        assert_eq!((&since.buckets, since.count, since.sum), (&came.buckets, came.count, came.sum));
+        assert_eq!(before.since(&all).count, 0, "what was forgotten takes nothing away");
     }
 
     #[test]

@@ -77,7 +77,20 @@ impl Figures {
         self.durations.merge(&other.durations);
     }
 
-    const fn seen(&self) -> u64 {
+    /// What has come since they were those; nothing of what they fell.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        Self {
+            exchanges: self.exchanges.saturating_sub(before.exchanges),
+            errors: self.errors.saturating_sub(before.errors),
+            connections: self.connections.saturating_sub(before.connections),
+            client_bytes: self.client_bytes.saturating_sub(before.client_bytes),
+            server_bytes: self.server_bytes.saturating_sub(before.server_bytes),
+            durations: self.durations.since(&before.durations),
+        }
+    }
+
+    /// Exchanges and connections.
+    pub(super) const fn seen(&self) -> u64 {
         self.exchanges + self.connections
     }
 }
@@ -107,6 +120,14 @@ impl Edge {
         for (figures, more) in self.by.iter_mut().zip(&other.by) {
             figures.merge(more);
         }
+    }
+
+    /// What has come since it was that.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let [client, server, whole] = &self.by;
+        let [client_before, server_before, whole_before] = &before.by;
+        let by = [client.since(client_before), server.since(server_before), whole.since(whole_before)];
+        Self { by, ..self.clone() }
     }
 
     /// What there was. What one end alone saw the other may have seen too: the one that saw more counts.

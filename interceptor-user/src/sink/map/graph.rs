@@ -1,12 +1,15 @@
 //! The map as Grafana's service graph has it: calls of one service by another, whatever the model and the port.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Map,
     durations::{BOUNDS, Durations},
-    edge::Edge,
     node::Node,
+    told::{News, Told},
 };
 
 /// One service calling another.
@@ -33,31 +36,47 @@ pub(in crate::sink) struct Times {
     pub(in crate::sink) cumulative: [u64; BOUNDS.len()],
 }
 
-impl From<Durations> for Times {
-    fn from(durations: Durations) -> Self {
+impl From<&Durations> for Times {
+    fn from(durations: &Durations) -> Self {
         Self { count: durations.count(), sum: durations.sum().as_secs_f64(), cumulative: durations.cumulative() }
     }
 }
 
-/// What they are on that map.
-pub(super) fn calls(map: &Map) -> Vec<Call> {
-    let mut calls: BTreeMap<(Arc<Node>, Arc<Node>, &'static str), Edge> = BTreeMap::new();
-    for (key, edge) in map.edges(&map.names) {
-        let ends = (key.client, key.server, connection_type(key.protocol.name()));
-        calls.entry(ends).and_modify(|known| known.merge(&edge)).or_insert(edge);
+/// All calls, counted up: what was counted stays so as long as one edge of a pair of services is on the map.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    told: Told,
+    sums: BTreeMap<Ends, News>,
+}
+
+/// Client, server, and what Tempo calls the type of the connection.
+type Ends = (Arc<Node>, Arc<Node>, &'static str);
+
+impl Calls {
+    /// What they are on that map.
+    pub(super) fn of(&mut self, map: &Map) -> Vec<Call> {
+        let mut there = BTreeSet::new();
+        for (key, news) in self.told.news(map) {
+            let ends: Ends = (key.client, key.server, connection_type(key.protocol.name()));
+            self.sums.entry(ends.clone()).or_default().add(&news);
+            there.insert(ends);
+        }
+        self.sums.retain(|ends, _| there.contains(ends));
+        self.sums.iter().map(Call::new).collect()
     }
-    let call = |((client, server, connection_type), edge): ((Arc<Node>, Arc<Node>, _), Edge)| {
-        let figures = edge.figures();
-        Call {
+}
+
+impl Call {
+    fn new(((client, server, connection_type), sum): (&Ends, &News)) -> Self {
+        Self {
             client: client.to_string(),
             server: server.to_string(),
             connection_type,
-            total: figures.exchanges + figures.connections,
-            failed: figures.errors,
-            times: edge.durations().map(Times::from),
+            total: sum.figures.seen(),
+            failed: sum.figures.errors,
+            times: [0, 1].map(|side| Times::from(&sum.times[side])),
         }
-    };
-    calls.into_iter().map(call).collect()
+    }
 }
 
 fn connection_type(protocol: &str) -> &'static str {

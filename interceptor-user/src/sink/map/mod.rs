@@ -16,6 +16,7 @@ mod shared;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},

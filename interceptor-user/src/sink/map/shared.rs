@@ -1,12 +1,16 @@
 //! The map of a daemon: workers draw on it, requests read it.
 
 use std::{
-    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::{Chart, Limits, Map, graph, graph::Call};
+use super::{
+    Chart, Limits, Map,
+    edge::Key,
+    graph::{Call, Calls},
+    told::{News, Told},
+};
 use crate::model::{EdgeEnd, EdgeRecord, Record, Timestamp};
 
 /// How often what is idle is looked for.
@@ -20,6 +24,7 @@ pub struct Shared(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     map: Map,
+    calls: Calls,
     window: Option<Window>,
     forgot: Timestamp,
 }
@@ -27,18 +32,25 @@ struct Inner {
 /// What is told as records when its time is over.
 #[derive(Debug)]
 struct Window {
-    map: Map,
+    told: Told,
     length: u64,
     /// Which one it is, counted from the Unix epoch.
     number: Option<u64>,
+    /// The next one. What comes late, of one that was told, belongs to it.
+    next: u64,
 }
 
 impl Shared {
     /// With `interval`, edges are records too, once in each.
     pub fn new(limits: Limits, interval: Option<Duration>) -> Self {
         let length = |interval: Duration| u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let window = interval.map(|interval| Window { map: Map::new(limits), length: length(interval), number: None });
-        Self(Mutex::new(Inner { map: Map::new(limits), window, forgot: Timestamp::default() }))
+        let window = |interval| Window { told: Told::default(), length: length(interval), number: None, next: 0 };
+        Self(Mutex::new(Inner {
+            map: Map::new(limits),
+            calls: Calls::default(),
+            window: interval.map(window),
+            forgot: Timestamp::default(),
+        }))
     }
 
     /// Takes a record; gives the edges of the interval that is over by it, if one is.
@@ -52,8 +64,7 @@ impl Shared {
         let over = inner.turn_to(time);
         inner.map.record(record);
         if let Some(window) = &mut inner.window {
-            window.number.get_or_insert(time.as_nanos() / window.length);
-            window.map.record(record);
+            window.number.get_or_insert((time.as_nanos() / window.length).max(window.next));
         }
         over
     }
@@ -82,8 +93,9 @@ impl Shared {
 
     /// How it stands, as calls of services, and what was folded.
     pub(in crate::sink) fn calls(&self) -> (Vec<Call>, u64) {
-        let inner = self.inner();
-        (graph::calls(&inner.map), inner.map.folded)
+        let mut inner = self.inner();
+        let Inner { map, calls, .. } = &mut *inner;
+        (calls.of(map), map.folded)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -103,38 +115,33 @@ impl Inner {
     fn take(&mut self, end: Option<Timestamp>) -> Vec<EdgeRecord> {
         let Some(window) = &mut self.window else { return Vec::new() };
         let Some(number) = window.number.take() else { return Vec::new() };
+        window.next = number.saturating_add(1);
         let start = number.saturating_mul(window.length);
         let whole = Timestamp::from_nanos(start.saturating_add(window.length));
-        let time = (Timestamp::from_nanos(start), end.map_or(whole, |end| end.min(whole)));
-        let limits = window.map.limits;
-        let mut map = mem::replace(&mut window.map, Map::new(limits));
-        // Connections go on.
-        window.map.connections = mem::take(&mut map.connections);
-        // Who is who was learnt by the map of all time.
-        edges(&map, &self.map, time)
+        let start = Timestamp::from_nanos(start);
+        let end = end.map_or(whole, |end| end.min(whole).max(start));
+        let news = window.told.news(&self.map).into_iter().filter(|(_, news)| news.figures.seen() > 0);
+        news.map(|(key, news)| edge(key, &news, start, end)).collect()
     }
 }
 
-fn edges(window: &Map, all: &Map, (start, end): (Timestamp, Timestamp)) -> Vec<EdgeRecord> {
+fn edge(key: Key, news: &News, start: Timestamp, end: Timestamp) -> EdgeRecord {
     let end_of = |node: &super::Node| EdgeEnd { kind: node.kind(), name: node.to_string().into() };
-    let record = |(key, edge): (super::Key, super::Edge)| {
-        let figures = edge.figures();
-        EdgeRecord {
-            start,
-            end,
-            client: end_of(&key.client),
-            server: end_of(&key.server),
-            port: Some(key.port).filter(|port| *port != 0),
-            protocol: key.protocol.name(),
-            model: key.model,
-            exchanges: figures.exchanges,
-            errors: figures.errors,
-            connections: figures.connections,
-            client_bytes: figures.client_bytes,
-            server_bytes: figures.server_bytes,
-            p50: figures.durations.permille(500),
-            p99: figures.durations.permille(990),
-        }
-    };
-    window.edges(&all.names).into_iter().map(record).collect()
+    let figures = &news.figures;
+    EdgeRecord {
+        start,
+        end,
+        client: end_of(&key.client),
+        server: end_of(&key.server),
+        port: Some(key.port).filter(|port| *port != 0),
+        protocol: key.protocol.name(),
+        model: key.model,
+        exchanges: figures.exchanges,
+        errors: figures.errors,
+        connections: figures.connections,
+        client_bytes: figures.client_bytes,
+        server_bytes: figures.server_bytes,
+        p50: figures.durations.permille(500),
+        p99: figures.durations.permille(990),
+    }
 }

@@ -194,6 +194,55 @@ fn each_interval_is_told_once_and_together_they_are_all() {
     assert!(Shared::new(Limits::default(), None).end().is_empty());
 }
 
+/// The exchange as if it had been at this minute.
+fn at(minute: u64, mut exchange: Exchange) -> Record {
+    let time = sample::at(minute * 60_000_000_000);
+    for part in [&mut exchange.request, &mut exchange.response].into_iter().flatten() {
+        (part.first_byte, part.last_byte) = (time, time);
+    }
+    Record::Exchange(Box::new(exchange))
+}
+
+#[test]
+fn what_was_counted_stays_though_part_of_it_is_forgotten() {
+    let shared = Shared::new(Limits::default(), None);
+    let asked = |minute, model: &str| {
+        let mut exchange = sample::chat();
+        exchange.inference.as_mut().expect("one").model = Some(model.to_owned());
+        shared.record(&at(minute, exchange));
+    };
+    let total = || shared.calls().0.iter().map(|call| (call.total, call.times[1].count)).collect::<Vec<_>>();
+    for model in ["a", "a", "a", "b", "b"] {
+        asked(0, model);
+    }
+    let five = total();
+    assert_eq!((five.len(), five[0].0), (1, 5));
+    asked(59, "a");
+    shared.tick(sample::at(61 * 60_000_000_000));
+    assert_eq!(shared.chart().edges.len(), 1, "nobody asked for b within an hour");
+    let six = total();
+    assert_eq!(six[0].0, 6);
+    assert!(six[0].1 >= five[0].1);
+    shared.tick(sample::at(200 * 60_000_000_000));
+    assert!(total().is_empty());
+}
+
+#[test]
+fn what_both_ends_saw_is_told_in_one_interval() {
+    let shared = Shared::new(Limits::default(), Some(Duration::from_mins(1)));
+    let seen_by = |side: Side| {
+        let mut flow = sample::flow("10.0.0.1:40000", "10.0.0.2:80");
+        process(flow.peer_mut(side), 7 + side as u32, "someone");
+        Exchange { flow: Arc::new(flow), ..sample::exchange() }
+    };
+    let mut told = shared.record(&at(0, seen_by(Side::Client)));
+    // Of the same exchange, at the end that hears of it in the next minute; and one that comes late.
+    told.extend(shared.record(&at(1, seen_by(Side::Server))));
+    told.extend(shared.record(&at(0, seen_by(Side::Client))));
+    told.extend(shared.end());
+    assert_eq!(told.iter().map(|edge| edge.exchanges).sum::<u64>(), 2, "{told:#?}");
+}
+
 #[test]
 fn a_connection_that_two_namespaces_show_is_counted_in_one() {
     let mut map = map();
