@@ -24,7 +24,7 @@ impl Nginx {
     /// Content of `/index.html`.
     pub const INDEX: &str = "<!doctype html><title>Iris</title>\n";
 
-    /// Starts it and waits until it listens. `PUT /upload/…` stores.
+    /// Starts it and waits until it listens. `PUT /upload/…` stores, and `/paced/…` is sent in steps of 1 MiB a second.
     pub fn start(pod: &Pod) -> Result<Self> {
         Self::start_at(pod, Self::PORT)
     }
@@ -94,6 +94,7 @@ fn configuration(root: &Path, port: u16) -> String {
           server {{
             listen {port} backlog=4096; listen [::]:{port} backlog=4096; root {root}/www;
             location = /nothing {{ return 204; }}
+            location /paced/ {{ alias {root}/www/; limit_rate 1m; }}
             location /upload/ {{ root {root}/www; dav_methods PUT; }}
           }}
         }}"
