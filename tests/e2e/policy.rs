@@ -327,7 +327,8 @@ fn skipped() -> Result<()> {
         fs::write(bed.nginx.files().join(name), vec![b'x'; size as usize])?;
     }
     let volume = Volume::new()?;
-    let rule = "      match: request.path == \"/paced/wanted\"\n      inspect: { pii: {} }\n      keep: { response: 2MiB }\n";
+    let rule =
+        "      match: request.path == \"/paced/wanted\"\n      inspect: { pii: {} }\n      keep: { response: 2MiB }\n";
     volume.replace(&policy("one", "wants", rule))?;
     let daemon = start(&bed, &volume.path("one.yaml"), &[])?;
     let ask = |path: &str, count: u64| -> Result<[u64; 3]> {
