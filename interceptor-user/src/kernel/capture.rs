@@ -22,6 +22,7 @@ use super::{
     refusal,
     rings::Rings,
     scope::{Scope, Wanted},
+    start_up,
     zone::Layout,
 };
 use crate::{capture::ring::RingSource, model::Reach};
@@ -66,7 +67,7 @@ impl Capture {
         }
         attach_connections(&mut places, options)?;
         feedback.release()?;
-        give_back();
+        start_up::give_back();
         Ok(Self {
             follower: None,
             shown: Arc::new(Mutex::new(places.attachments())),
@@ -150,16 +151,6 @@ fn raise_descriptors() {
         .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
     if let Err(error) = raised {
         tracing::debug!(%error, "RLIMIT_NOFILE stays as it is");
-    }
-}
-
-/// Loading takes megabytes of small pieces, which the allocator keeps; a daemon should not.
-fn give_back() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: no pointers; it may be called at any time, from any thread.
-    #[expect(unsafe_code, reason = "no crate wraps malloc_trim")]
-    unsafe {
-        nix::libc::malloc_trim(0);
     }
 }
 

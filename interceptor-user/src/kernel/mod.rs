@@ -27,6 +27,7 @@ mod refusal;
 mod ring;
 mod rings;
 mod scope;
+mod start_up;
 mod zone;
 
 pub use attach::{Attachment, Hook};

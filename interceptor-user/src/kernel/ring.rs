@@ -217,7 +217,7 @@ impl AsFd for Ring {
     }
 }
 
-fn page_size() -> usize {
+pub(super) fn page_size() -> usize {
     // SAFETY: no pointers.
     #[expect(unsafe_code, reason = "nix has it only with one more feature")]
     let size = unsafe { nix::libc::sysconf(nix::libc::_SC_PAGESIZE) };
