@@ -6,7 +6,9 @@ use std::{
     net::TcpListener,
     os::unix::fs::MetadataExt as _,
     path::Path,
-    process, thread,
+    process,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
     time::Duration,
 };
 
@@ -45,10 +47,15 @@ struct Bed {
     pod: RuncPod,
     site: Site,
     pods: Pair,
+    _hierarchies: RwLockReadGuard<'static, ()>,
 }
+
+/// A container is put into every hierarchy that is mounted when it starts, so none may come or go meanwhile.
+static HIERARCHIES: RwLock<()> = RwLock::new(());
 
 impl Bed {
     fn new() -> Result<Self> {
+        let hierarchies = HIERARCHIES.read().unwrap_or_else(PoisonError::into_inner);
         let pods = Pair::create(PODS)?;
         let site = Site::create(Nginx::PORT)?;
         let pod = RuncPod::create(&pods)?;
@@ -59,7 +66,7 @@ impl Bed {
             .bind(files, &files.display().to_string(), "rw");
         let app = pod.run(&app)?;
         site.wait()?;
-        Ok(Self { app, pod, site, pods })
+        Ok(Self { app, pod, site, pods, _hierarchies: hierarchies })
     }
 
     /// The interceptor in a container of the pod, as `deploy/kubernetes/sidecar.yaml` has it.
@@ -226,11 +233,14 @@ fn version_1() -> Result<()> {
 struct Hierarchy {
     name: String,
     place: TempDir,
+    _alone: RwLockWriteGuard<'static, ()>,
 }
 
 impl Hierarchy {
     fn mount() -> Result<Self> {
-        let hierarchy = Self { name: format!("{PODS}-{}", process::id()), place: tempfile::tempdir()? };
+        let alone = HIERARCHIES.write().unwrap_or_else(PoisonError::into_inner);
+        let name = format!("{PODS}-{}", process::id());
+        let hierarchy = Self { name, place: tempfile::tempdir()?, _alone: alone };
         hierarchy.attach().context("cannot mount a version 1 hierarchy")?;
         Ok(hierarchy)
     }
