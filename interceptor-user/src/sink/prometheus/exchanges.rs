@@ -1,6 +1,6 @@
 //! How many exchanges there were and what was in them, whoever's they are.
 
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry, local::LocalIntCounter};
 
 use super::metrics::{array, by_label, register};
 use crate::model::{Abort, Exchange, Format, Protocol, Role, Rpc};
@@ -13,6 +13,27 @@ const PROTOCOLS: [&str; 4] = ["http1", "http2", "websocket", "grpc"];
 const ABORTERS: [Role; 2] = [Role::Request, Role::Response];
 /// Codes of RFC 9113 section 7; all that others have no name for is one.
 const ABORT_CODES: u32 = 14;
+
+/// Exchanges by completeness that a worker has seen end. They are told last, so that whoever sees one counted finds all else that is
+/// counted of it.
+pub(super) struct Over([LocalIntCounter; 4]);
+
+impl Over {
+    pub(super) fn count(&self, exchange: &Exchange) {
+        let [complete, partial, no_request, no_response] = &self.0;
+        let counter = match (&exchange.request, &exchange.response) {
+            (None, _) => no_request,
+            (Some(_), None) => no_response,
+            _ if exchange.complete() => complete,
+            _ => partial,
+        };
+        counter.inc();
+    }
+
+    pub(super) fn flush(&self) {
+        self.0.iter().for_each(LocalIntCounter::flush);
+    }
+}
 
 pub(super) struct Exchanges {
     completeness: [IntCounter; 4],
@@ -72,15 +93,12 @@ impl Exchanges {
         })
     }
 
+    /// For a worker.
+    pub(super) fn over(&self) -> Over {
+        Over(self.completeness.each_ref().map(IntCounter::local))
+    }
+
     pub(super) fn count(&self, exchange: &Exchange, rpc: Option<&Rpc<'_>>) {
-        let [complete, partial, no_request, no_response] = &self.completeness;
-        let counter = match (&exchange.request, &exchange.response) {
-            (None, _) => no_request,
-            (Some(_), None) => no_response,
-            _ if exchange.complete() => complete,
-            _ => partial,
-        };
-        counter.inc();
         let [http1, http2, websocket, grpc] = &self.protocols;
         let counter = match exchange.protocol {
             _ if rpc.is_some() => grpc,

@@ -11,7 +11,7 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, 
 use super::{
     active::Gauges,
     deliveries::Deliveries,
-    exchanges::Exchanges,
+    exchanges::{Exchanges, Over},
     exemplars::{Exemplars, Gathered},
     flows::Flows,
     histograms::{self, Histograms},
@@ -230,6 +230,10 @@ impl Metrics {
 
     pub(super) const fn gauges(&self) -> &Gauges {
         &self.gauges
+    }
+
+    pub(super) fn over(&self) -> Over {
+        self.exchanges.over()
     }
 
     pub(super) fn count_exchange(&self, exchange: &Exchange, rpc: Option<&Rpc<'_>>) {

@@ -29,6 +29,7 @@ use std::sync::Arc;
 pub(in crate::sink) use self::side::{called, error_type, is_local, route, sides};
 use self::{
     active::Active,
+    exchanges::Over,
     exemplars::{Linked, Pending},
     histograms::{Local, Observed},
     inferences::Seen,
@@ -51,6 +52,7 @@ use crate::{
 /// The sink of one worker. It shares the [`Metrics`] with others and keeps what it needs to find its own fast.
 pub struct Prometheus {
     metrics: Arc<Metrics>,
+    over: Over,
     paths: Paths,
     http: Own<Local>,
     rpc: Own<Local>,
@@ -63,6 +65,7 @@ impl Prometheus {
     /// Counts into `metrics`.
     pub fn new(metrics: Arc<Metrics>, paths: Paths) -> Self {
         Self {
+            over: metrics.over(),
             metrics,
             paths,
             http: Own::default(),
@@ -81,6 +84,7 @@ impl Prometheus {
 
     fn exchange(&mut self, exchange: &Exchange) -> anyhow::Result<()> {
         let rpc = exchange.rpc();
+        self.over.count(exchange);
         self.metrics.count_exchange(exchange, rpc.as_ref());
         // Without its request an exchange has no method, no route and no duration.
         if let Some(verdict) = &exchange.verdict {
@@ -169,6 +173,7 @@ impl Sink for Prometheus {
     fn flush(&mut self) -> anyhow::Result<()> {
         self.http.iter().chain(self.rpc.iter()).for_each(Local::flush);
         self.pending.flush(self.metrics.exemplars());
+        self.over.flush();
         Ok(())
     }
 
