@@ -8,8 +8,9 @@ use std::{
 use super::{
     Map,
     durations::{BOUNDS, Durations},
+    edge::Key,
     node::Node,
-    told::{News, Told},
+    told::{Came, News, Told},
 };
 
 /// One service calling another.
@@ -56,14 +57,26 @@ impl Calls {
     /// What they are on that map.
     pub(super) fn of(&mut self, map: &Map) -> Vec<Call> {
         let mut there = BTreeSet::new();
-        for (key, news) in self.told.news(map) {
-            let ends: Ends = (key.client, key.server, connection_type(key.protocol.name()));
+        let Came { news, renamed } = self.told.news(map);
+        for (key, news) in news {
+            let ends = ends(key);
             self.sums.entry(ends.clone()).or_default().add(&news);
             there.insert(ends);
+        }
+        for (old, new) in renamed {
+            let old = ends(old);
+            let sum = if there.contains(&old) { None } else { self.sums.remove(&old) };
+            if let (Some(sum), Some(new)) = (sum, self.sums.get_mut(&ends(new))) {
+                new.add(&sum);
+            }
         }
         self.sums.retain(|ends, _| there.contains(ends));
         self.sums.iter().map(Call::new).collect()
     }
+}
+
+fn ends(key: Key) -> Ends {
+    (key.client, key.server, connection_type(key.protocol.name()))
 }
 
 impl Call {

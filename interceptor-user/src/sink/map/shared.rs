@@ -120,7 +120,7 @@ impl Inner {
         let whole = Timestamp::from_nanos(start.saturating_add(window.length));
         let start = Timestamp::from_nanos(start);
         let end = end.map_or(whole, |end| end.min(whole).max(start));
-        let news = window.told.news(&self.map).into_iter().filter(|(_, news)| news.figures.seen() > 0);
+        let news = window.told.news(&self.map).news.into_iter().filter(|(_, news)| news.figures.seen() > 0);
         news.map(|(key, news)| edge(key, &news, start, end)).collect()
     }
 }

@@ -244,6 +244,30 @@ fn what_both_ends_saw_is_told_in_one_interval() {
 }
 
 #[test]
+fn what_was_counted_by_an_address_is_its_owners_once_that_is_known() {
+    let shared = Shared::new(Limits::default(), Some(Duration::from_mins(1)));
+    let asked = |known: bool| {
+        let mut flow = sample::flow("10.0.0.1:40000", "10.0.0.2:80");
+        if known {
+            process(flow.peer_mut(Side::Client), 7, "caller");
+        }
+        Exchange { flow: Arc::new(flow), ..sample::exchange() }
+    };
+    let calls = || shared.calls().0.into_iter().map(|call| (call.client, call.total)).collect::<Vec<_>>();
+    // A page is asked for, and an interval ends, before it is known whose the address is.
+    let mut told = shared.record(&at(0, asked(false)));
+    assert_eq!(calls(), [("10.0.0.1".to_owned(), 1)]);
+    told.extend(shared.tick(sample::at(60_000_000_000)));
+    for _ in 0..2 {
+        told.extend(shared.record(&at(1, asked(true))));
+        calls();
+    }
+    assert_eq!(calls(), [("caller[7]".to_owned(), 3)]);
+    told.extend(shared.end());
+    assert_eq!(told.iter().map(|edge| edge.exchanges).collect::<Vec<_>>(), [1, 2], "{told:#?}");
+}
+
+#[test]
 fn a_connection_that_two_namespaces_show_is_counted_in_one() {
     let mut map = map();
     let zone = |zone, known: &[Side]| {

@@ -1,7 +1,8 @@
 //! What somebody was told of the edges, so that what is told next is only what has come since.
 //!
 //! Figures of an edge are worked out of what both ends saw, ends get better names, and what is idle is forgotten. So what comes
-//! is added to the edge that it belongs to by then, and stays there: it is told once, and no sum ever falls.
+//! is added to the edge that it belongs to by then, and stays there: it is told once, and no sum ever falls. A name that no end
+//! has any more gives what it had to the one that came after it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,8 +15,8 @@ use super::{
 /// The edges as they were.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// As the map has them.
-    seen: HashMap<Key, Edge>,
+    /// As the map has them, each with the names that its ends had then.
+    seen: HashMap<Key, (Edge, Key)>,
     /// What came of each, by the names that its ends had then, and what of it was told.
     sums: BTreeMap<Key, (Edge, News)>,
 }
@@ -28,26 +29,55 @@ pub(super) struct News {
     pub(super) times: [Durations; 2],
 }
 
+/// What has come.
+pub(super) struct Came {
+    /// All edges that there are, with what has come of each.
+    pub(super) news: Vec<(Key, News)>,
+    /// Names that edges had and no edge has any more, and those that they have now.
+    pub(super) renamed: Vec<(Key, Key)>,
+}
+
 impl Told {
-    /// All edges that there are, with what has come of each since the last call.
-    pub(super) fn news(&mut self, map: &Map) -> Vec<(Key, News)> {
+    /// What has come since the last call.
+    pub(super) fn news(&mut self, map: &Map) -> Came {
         let mut before = std::mem::take(&mut self.sums);
+        let mut names = BTreeMap::new();
+        let mut seen = HashMap::with_capacity(map.edges.len());
         for (key, edge) in &map.edges {
-            let came = self.seen.get(key).map_or_else(|| edge.clone(), |seen| edge.since(seen));
-            let key = map.resolved(key);
-            let known = before.remove(&key);
-            let sum = self.sums.entry(key);
+            let name = map.resolved(key);
+            let last = self.seen.get(key);
+            let came = last.map_or_else(|| edge.clone(), |(last, _)| edge.since(last));
+            if let Some((_, old)) = last.filter(|(_, old)| *old != name) {
+                names.insert(old.clone(), name.clone());
+            }
+            let known = before.remove(&name);
+            let sum = self.sums.entry(name.clone());
             let (sum, _) = sum.or_insert_with(|| known.unwrap_or_else(|| (Edge::new(edge.first), News::default())));
             sum.merge(&came);
+            seen.insert(key.clone(), (edge.clone(), name));
         }
-        self.seen.clone_from(&map.edges);
+        self.seen = seen;
+        let renamed = self.hand_on(before, names);
         let news = |(key, (sum, told)): (&Key, &mut (Edge, News))| {
             let now = News { figures: sum.figures(), times: sum.durations() };
             let news = now.since(told);
             *told = now;
             (key.clone(), news)
         };
-        self.sums.iter_mut().map(news).collect()
+        Came { news: self.sums.iter_mut().map(news).collect(), renamed }
+    }
+
+    /// What was told by names that are out of use is known by those that came after them.
+    fn hand_on(&mut self, mut unused: BTreeMap<Key, (Edge, News)>, names: BTreeMap<Key, Key>) -> Vec<(Key, Key)> {
+        let mut renamed = Vec::new();
+        for (old, new) in names {
+            let Some((edge, told)) = unused.remove(&old) else { continue };
+            let Some((sum, known)) = self.sums.get_mut(&new) else { continue };
+            sum.merge(&edge);
+            known.add(&told);
+            renamed.push((old, new));
+        }
+        renamed
     }
 }
 
