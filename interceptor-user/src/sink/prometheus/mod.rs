@@ -166,7 +166,11 @@ impl Sink for Prometheus {
             Record::Exchange(exchange) => self.exchange(exchange),
             Record::Message(_) | Record::Edge(_) => Ok(()),
             Record::Drift(drift) => Ok(self.metrics.verdicts().drift(drift)?),
-            Record::Flow(flow) => Ok(self.metrics.count_flow(flow)?),
+            Record::Flow(flow) => {
+                // A connection's end comes after its exchanges'.
+                self.over.flush();
+                Ok(self.metrics.count_flow(flow)?)
+            }
         }
     }
 
