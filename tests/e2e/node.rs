@@ -1,9 +1,9 @@
 //! `interceptor run` on a node whose pods come and go.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use interceptor::demo::pod::Pair;
+use interceptor::demo::pod::{Pair, Pod};
 use interceptor_tests::{Case, Daemon, Nginx, PODS, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -13,8 +13,6 @@ use super::{INTERFACE, NEEDS, curl};
 const SOON: Duration = Duration::from_secs(20);
 /// Pods of other tests are pods of this node, too: theirs are at another port.
 const PORT: u16 = 8089;
-/// How long programs may take to be attached to a pod that is new.
-const ATTACHED: Duration = Duration::from_millis(200);
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![Case::new("node::pods_are_captured_as_they_come_and_go", NEEDS, pods_come_and_go)]
@@ -27,6 +25,14 @@ fn attachments(daemon: &Daemon) -> Result<Vec<String>> {
     Ok(places.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
+/// What of the pods is not captured.
+fn missing(daemon: &Daemon, pods: &Pair) -> Result<Vec<String>> {
+    let attached = attachments(daemon)?;
+    let place = |pod: &Pod, interface| format!("{interface} in {}", pod.namespace().path().display());
+    let places = [&pods.server, &pods.client].into_iter().flat_map(|pod| ["lo", INTERFACE].map(|at| place(pod, at)));
+    Ok(places.filter(|place| !attached.iter().any(|found| found.ends_with(place))).collect())
+}
+
 fn pods_come_and_go() -> Result<()> {
     let daemon = Daemon::start(["--capture-pods", "all", "--capture-ports", &PORT.to_string()])?;
     let exchanges = || -> Result<u64> { Ok(daemon.metrics()?.sum("interceptor_exchanges_total")) };
@@ -34,7 +40,7 @@ fn pods_come_and_go() -> Result<()> {
     for _ in 0..3 {
         let pods = Pair::create(PODS)?;
         let nginx = Nginx::start_at(&pods.server, PORT)?;
-        thread::sleep(ATTACHED);
+        until(SOON, "the pods' interfaces", || Ok(missing(&daemon, &pods)?.is_empty().then_some(())))?;
         let at = format!("http://{}:{PORT}/index.html", pods.server.ipv4);
         curl(&pods.server, &[&at])?.success()?;
         // Its own address, seen from inside, is on `lo`; so is this.
@@ -43,13 +49,6 @@ fn pods_come_and_go() -> Result<()> {
         curl(&pods.client, &[&at])?.success()?;
         expected += 4;
         until(SOON, "the exchanges", || Ok((exchanges()? == expected).then_some(())))?;
-        let places = attachments(&daemon)?;
-        for pod in [&pods.server, &pods.client] {
-            for interface in ["lo", INTERFACE] {
-                let place = format!("{interface} in {}", pod.namespace().path().display());
-                ensure!(places.iter().any(|found| found.ends_with(&place)), "no {place} in {places:?}");
-            }
-        }
         let names = [&pods.server, &pods.client].map(|pod| pod.name().to_owned());
         drop(nginx);
         drop(pods);
