@@ -13,7 +13,7 @@ const OLD: [&str; 2] = [
 ];
 
 /// Types that are lines; others are values in them, whose keys are not attributes.
-const LINES: [&str; 4] = ["ExchangeLine", "FlowLine", "MessageLine", "DriftLine"];
+const LINES: [&str; 5] = ["ExchangeLine", "FlowLine", "MessageLine", "DriftLine", "EdgeLine"];
 
 #[test]
 fn keys_are_attributes_of_the_conventions_or_ours() {
