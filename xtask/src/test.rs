@@ -56,10 +56,24 @@ struct Tally {
     failed: usize,
     /// Name and reason.
     skipped: Vec<(String, String)>,
-    failures: Vec<String>,
+    failures: Vec<Failure>,
+    /// The failed test whose words come now, by its place among `failures`.
+    telling: Option<usize>,
+    /// Where the failed tests of the binary that runs begin: names are its own.
+    of_binary: usize,
     /// A binary said `running N tests` and has not given its result yet.
     running: bool,
 }
+
+/// A test that failed.
+struct Failure {
+    name: String,
+    /// How what it said begins.
+    said: Vec<String>,
+}
+
+/// Lines of what a failed test said that the summary has.
+const SAID: usize = 12;
 
 impl Tally {
     /// A line of libtest's (and libtest-mimic's) output.
@@ -67,8 +81,10 @@ impl Tally {
         if line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test")) {
             self.end_of_binary();
             self.running = true;
+            self.of_binary = self.failures.len();
         } else if let Some(counts) = line.strip_prefix("test result: ") {
             self.running = false;
+            self.telling = None;
             self.passed += count(counts, " passed");
             self.failed += count(counts, " failed");
         } else if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
@@ -79,8 +95,28 @@ impl Tally {
                 let reason = reason.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(reason);
                 self.skipped.push((name, reason.to_owned()));
             } else if outcome.starts_with("FAILED") {
-                self.failures.push(name);
+                self.failures.push(Failure { name, said: Vec::new() });
             }
+        } else {
+            self.said(line);
+        }
+    }
+
+    /// What failed tests said comes after `failures:`, each below a line of its name (libtest's ends in ` stdout`), until their
+    /// names come once more below another `failures:`.
+    fn said(&mut self, line: &str) {
+        let name = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----"));
+        if line == "failures:" {
+            self.telling = None;
+        } else if let Some(name) = name.map(|name| name.strip_suffix(" stdout").unwrap_or(name)) {
+            let is_it = |failure: &Failure| failure.name == name;
+            self.telling =
+                self.failures.iter().skip(self.of_binary).position(is_it).map(|place| self.of_binary + place);
+        } else if let Some(failure) = self.telling.and_then(|place| self.failures.get_mut(place))
+            && failure.said.len() < SAID
+            && !line.trim().is_empty()
+        {
+            failure.said.push(line.to_owned());
         }
     }
 
@@ -89,14 +125,19 @@ impl Tally {
         if self.running {
             self.running = false;
             self.failed += 1;
-            self.failures.push("(a test binary ended without a result)".to_owned());
+            self.telling = None;
+            let name = "(a test binary ended without a result)".to_owned();
+            self.failures.push(Failure { name, said: Vec::new() });
         }
     }
 
     fn summary(&self) -> String {
         let mut text = String::from("\n");
-        for name in &self.failures {
+        for Failure { name, said } in &self.failures {
             writeln!(text, "failed: {name}").ok();
+            for line in said {
+                writeln!(text, "    {line}").ok();
+            }
         }
         for (name, reason) in &self.skipped {
             let reason = if reason.is_empty() { "no reason given" } else { reason };
@@ -153,6 +194,25 @@ mod tests {
         assert!(tally.summary().contains("skipped: f: no reason given\n"));
         assert!(tally.summary().contains("skipped: g: needs root (or bpf)\n"));
         assert!(tally.summary().contains("failed: a::c\n"));
+    }
+
+    #[test]
+    fn the_summary_has_how_what_failed_tests_said_begins() {
+        let long = (1..=20).fold(String::new(), |text, number| text + &format!("line {number}\n"));
+        let tally = tally(&format!(
+            "running 3 tests\ntest a::b ... FAILED\ntest c ... FAILED\ntest d ... ok\n\nfailures:\n\n\
+             ---- a::b stdout ----\n\nthread 'a::b' panicked at src/a.rs:1:\nleft: 1\n\n\
+             ---- c stdout ----\n{long}\n\nfailures:\n    a::b\n    c\n\n\
+             test result: FAILED. 1 passed; 2 failed; 0 ignored\nerror: test failed\n\
+             running 1 test\ntest c ... FAILED\n\nfailures:\n\n---- \x1b[1mc\x1b[0m ----\nof libtest-mimic\n\n\n\
+             failures:\n    c\n\n\ntest result: FAILED. 0 passed; 1 failed; 0 ignored\n"
+        ));
+        let twelve = (1..=12).fold(String::new(), |text, number| text + &format!("    line {number}\n"));
+        let expected = format!(
+            "\nfailed: a::b\n    thread 'a::b' panicked at src/a.rs:1:\n    left: 1\n\
+             failed: c\n{twelve}failed: c\n    of libtest-mimic\n\n1 passed, 3 failed, 0 skipped\n"
+        );
+        assert_eq!(tally.summary(), expected);
     }
 
     #[test]
