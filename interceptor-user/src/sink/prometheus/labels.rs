@@ -11,12 +11,13 @@ use crate::{
 };
 
 /// Labels of the histograms, in this order. Those that the head of the request determines come first.
-pub(super) const NAMES: [&str; 7] = [
+pub(super) const NAMES: [&str; 8] = [
     "http_request_method",
     "http_route",
     "network_protocol_version",
     "server_address",
     "server_port",
+    "url_scheme",
     "http_response_status_code",
     "error_type",
 ];
@@ -25,8 +26,9 @@ pub(super) const NAMES: [&str; 7] = [
 pub(super) const ACTIVE_NAMES: [&str; 6] =
     ["http_request_method", "http_route", "network_protocol_version", "server_address", "server_port", "url_scheme"];
 
-/// `url.scheme`. What is decoded was not encrypted, but HTTP/2 says what it was or will be: anything, for all we know.
-const SCHEMES: [&str; 3] = ["http", "https", "_OTHER"];
+/// `url.scheme`. What is decoded was not encrypted, so it is the first, but where HTTP/2 says that it was or will be. What a
+/// client says otherwise is not told: it could be anything.
+const SCHEMES: [&str; 2] = ["http", "https"];
 
 /// Methods that the conventions know (RFC 9110, and PATCH of RFC 5789); any other is `_OTHER`, and one that is not known
 /// has no label.
@@ -86,10 +88,9 @@ impl<'a> Labels<'a> {
         if self.fold == Fold::All {
             return;
         }
-        key.extend_from_slice(&[self.method() as u8, self.request.version as u8]);
-        match self.outcome {
-            Some(outcome) => outcome.write_key(key),
-            None => key.push(self.scheme() as u8),
+        key.extend_from_slice(&[self.method() as u8, self.request.version as u8, self.scheme() as u8]);
+        if let Some(outcome) = self.outcome {
+            outcome.write_key(key);
         }
         self.server().write_key(key);
         if self.fold == Fold::Nothing {
@@ -115,11 +116,9 @@ impl<'a> Labels<'a> {
             self.request.version.name().to_owned(),
             address,
             port,
+            SCHEMES.get(self.scheme()).copied().unwrap_or_default().to_owned(),
         ];
-        match self.outcome {
-            Some(outcome) => values.extend(outcome.values()),
-            None => values.push(SCHEMES.get(self.scheme()).copied().unwrap_or_default().to_owned()),
-        }
+        values.extend(self.outcome.into_iter().flat_map(Outcome::values));
         values
     }
 
@@ -131,9 +130,8 @@ impl<'a> Labels<'a> {
 
     /// Index into [`SCHEMES`].
     fn scheme(&self) -> usize {
-        let Some(scheme) = self.request.fields.get(":scheme") else { return 0 };
-        let is = |known: &&str| scheme.eq_ignore_ascii_case(known.as_bytes());
-        SCHEMES.iter().position(is).unwrap_or(SCHEMES.len() - 1)
+        let scheme = self.request.fields.get(":scheme").unwrap_or_default();
+        SCHEMES.iter().position(|known| scheme.eq_ignore_ascii_case(known.as_bytes())).unwrap_or(0)
     }
 
     fn server(&self) -> Server<'a> {

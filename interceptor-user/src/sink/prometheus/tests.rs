@@ -89,7 +89,7 @@ fn an_exchange_is_observed_under_the_conventions_labels() {
     let samples = samples(&sink);
     let labels = "{error_type=\"\",http_request_method=\"POST\",http_response_status_code=\"200\",\
                   http_route=\"/v2/models/m/versions/{id}/infer\",network_protocol_version=\"1.1\",\
-                  server_address=\"10.0.0.2\",server_port=\"8080\"}";
+                  server_address=\"10.0.0.2\",server_port=\"8080\",url_scheme=\"http\"}";
     assert_eq!(samples[&format!("http_server_request_duration_seconds_count{labels}")], 1.0);
     assert_eq!(samples[&format!("http_server_request_duration_seconds_sum{labels}")], 0.007);
     assert_eq!(samples[&format!("http_server_request_body_size_bytes_sum{labels}")], 100.0);

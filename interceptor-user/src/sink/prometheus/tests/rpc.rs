@@ -137,17 +137,25 @@ fn what_is_not_known_of_a_request_has_no_label() {
 }
 
 #[test]
-fn the_scheme_of_active_requests_is_that_of_the_request() {
-    for (scheme, label) in
-        [(Some("https"), "https"), (Some("HTTP"), "http"), (Some("gopher"), "_OTHER"), (None, "http")]
-    {
+fn the_scheme_is_that_of_the_request_if_it_is_one_of_https_or_http() {
+    for (scheme, label) in [
+        (Some("https"), "https"),
+        (Some("HTTPS"), "https"),
+        (Some("HTTP"), "http"),
+        (Some("gopher"), "http"),
+        (None, "http"),
+    ] {
         let mut one = call("/p.S/M", None);
         let lines = scheme.map(|scheme| fields(&[(":scheme", scheme)])).unwrap_or_default();
         one.request.as_mut().expect("a request").head = Head::request("POST", "/", Version::Http2, lines);
         let mut sink = sink(20);
         sink.open(&mut [&one].into_iter()).expect("shown");
         let label = format!("url_scheme=\"{label}\"");
-        assert_eq!(matching(&samples(&sink), "http_server_active_requests", &[&label]).len(), 1, "{scheme:?}");
+        record(&mut sink, one);
+        let samples = samples(&sink);
+        for family in ["http_server_active_requests", "http_server_request_duration_seconds_count"] {
+            assert_eq!(matching(&samples, family, &[&label]).len(), 1, "{family} {scheme:?}");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ const OURS: [&str; 2] = ["interceptor.", "inference."];
 /// What is Prometheus' own, and no convention's ("Prometheus client libraries", section "Process metrics").
 const PROMETHEUS: &str = "process.start_time";
 /// Attributes beyond those that the conventions give a metric, and why we have them.
-const MORE: [(&str, &str); 5] = [
+const MORE: [(&str, &str); 4] = [
     // One route for both sides: `url.template` would have the same value.
     ("http.client.", "http.route"),
     ("http.server.active_requests", "http.route"),
@@ -24,13 +24,9 @@ const MORE: [(&str, &str); 5] = [
     ("http.", "network.protocol.version"),
     // All metrics of inferences have one set of labels.
     ("gen_ai.", "error.type"),
-    // As servers' spans tell it.
-    ("http.", "url.scheme"),
 ];
 /// Attributes that are required and that we do not have, and why.
-const MISSING: [(&str, &str); 2] = [
-    // All that is decoded came unencrypted.
-    ("http.server.", "url.scheme"),
+const MISSING: [(&str, &str); 1] = [
     // The process' user and system time are not told apart.
     ("process.cpu.time", "cpu.mode"),
 ];
