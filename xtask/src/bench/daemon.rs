@@ -1,17 +1,18 @@
 //! The whole daemon at a steady load: its CPU, its programs' share in the kernel, its memory.
 
 use std::{
+    io::Read as _,
     path::Path,
     process::Stdio,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     Scale,
-    child::{ProgramStats, cpu_nanos, maps_kib, program_nanos, resident_kib, resident_part},
+    child::{ProgramStats, Running, cpu_nanos, maps_kib, program_nanos, resident_kib, resident_part},
     lab::{Lab, Wire},
     load, median,
     report::Section,
@@ -20,7 +21,6 @@ use super::{
 const RATE: f64 = 1_000.0;
 /// Bytes of each request's content; each answer's is as long.
 const CONTENT: &str = "1024";
-const COLLECTOR: &str = "127.0.0.1:4318";
 /// Before it is looked at: connections, label sets and queues are there then.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Prometheus' usual interval: each look is one long, with one scrape in it.
@@ -44,11 +44,11 @@ impl Sinks {
         }
     }
 
-    fn arguments(self, lab: &Lab) -> Vec<String> {
+    fn arguments(self, lab: &Lab, collector: &str) -> Vec<String> {
         let of = match self {
             Self::Metrics => return Vec::new(),
             Self::Traces => {
-                ["--otlp-endpoint", &format!("http://{COLLECTOR}"), "--otlp-signals", "traces"].map(str::to_owned)
+                ["--otlp-endpoint", &format!("http://{collector}"), "--otlp-signals", "traces"].map(str::to_owned)
             }
             Self::Lines => {
                 ["--lines-to", &lab.file("lines.jsonl").display().to_string(), "--lines-files", "2"].map(str::to_owned)
@@ -84,7 +84,7 @@ struct Sample {
 pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     // A namespace for each end, as pods have: what the daemon sends is not what it captures.
     let lab = Lab::new(Wire::Veth, 1)?;
-    let mut receiver = lab.receiver(COLLECTOR, &[])?;
+    let (mut receiver, collector) = lab.receiver(&[])?;
     let mut rounds = vec![];
     for round in 0..scale.rounds {
         let mut samples = [Sample::default(); SINKS.len()];
@@ -92,7 +92,7 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
             // Each is first in turn: whatever drifts hits all of them.
             let sinks = SINKS[(step + round) % SINKS.len()];
             receiver.still_there()?;
-            let sample = measure(&lab, binary, sinks)?;
+            let sample = measure(&lab, binary, sinks, &collector)?;
             eprintln!("    round {} {:<26} {sample:.3?}", round + 1, sinks.name());
             samples[sinks as usize] = sample;
         }
@@ -102,8 +102,8 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     Ok(describe(&rounds))
 }
 
-fn measure(lab: &Lab, binary: &Path, sinks: Sinks) -> Result<Sample> {
-    let arguments = sinks.arguments(lab);
+fn measure(lab: &Lab, binary: &Path, sinks: Sinks, collector: &str) -> Result<Sample> {
+    let arguments = sinks.arguments(lab, collector);
     let mut interceptor = lab.interceptor(binary, &arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
     let pid = interceptor.running.pid();
     let load = start_load(lab)?;
@@ -147,24 +147,25 @@ fn measure(lab: &Lab, binary: &Path, sinks: Sinks) -> Result<Sample> {
     Ok(sample)
 }
 
-/// A client that is asking.
-struct Asking(std::process::Child);
+/// A client that is asking, and ends with its owner.
+struct Asking(Running);
 
 fn start_load(lab: &Lab) -> Result<Asking> {
     let mut command = lab.load_client()?;
     command.args(["load", "--connections", "16", "--content", CONTENT, "--address", lab.address()]);
     let seconds = (WARM_UP + SCRAPE).as_secs() + 1;
     command.args(["--rate", &RATE.to_string(), "--seconds", &seconds.to_string()]);
-    Ok(Asking(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
+    Ok(Asking(Running::start("load client", command.stdout(Stdio::piped()))?))
 }
 
 impl Asking {
-    fn wait(self) -> Result<load::Report> {
-        let output = self.0.wait_with_output()?;
-        if !output.status.success() {
-            bail!("the load client: {}", String::from_utf8_lossy(&output.stderr).trim());
+    fn wait(mut self) -> Result<load::Report> {
+        let mut told = String::new();
+        self.0.child().stdout.take().context("the load client has no output")?.read_to_string(&mut told)?;
+        if !self.0.child().wait()?.success() {
+            self.0.still_there()?;
         }
-        load::Report::parse(&String::from_utf8_lossy(&output.stdout))
+        load::Report::parse(&told)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{self, Command},
+    process::{self, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -151,10 +152,19 @@ impl Lab {
         Ok(command)
     }
 
-    /// This program's own receiver, beside the server; `address` is one of its namespace.
-    pub(super) fn receiver(&self, address: &str, more: &[&str]) -> Result<Running> {
+    /// This program's own receiver, beside the server, and its address and port.
+    pub(super) fn receiver(&self, more: &[&str]) -> Result<(Running, String)> {
         let mut command = self.server.command(std::env::current_exe()?);
-        Running::start("receiver", command.args(["bench", "receive", "--address", address]).args(more))
+        command.args(["bench", "receive", "--address", "127.0.0.1:0"]).args(more).stdout(Stdio::piped());
+        let mut receiver = Running::start("receiver", &mut command)?;
+        let told = receiver.child().stdout.take().context("the receiver has no output")?;
+        let mut address = String::new();
+        BufReader::new(told).read_line(&mut address)?;
+        if address.is_empty() {
+            receiver.still_there()?;
+            bail!("the receiver does not tell where it is");
+        }
+        Ok((receiver, address.trim().to_owned()))
     }
 
     /// A path for what is written meanwhile.

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// Takes what comes until it is ended.
 #[derive(clap::Args)]
 pub(crate) struct Receive {
+    /// Where; without a port, at one that is free. It is printed.
     #[arg(long)]
     address: SocketAddr,
     /// As a broker of Kafka, which leads the one partition of every topic; else over HTTP.
@@ -20,6 +21,7 @@ pub(crate) struct Receive {
 
 pub(super) fn receive(args: &Receive) -> Result<()> {
     let listener = TcpListener::bind(args.address).with_context(|| format!("cannot listen on {}", args.address))?;
+    println!("{}", listener.local_addr()?);
     for stream in listener.incoming() {
         let stream = stream?;
         let serve = if args.kafka { broker } else { http };

@@ -20,8 +20,6 @@ use super::{
 
 const RATE: f64 = 2_000.0;
 const CONTENT: &str = "1024";
-const HTTP: &str = "127.0.0.1:4318";
-const KAFKA: &str = "127.0.0.1:9092";
 
 /// Keeps contents whole for the sinks that have them.
 const POLICY: &str = "\
@@ -35,11 +33,12 @@ spec:
     keep: {request: 64KiB, response: 64KiB}
 ";
 
-/// What is shown, the thread's name, and what it is asked for with; the last argument may hold `{file}`.
+/// What is shown, the thread's name, and what it is asked for with; an argument may hold `{file}`, `{http}` and
+/// `{kafka}`: a folder, and the addresses of the receivers.
 const SINKS: [(&str, &str, &[&str]); 7] = [
     ("none but metrics", "", &[]),
     ("lines, to a file", "lines", &["--lines-to", "{file}/lines.jsonl"]),
-    ("traces, OTLP over HTTP", "traces", &["--otlp-signals", "traces", "--otlp-endpoint", "http://127.0.0.1:4318"]),
+    ("traces, OTLP over HTTP", "traces", &["--otlp-signals", "traces", "--otlp-endpoint", "http://{http}"]),
     ("payloads, Parquet (zstd)", "payloads", &["--payloads-interval", "3s", "--payloads-to", "{file}/parquet"]),
     (
         "payloads, lines of JSON (zstd)",
@@ -49,9 +48,9 @@ const SINKS: [(&str, &str, &[&str]); 7] = [
     (
         "Kafka, with contents",
         "kafka",
-        &["--kafka-contents", "true", "--kafka-topic", "bench", "--kafka-brokers", KAFKA],
+        &["--kafka-contents", "true", "--kafka-topic", "bench", "--kafka-brokers", "{kafka}"],
     ),
-    ("CloudEvents", "cloudevents", &["--cloudevents-url", "http://127.0.0.1:4318/"]),
+    ("CloudEvents", "cloudevents", &["--cloudevents-url", "http://{http}/"]),
 ];
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,7 +67,8 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     let lab = Lab::new(Wire::Veth, 1)?;
     let policy = lab.file("policy.yaml");
     fs::write(&policy, POLICY).with_context(|| format!("cannot write {}", policy.display()))?;
-    let mut receivers = [lab.receiver(HTTP, &[])?, lab.receiver(KAFKA, &["--kafka"])?];
+    let ((http, at_http), (kafka, at_kafka)) = (lab.receiver(&[])?, lab.receiver(&["--kafka"])?);
+    let mut receivers = [http, kafka];
     let mut rounds = Vec::new();
     for round in 0..scale.rounds.min(3) {
         let mut samples = [Sample::default(); SINKS.len()];
@@ -78,7 +78,13 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
             for receiver in &mut receivers {
                 receiver.still_there()?;
             }
-            samples[index] = measure(&lab, binary, scale, index, &policy)?;
+            let directory = lab.file("sinks");
+            let file = directory.display().to_string();
+            let mut more = vec!["--inspect-policies".to_owned(), policy.display().to_string()];
+            more.extend(SINKS[index].2.iter().map(|argument| {
+                argument.replace("{file}", &file).replace("{http}", &at_http).replace("{kafka}", &at_kafka)
+            }));
+            samples[index] = measure(&lab, binary, scale, index, &more)?;
             eprintln!("    round {} {:<32} {:.1?}", round + 1, SINKS[index].0, samples[index]);
         }
         rounds.push(samples);
@@ -87,13 +93,10 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     Ok(describe(&rounds, scale))
 }
 
-fn measure(lab: &Lab, binary: &Path, scale: &Scale, index: usize, policy: &Path) -> Result<Sample> {
-    let (name, thread, arguments) = SINKS[index];
+fn measure(lab: &Lab, binary: &Path, scale: &Scale, index: usize, more: &[String]) -> Result<Sample> {
+    let (name, thread, _) = SINKS[index];
     let directory = lab.file("sinks");
     fs::create_dir_all(&directory)?;
-    let mut more = vec!["--inspect-policies".to_owned(), policy.display().to_string()];
-    let file = directory.display().to_string();
-    more.extend(arguments.iter().map(|argument| argument.replace("{file}", &file)));
     let mut interceptor = lab.interceptor(binary, &more.iter().map(String::as_str).collect::<Vec<_>>())?;
     let pid = interceptor.running.pid();
     let before = (cpu_nanos(&[pid]), thread_nanos(pid, thread));
