@@ -3,14 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::Command,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use interceptor::demo::pod::{INTERFACE, Pair, Pod};
-use interceptor_tests::{Case, Daemon, Need, PODS, Process, Python, until};
+use interceptor_tests::{Case, Daemon, Need, PODS, Process, Python, free_port, until};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -55,9 +55,7 @@ struct Place {
 
 impl Place {
     fn new() -> Result<Self> {
-        // Both are free when we ask, and differ.
-        let [grpc, http] = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-        let (grpc, http) = (grpc.local_addr()?.port(), http.local_addr()?.port());
+        let (grpc, http) = (free_port()?, free_port()?);
         Ok(Self { python: Python::with("otlp")?, files: tempfile::tempdir()?, grpc, http })
     }
 
@@ -153,14 +151,6 @@ impl Told {
     }
 }
 
-fn count(daemon: &Daemon, sink: &str, what: &str) -> Result<u64> {
-    Ok(daemon.metrics()?.get(&format!("interceptor_sink_{what}{{sink=\"{sink}\"}}")).unwrap_or_default())
-}
-
-fn wait_for(daemon: &Daemon, sink: &str, what: &str, least: u64) -> Result<()> {
-    until(SOON, &format!("{sink} {what} {least}"), || Ok((count(daemon, sink, what)? >= least).then_some(())))
-}
-
 fn script(pod: &Pod, name: &str, arguments: &[&str]) -> Result<Process> {
     let mut command = pod.command("python3")?;
     Process::start(command.arg(format!("{SCRIPTS}/{name}")).args(arguments))
@@ -174,14 +164,9 @@ fn listening(server: Process) -> Result<Process> {
 /// Spans and log records of each sink have arrived, and the file beside them has not waited.
 fn settled(daemon: &Daemon, asked: u64) -> Result<()> {
     for sink in ["lines", "traces", "logs"] {
-        wait_for(daemon, sink, "delivered_records_total", asked)?;
+        daemon.wait_for_sink(sink, "delivered_records_total", asked)?;
     }
-    until(SOON, "sums", || {
-        let metrics = daemon.metrics()?;
-        let sum = |what: &str| metrics.sum(&format!("interceptor_sink_{what}"));
-        let known = sum("delivered_records_total") + sum("dropped_records_total") + sum("queue_records");
-        Ok((sum("offered_records_total") == known).then_some(()))
-    })
+    daemon.wait_for_sums()
 }
 
 fn comes_back(protocol: &str) -> Result<()> {
@@ -199,9 +184,9 @@ fn comes_back(protocol: &str) -> Result<()> {
         let ended = script(&pods.client, "peers/chat.py", &["ask", &address, &port, &COUNT.to_string()])?.end(SOON)?;
         asked.extend(ended.success()?.stdout);
         let count = asked.len() as u64;
-        wait_for(&daemon, "lines", "delivered_records_total", count)?;
+        daemon.wait_for_sink("lines", "delivered_records_total", count)?;
         for sink in ["traces", "logs", "metrics"] {
-            wait_for(&daemon, sink, "failing", 1)?;
+            daemon.wait_for_sink(sink, "failing", 1)?;
         }
         Ok(count)
     };
@@ -232,10 +217,8 @@ fn comes_back(protocol: &str) -> Result<()> {
         .with_context(|| format!("{} requests, of which the first collector had {}", asked.len(), arrived.len()))?;
     let metrics = daemon.metrics()?;
     for sink in ["traces", "logs", "lines"] {
-        let [offered, delivered] = ["offered", "delivered"].map(|what| {
-            let name = format!("interceptor_sink_{what}_records_total{{sink=\"{sink}\"}}");
-            metrics.get(&name).unwrap_or_default()
-        });
+        let [offered, delivered] =
+            ["offered_records_total", "delivered_records_total"].map(|what| metrics.of_sink(sink, what));
         ensure!(offered == count && delivered == count, "{sink}: {offered} offered, {delivered} delivered");
     }
     ensure!(metrics.sum("interceptor_lost_bytes_total") == 0, "{metrics:?}");

@@ -1,16 +1,10 @@
 //! The payload log: what readers find in its files is what clients sent and got.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::{TcpListener, TcpStream},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, net::TcpStream, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use interceptor::demo::pod::INTERFACE;
-use interceptor_tests::{Case, Daemon, Need, Process, until};
+use interceptor_tests::{Case, Daemon, Need, Process, free_port, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -88,14 +82,6 @@ fn same(sent: &Rows, read: &Rows) -> Result<()> {
     Ok(())
 }
 
-fn count(daemon: &Daemon, what: &str) -> Result<u64> {
-    Ok(daemon.metrics()?.get(&format!("interceptor_sink_{what}{{sink=\"payloads\"}}")).unwrap_or_default())
-}
-
-fn wait_for(daemon: &Daemon, what: &str, least: u64) -> Result<()> {
-    until(SOON, &format!("{what} {least}"), || Ok((count(daemon, what)? >= least).then_some(())))
-}
-
 fn stop(daemon: Daemon) -> Result<Vec<String>> {
     Ok(daemon.into_process().stop(Signal::SIGTERM, SOON)?.success()?.stderr)
 }
@@ -121,7 +107,7 @@ fn parquet() -> Result<()> {
     let place = bed.file("log");
     let daemon = bed.daemon(&[], &["--payloads-to", &place, "--payloads-compression", "none"])?;
     let mut sent = bed.ask(0, 40)?;
-    wait_for(&daemon, "delivered_records_total", 40)?;
+    daemon.wait_for_sink("payloads", "delivered_records_total", 40)?;
     // Written as the daemon ends, without waiting for the interval.
     sent.extend(bed.ask(40, 20)?);
     let told = stop(daemon)?;
@@ -160,31 +146,33 @@ fn moto(bed: &Bed, port: u16) -> Result<Process> {
 
 fn store() -> Result<()> {
     let bed = Bed::new()?;
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?;
     let endpoint = format!("http://127.0.0.1:{port}");
     let variables = [("AWS_ENDPOINT", &*endpoint), ("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s")];
     // It is not there yet: that is no reason not to start.
     let daemon = bed.daemon(&variables, &["--payloads-to", "s3://bucket/log"])?;
     let mut sent = bed.ask(0, 30)?;
-    wait_for(&daemon, "failing", 1)?;
+    daemon.wait_for_sink("payloads", "failing", 1)?;
     let server = moto(&bed, port)?;
-    wait_for(&daemon, "delivered_records_total", 30)?;
+    daemon.wait_for_sink("payloads", "delivered_records_total", 30)?;
     let mut stored = bed.read("s3", &endpoint)?;
     same(&sent, &stored)?;
     server.stop(Signal::SIGKILL, SOON)?;
     sent.extend(bed.ask(30, 30)?);
-    wait_for(&daemon, "failing", 1)?;
+    daemon.wait_for_sink("payloads", "failing", 1)?;
     let server = moto(&bed, port)?;
-    wait_for(&daemon, "delivered_records_total", 60)?;
+    daemon.wait_for_sink("payloads", "delivered_records_total", 60)?;
     sent.extend(bed.ask(60, 30)?);
-    wait_for(&daemon, "delivered_records_total", 90)?;
+    daemon.wait_for_sink("payloads", "delivered_records_total", 90)?;
     let again = bed.read("s3", &endpoint)?;
     ensure!(again.len() == 60 && !again.keys().any(|id| stored.contains_key(id)), "{:?}", again.keys());
     stored.extend(again);
     same(&sent, &stored)?;
     let metrics = daemon.metrics()?;
     ensure!(metrics.sum("interceptor_sink_dropped_records_total") == 0, "{metrics:?}");
-    ensure!(count(&daemon, "offered_records_total")? == 90 && count(&daemon, "retries_total")? > 0);
+    ensure!(
+        daemon.of_sink("payloads", "offered_records_total")? == 90 && daemon.of_sink("payloads", "retries_total")? > 0
+    );
     metrics.check_ledger()?;
     let told = stop(daemon)?;
     ensure!(told.iter().any(|line| line.contains("cannot be reached now")), "{told:#?}");

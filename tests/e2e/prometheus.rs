@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -11,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use interceptor::demo::pod::{INTERFACE, Pair};
-use interceptor_tests::{Case, Daemon, Ended, Need, PODS, Process, until};
+use interceptor_tests::{Case, Daemon, Ended, Need, PODS, Process, free_port, until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -127,7 +126,7 @@ struct Server {
 
 impl Server {
     fn start(bed: &Bed) -> Result<Self> {
-        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.to_string();
+        let address = format!("127.0.0.1:{}", free_port()?);
         let directory = bed.files.path();
         let configuration = directory.join("prometheus.yml");
         let targets = format!("static_configs: [{{ targets: ['{}'] }}]", bed.daemon.address());

@@ -4,14 +4,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::Command,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use interceptor::demo::pod::INTERFACE;
-use interceptor_tests::{Case, Daemon, Need, Process, until};
+use interceptor_tests::{Case, Daemon, Need, Process, free_port, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -110,37 +110,15 @@ fn text(value: &Value) -> Result<&str> {
     value.as_str().with_context(|| format!("{value} is no string"))
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
 fn kafka(brokers: &str) -> [String; 6] {
     ["--kafka-brokers", brokers, "--kafka-topic", "interceptor", "--kafka-contents", "true"].map(str::to_owned)
-}
-
-fn count(daemon: &Daemon, sink: &str, what: &str) -> Result<u64> {
-    Ok(daemon.metrics()?.get(&format!("interceptor_sink_{what}{{sink=\"{sink}\"}}")).unwrap_or_default())
-}
-
-fn wait_for(daemon: &Daemon, sink: &str, what: &str, least: u64) -> Result<()> {
-    until(SOON, &format!("{sink} {what} {least}"), || Ok((count(daemon, sink, what)? >= least).then_some(())))
 }
 
 /// Nothing waits for it any more, and it delivers.
 fn wait_for_none(daemon: &Daemon, sink: &str) -> Result<()> {
     until(SOON, &format!("{sink} to deliver"), || {
-        let done = count(daemon, sink, "queue_records")? == 0 && count(daemon, sink, "failing")? == 0;
+        let done = daemon.of_sink(sink, "queue_records")? == 0 && daemon.of_sink(sink, "failing")? == 0;
         Ok(done.then_some(()))
-    })
-}
-
-/// Of every sink: what was offered was delivered, was dropped or waits.
-fn sums(daemon: &Daemon) -> Result<()> {
-    until(SOON, "sums", || {
-        let metrics = daemon.metrics()?;
-        let sum = |what: &str| metrics.sum(&format!("interceptor_sink_{what}"));
-        let known = sum("delivered_records_total") + sum("dropped_records_total") + sum("queue_records");
-        Ok((sum("offered_records_total") == known).then_some(()))
     })
 }
 
@@ -179,23 +157,23 @@ fn broker() -> Result<()> {
     // It is not there yet: that is no reason not to start.
     let daemon = bed.daemon(&kafka(&address))?;
     let first = bed.ask(0, 30)?;
-    wait_for(&daemon, "kafka", "failing", 1)?;
+    daemon.wait_for_sink("kafka", "failing", 1)?;
     let tansu = bed.tansu(port)?;
-    wait_for(&daemon, "kafka", "delivered_records_total", 30)?;
+    daemon.wait_for_sink("kafka", "delivered_records_total", 30)?;
     same(&first, &bed.consumed(&address, 30)?)?;
     tansu.stop(Signal::SIGKILL, SOON)?;
     let second = bed.ask(30, 30)?;
-    wait_for(&daemon, "kafka", "failing", 1)?;
+    daemon.wait_for_sink("kafka", "failing", 1)?;
     let tansu = bed.tansu(port)?;
-    wait_for(&daemon, "kafka", "delivered_records_total", 60)?;
+    daemon.wait_for_sink("kafka", "delivered_records_total", 60)?;
     same(&second, &bed.consumed(&address, 30)?)?;
     bed.0.outside("broker.py", &["delete", &port.to_string()])?;
     let third = bed.ask(60, 30)?;
     bed.0.outside("broker.py", &["topic", &port.to_string(), "3"])?;
-    wait_for(&daemon, "kafka", "delivered_records_total", 90)?;
+    daemon.wait_for_sink("kafka", "delivered_records_total", 90)?;
     let stored = bed.consumed(&address, 0)?;
     ensure!(stored.len() <= third.len(), "{} of a topic that was made anew", stored.len());
-    sums(&daemon)?;
+    daemon.wait_for_sums()?;
     let metrics = daemon.metrics()?;
     ensure!(metrics.sum("interceptor_sink_dropped_records_total") == 0, "{metrics:?}");
     metrics.check_ledger()?;
@@ -209,9 +187,9 @@ fn cluster() -> Result<()> {
     let brokers = mock.wait_stdout(SOON, |lines| lines.first().cloned())?;
     let daemon = bed.daemon(&kafka(&brokers))?;
     let sent = bed.ask(0, 60)?;
-    wait_for(&daemon, "kafka", "delivered_records_total", 60)?;
+    daemon.wait_for_sink("kafka", "delivered_records_total", 60)?;
     same(&sent, &bed.consumed(&brokers, 60)?)?;
-    sums(&daemon)
+    daemon.wait_for_sums()
 }
 
 /// What the receiver printed: bodies of requests and of responses, by the requests' ids.
@@ -228,20 +206,20 @@ fn events() -> Result<()> {
     let options = ["--cloudevents-url", &url, "--cloudevents-namespace", "ml"];
     let daemon = bed.daemon(&options)?;
     let mut sent = bed.ask(0, 20)?;
-    wait_for(&daemon, "cloudevents", "delivered_records_total", 20)?;
+    daemon.wait_for_sink("cloudevents", "delivered_records_total", 20)?;
     fs::write(bed.file("mood"), "refuse")?;
     sent.extend(bed.ask(20, 20)?);
-    wait_for(&daemon, "cloudevents", "failing", 1)?;
+    daemon.wait_for_sink("cloudevents", "failing", 1)?;
     fs::remove_file(bed.file("mood"))?;
-    wait_for(&daemon, "cloudevents", "delivered_records_total", 40)?;
+    daemon.wait_for_sink("cloudevents", "delivered_records_total", 40)?;
     let before = said(&receiver, 80)?;
     receiver.stop(Signal::SIGKILL, SOON)?;
     sent.extend(bed.ask(40, 20)?);
-    wait_for(&daemon, "cloudevents", "failing", 1)?;
+    daemon.wait_for_sink("cloudevents", "failing", 1)?;
     let receiver = bed.listen("events", port)?;
-    wait_for(&daemon, "cloudevents", "delivered_records_total", 60)?;
+    daemon.wait_for_sink("cloudevents", "delivered_records_total", 60)?;
     let after = said(&receiver, 40)?;
-    sums(&daemon)?;
+    daemon.wait_for_sums()?;
     ensure!(daemon.metrics()?.sum("interceptor_sink_dropped_records_total") == 0);
     let mut seen: BTreeMap<(String, bool), BTreeSet<String>> = BTreeMap::new();
     for event in before.iter().chain(&after) {
@@ -326,16 +304,16 @@ fn alone() -> Result<()> {
         bed.ask(asked, COUNT)?;
         asked += COUNT;
         // Whatever becomes of the others, files get theirs.
-        wait_for(&daemon, "lines", "delivered_records_total", asked as u64)?;
+        daemon.wait_for_sink("lines", "delivered_records_total", asked as u64)?;
         kept.push(daemon.process().anonymous_kib()?);
-        sums(&daemon)
+        daemon.wait_for_sums()
     };
     // The disk is full soon, and nobody takes spans; the others get all.
     ask()?;
-    wait_for(&daemon, "payloads", "failing", 1)?;
-    wait_for(&daemon, "traces", "failing", 1)?;
+    daemon.wait_for_sink("payloads", "failing", 1)?;
+    daemon.wait_for_sink("traces", "failing", 1)?;
     for sink in ["kafka", "cloudevents"] {
-        wait_for(&daemon, sink, "delivered_records_total", COUNT as u64)?;
+        daemon.wait_for_sink(sink, "delivered_records_total", COUNT as u64)?;
     }
     tansu.signal(Signal::SIGSTOP)?;
     ask()?;
@@ -343,16 +321,16 @@ fn alone() -> Result<()> {
     wait_for_none(&daemon, "kafka")?;
     fs::write(bed.file("mood"), "refuse")?;
     ask()?;
-    wait_for(&daemon, "cloudevents", "failing", 1)?;
+    daemon.wait_for_sink("cloudevents", "failing", 1)?;
     fs::write(bed.file("mood"), "wait")?;
     ask()?;
-    ensure!(count(&daemon, "cloudevents", "queue_records")? > 0, "it waits");
+    ensure!(daemon.of_sink("cloudevents", "queue_records")? > 0, "it waits");
     fs::remove_file(bed.file("mood"))?;
     disk.mount("remount,size=64m")?;
     for sink in ["payloads", "cloudevents"] {
         wait_for_none(&daemon, sink)?;
     }
-    sums(&daemon)?;
+    daemon.wait_for_sums()?;
     let metrics = daemon.metrics()?;
     metrics.check_ledger()?;
     ensure!(metrics.sum("interceptor_lost_bytes_total") == 0, "capture lost something: {metrics:?}");

@@ -2,14 +2,16 @@ use std::{
     collections::BTreeMap,
     ffi::OsStr,
     io::{BufRead as _, BufReader},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     process::Command,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Answer, Connection, Process, process::until, tail::interceptor};
+use super::{Answer, Connection, Process, free_port, process::until, tail::interceptor};
+
+const SOON: Duration = Duration::from_mins(1);
 
 /// `interceptor run`.
 pub struct Daemon {
@@ -46,8 +48,7 @@ impl Daemon {
     }
 
     fn begin<S: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = S>) -> Result<Self> {
-        // Free when we asked; the daemon takes it a moment later.
-        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         command.args(["run", "--metrics-address", &address.to_string()]).args(arguments);
         let daemon = Self { process: Process::start(&mut command)?, address };
         let ready = until(Duration::from_secs(30), "/readyz", || {
@@ -93,6 +94,29 @@ impl Daemon {
         });
         Ok(Metrics(samples.collect()))
     }
+
+    /// What it counts of a sink now: see [`Metrics::of_sink`].
+    pub fn of_sink(&self, sink: &str, what: &str) -> Result<u64> {
+        Ok(self.metrics()?.of_sink(sink, what))
+    }
+
+    /// Waits until that is at least so much.
+    pub fn wait_for_sink(&self, sink: &str, what: &str, least: u64) -> Result<()> {
+        until(SOON, &format!("{sink} {what} {least}"), || Ok((self.of_sink(sink, what)? >= least).then_some(())))
+    }
+
+    /// Waits until what was offered to each sink was delivered, was dropped or waits.
+    pub fn wait_for_sums(&self) -> Result<()> {
+        until(SOON, "sums", || {
+            let metrics = self.metrics()?;
+            let adds_up = |sink: &&str| {
+                let of = |what: &str| metrics.of_sink(sink, what);
+                let known = of("delivered_records_total") + of("dropped_records_total") + of("queue_records");
+                of("offered_records_total") == known
+            };
+            Ok(metrics.sinks().iter().all(adds_up).then_some(()))
+        })
+    }
 }
 
 /// What `/metrics` said.
@@ -112,6 +136,20 @@ impl Metrics {
         let of = |key: &str| key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
         #[expect(clippy::cast_sign_loss, reason = "counters and sizes")]
         self.0.iter().filter(|(key, _)| of(key)).map(|(_, value)| *value as u64).sum()
+    }
+
+    /// `interceptor_sink_WHAT` of this sink, the sum over all other labels; 0 where it is not there.
+    pub fn of_sink(&self, sink: &str, what: &str) -> u64 {
+        let (name, label) = (format!("interceptor_sink_{what}{{"), format!("sink=\"{sink}\""));
+        let of = |key: &str| key.starts_with(&name) && key.contains(&label);
+        #[expect(clippy::cast_sign_loss, reason = "counters and sizes")]
+        self.0.iter().filter(|(key, _)| of(key)).map(|(_, value)| *value as u64).sum()
+    }
+
+    /// Sinks that were offered something, or may be.
+    fn sinks(&self) -> Vec<&str> {
+        let label = "interceptor_sink_offered_records_total{sink=\"";
+        self.0.keys().filter_map(|key| key.strip_prefix(label)?.split('"').next()).collect()
     }
 
     /// Bytes that nobody wanted, so that the kernel left them out.
