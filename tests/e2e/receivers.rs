@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::TcpStream,
+    path::Path,
     process::Command,
     time::Duration,
 };
@@ -283,6 +284,48 @@ const QUEUE: u64 = 4 << 10;
 /// KiB that the pipeline and the allocator take beside.
 const SLACK: u64 = 8 << 10;
 
+/// Those that come back.
+const SINKS: [&str; 4] = ["lines", "kafka", "payloads", "cloudevents"];
+
+/// What each delivered, and what it dropped.
+fn counted(daemon: &Daemon) -> Result<[[u64; 4]; 2]> {
+    let metrics = daemon.metrics()?;
+    Ok(["delivered_records_total", "dropped_records_total"].map(|what| SINKS.map(|sink| metrics.of_sink(sink, what))))
+}
+
+/// Lines of all files with this ending below a directory.
+fn lines_below(directory: &Path, ending: &str) -> Result<u64> {
+    let mut lines = 0;
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            lines += lines_below(&path, ending)?;
+        } else if path.extension().is_some_and(|found| found == ending) {
+            lines += fs::read_to_string(&path)?.lines().count() as u64;
+        }
+    }
+    Ok(lines)
+}
+
+/// What sends to these places.
+fn all(brokers: &str, [url, log, lines, traces]: [&str; 4]) -> Vec<String> {
+    let mut options = kafka(brokers).to_vec();
+    let more = [
+        ["--cloudevents-url", url],
+        ["--payloads-to", log],
+        ["--payloads-format", "jsonl"],
+        ["--payloads-compression", "none"],
+        ["--payloads-interval", "1s"],
+        ["--payloads-max-size", "2MiB"],
+        ["--lines-to", lines],
+        ["--otlp-endpoint", traces],
+        ["--otlp-signals", "traces"],
+        ["--delivery-queue-size", "4MiB"],
+    ];
+    options.extend(more.iter().flatten().map(|word| (*word).to_owned()));
+    options
+}
+
 fn alone() -> Result<()> {
     const COUNT: usize = 1_000;
     let bed = Bed::new()?;
@@ -293,18 +336,7 @@ fn alone() -> Result<()> {
     let (url, log, lines) = (format!("http://127.0.0.1:{receiver}/"), bed.file("disk/log"), bed.file("lines.jsonl"));
     // Nobody is there to take spans.
     let traces = format!("http://127.0.0.1:{}", free_port()?);
-    let mut options = kafka(&format!("127.0.0.1:{broker}")).to_vec();
-    let more = [
-        ["--cloudevents-url", &url],
-        ["--payloads-to", &log],
-        ["--payloads-interval", "1s"],
-        ["--payloads-max-size", "2MiB"],
-        ["--lines-to", &lines],
-        ["--otlp-endpoint", &traces],
-        ["--otlp-signals", "traces"],
-        ["--delivery-queue-size", "4MiB"],
-    ];
-    options.extend(more.iter().flatten().map(|word| (*word).to_owned()));
+    let options = all(&format!("127.0.0.1:{broker}"), [&url, &log, &lines, &traces]);
     let daemon = bed.daemon(&options)?;
     let mut kept = vec![daemon.process().anonymous_kib()?];
     let mut asked = 0;
@@ -335,11 +367,30 @@ fn alone() -> Result<()> {
     ensure!(daemon.of_sink("cloudevents", "queue_records")? > 0, "it waits");
     fs::remove_file(bed.file("mood"))?;
     disk.mount("remount,size=64m")?;
-    for sink in ["payloads", "cloudevents"] {
+    for sink in SINKS {
+        wait_for_none(&daemon, sink)?;
+    }
+    // Each delivers again all that it is given.
+    let [before, dropped] = counted(&daemon)?;
+    ask()?;
+    for (sink, before) in SINKS.into_iter().zip(before) {
+        daemon.wait_for_sink(sink, "delivered_records_total", before + COUNT as u64)?;
         wait_for_none(&daemon, sink)?;
     }
     daemon.wait_for_sums()?;
     let metrics = daemon.metrics()?;
+    let [delivered, late] = counted(&daemon)?;
+    ensure!(late == dropped, "dropped, though nothing fails: {late:?} after {dropped:?}");
+    let known = delivered.iter().zip(dropped).map(|(delivered, dropped)| delivered + dropped);
+    ensure!(known.eq([asked as u64; 4]), "{asked}: {delivered:?} delivered, {dropped:?} dropped");
+    // Twice may be; never is one missing that is said to be delivered. Each is two events.
+    let stored = [
+        fs::read_to_string(&lines)?.lines().count() as u64,
+        bed.consumed(&format!("127.0.0.1:{broker}"), usize::try_from(delivered[1])?)?.len() as u64,
+        lines_below(Path::new(&log), "jsonl")?,
+        said(&events, usize::try_from(2 * delivered[3])?)?.len() as u64 / 2,
+    ];
+    ensure!(stored.iter().zip(&delivered).all(|(stored, told)| stored >= told), "{stored:?} of {delivered:?}");
     metrics.check_ledger()?;
     ensure!(metrics.sum("interceptor_lost_bytes_total") == 0, "capture lost something: {metrics:?}");
     ensure!(metrics.sum("interceptor_exchanges_total") == asked as u64, "{metrics:?}");
