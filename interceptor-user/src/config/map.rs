@@ -20,7 +20,7 @@ pub struct Map {
     pub nodes: Count,
     /// Edges that it may have, of a client, a server, its port, a protocol and a model; what is beyond is folded and counted.
     pub edges: Count,
-    /// How long an edge is kept that is not used.
+    /// How long an edge is kept that is not used; where edges are records, `interval` at least.
     pub idle: Period,
 }
 

@@ -17,6 +17,9 @@ use super::{
 };
 use crate::sink::clock::Clock;
 
+/// A rate is of this long at least: of a single exchange none can be told.
+const RATE_OVER: Duration = Duration::from_secs(1);
+
 /// A service map: its edges, most used first. As JSON it is what `/map` answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Chart {
@@ -60,7 +63,8 @@ pub struct ChartEdge {
     pub errors: u64,
     /// Connections that no exchange shows and that are over.
     pub connections: u64,
-    /// Exchanges a second, or connections where there are no exchanges.
+    /// Exchanges a second, or connections where there are no exchanges, from the first one to the end of the map; over a second
+    /// at least, if the map has one.
     pub rate: Option<f64>,
     /// Seconds that half of the exchanges did not exceed.
     pub p50: Option<f64>,
@@ -100,7 +104,11 @@ impl Chart {
         let mut clock = Clock::new(TimeZone::UTC);
         let took = map.span.map_or(Duration::ZERO, |(start, end)| end.since(start));
         let edges = map.edges();
-        let mut edges: Vec<_> = edges.iter().map(|(key, edge)| ChartEdge::new(key, edge, took, &mut clock)).collect();
+        let of = |(key, edge): (&Key, &Edge)| {
+            let there = map.span.map_or(Duration::ZERO, |(_, end)| end.since(edge.first));
+            ChartEdge::new(key, edge, there.max(took.min(RATE_OVER)), &mut clock)
+        };
+        let mut edges: Vec<_> = edges.iter().map(of).collect();
         // Edges that are used alike stay in the order of their keys.
         edges.sort_by_key(|edge| std::cmp::Reverse((edge.exchanges, edge.connections)));
         Self {

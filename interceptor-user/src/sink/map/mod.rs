@@ -119,11 +119,7 @@ impl Map {
     /// Forgets what has not been used for long.
     pub fn forget(&mut self, now: Timestamp) {
         let idle = self.limits.idle;
-        let before = self.edges.len();
         self.edges.retain(|_, edge| now.since(edge.last) < idle);
-        if self.edges.len() == before {
-            return;
-        }
         if let Some(limit) = now.as_nanos().checked_sub(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX)) {
             self.names.forget(Timestamp::from_nanos(limit));
         }

@@ -41,8 +41,9 @@ struct Window {
 }
 
 impl Shared {
-    /// With `interval`, edges are records too, once in each.
-    pub fn new(limits: Limits, interval: Option<Duration>) -> Self {
+    /// With `interval`, edges are records too, once in each; none is forgotten within one.
+    pub fn new(mut limits: Limits, interval: Option<Duration>) -> Self {
+        limits.idle = limits.idle.max(interval.unwrap_or_default());
         let length = |interval: Duration| u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX).max(1);
         let window = |interval| Window { told: Told::default(), length: length(interval), number: None, next: 0 };
         Self(Mutex::new(Inner {
@@ -72,11 +73,13 @@ impl Shared {
     /// It is so late now; gives the edges of the interval that is over by that, if one is.
     pub fn tick(&self, now: Timestamp) -> Vec<EdgeRecord> {
         let mut inner = self.inner();
+        // What is over is told before it may be forgotten.
+        let over = inner.turn_to(now);
         if now.since(inner.forgot) >= FORGET {
             inner.forgot = now;
             inner.map.forget(now);
         }
-        inner.turn_to(now)
+        over
     }
 
     /// Gives the edges of the interval that is not over.

@@ -244,6 +244,40 @@ fn what_both_ends_saw_is_told_in_one_interval() {
 }
 
 #[test]
+fn an_edge_has_the_rate_of_its_own_time() {
+    let mut map = map();
+    map.record(&at(0, sample::exchange()));
+    (0..60).for_each(|_| map.record(&at(60, sample::chat())));
+    map.record(&at(61, sample::exchange()));
+    let rates: Vec<_> = map.chart().edges.iter().map(|edge| edge.rate).collect();
+    assert_eq!(rates, [Some(1.0), Some(2.0 / (61.0 * 60.0))]);
+}
+
+#[test]
+fn ends_of_no_edge_make_room() {
+    let mut map = map();
+    for last in 1..=100 {
+        let mut flow = sample::flow(&format!("10.0.{last}.1:40000"), "10.0.0.2:80");
+        // Two namespaces show the socket, and the first counts.
+        flow.key = FlowKey::new(if last == 1 { 1 } else { 2 }, flow.client.endpoint, flow.server.endpoint);
+        flow.client.cookie = Some(7);
+        taken(&mut map, Exchange { flow: Arc::new(flow), ..sample::exchange() });
+    }
+    let before = map.nodes.len();
+    map.forget(map.span.expect("one").1);
+    assert_eq!((before, map.nodes.len(), map.edges.len()), (101, 2, 1));
+}
+
+#[test]
+fn what_is_idle_for_less_than_an_interval_is_told_all_the_same() {
+    let limits = Limits { idle: Duration::from_secs(1), ..Limits::default() };
+    let shared = Shared::new(limits, Some(Duration::from_hours(1)));
+    shared.record(&at(0, sample::exchange()));
+    let told: Vec<_> = (1..=60).flat_map(|minute| shared.tick(sample::at(minute * 60_000_000_000))).collect();
+    assert_eq!(told.iter().map(|edge| edge.exchanges).sum::<u64>(), 1);
+}
+
+#[test]
 fn what_was_counted_by_an_address_is_its_owners_once_that_is_known() {
     let shared = Shared::new(Limits::default(), Some(Duration::from_mins(1)));
     let asked = |known: bool| {
