@@ -60,3 +60,25 @@ unsafe extern "C" fn give_back_object(info: *mut dl_phdr_info, _size: size_t, _d
     // On to the next.
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::give_back;
+
+    /// KiB of files' pages that are resident (proc(5)).
+    fn of_files() -> u64 {
+        let status = fs::read_to_string("/proc/self/status").expect("proc");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).expect("RssFile");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    #[test]
+    fn code_is_given_back() {
+        let before = of_files();
+        give_back();
+        let after = of_files();
+        assert!(after < before / 2, "{after} of {before} KiB");
+    }
+}
