@@ -45,16 +45,18 @@ impl Sinks {
     }
 
     fn arguments(self, lab: &Lab, collector: &str) -> Vec<String> {
-        let of = match self {
-            Self::Metrics => return Vec::new(),
+        match self {
+            Self::Metrics => Vec::new(),
             Self::Traces => {
-                ["--otlp-endpoint", &format!("http://{collector}"), "--otlp-signals", "traces"].map(str::to_owned)
+                let endpoint = format!("http://{collector}");
+                ["--otlp-endpoint", &endpoint, "--otlp-protocol", "http/protobuf", "--otlp-signals", "traces"]
+                    .map(str::to_owned)
+                    .into()
             }
-            Self::Lines => {
-                ["--lines-to", &lab.file("lines.jsonl").display().to_string(), "--lines-files", "2"].map(str::to_owned)
-            }
-        };
-        of.into()
+            Self::Lines => ["--lines-to", &lab.file("lines.jsonl").display().to_string(), "--lines-files", "2"]
+                .map(str::to_owned)
+                .into(),
+        }
     }
 
     /// What it is called in the metrics of sinks.

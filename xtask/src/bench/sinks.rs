@@ -38,7 +38,11 @@ spec:
 const SINKS: [(&str, &str, &[&str]); 7] = [
     ("none but metrics", "", &[]),
     ("lines, to a file", "lines", &["--lines-to", "{file}/lines.jsonl"]),
-    ("traces, OTLP over HTTP", "traces", &["--otlp-signals", "traces", "--otlp-endpoint", "http://{http}"]),
+    (
+        "traces, OTLP over HTTP",
+        "traces",
+        &["--otlp-signals", "traces", "--otlp-protocol", "http/protobuf", "--otlp-endpoint", "http://{http}"],
+    ),
     ("payloads, Parquet (zstd)", "payloads", &["--payloads-interval", "3s", "--payloads-to", "{file}/parquet"]),
     (
         "payloads, lines of JSON (zstd)",
