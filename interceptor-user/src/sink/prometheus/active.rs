@@ -31,7 +31,7 @@ impl Gauges {
     pub(super) fn new(registry: &Registry, cap: usize) -> prometheus::Result<Self> {
         let gauge = |side: &str, who: &str| {
             let help = format!("HTTP requests {who} local sockets that have begun and are not answered to the end.");
-            let gauge = IntGaugeVec::new(Opts::new(format!("http_{side}_active_requests"), help), &ACTIVE_NAMES)?;
+            let gauge = IntGaugeVec::new(Opts::new(format!("http_{side}_active_requests"), help), ACTIVE_NAMES)?;
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };

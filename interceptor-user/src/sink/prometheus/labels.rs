@@ -22,13 +22,8 @@ pub(super) const NAMES: [&str; 8] = [
     "error_type",
 ];
 
-/// Labels of the gauges of active requests, in this order.
-pub(super) const ACTIVE_NAMES: [&str; 6] =
-    ["http_request_method", "http_route", "network_protocol_version", "server_address", "server_port", "url_scheme"];
-
-/// `url.scheme`. What is decoded was not encrypted, so it is the first, but where HTTP/2 says that it was or will be. What a
-/// client says otherwise is not told: it could be anything.
-const SCHEMES: [&str; 2] = ["http", "https"];
+/// Labels of the gauges of active requests, in this order: those of the request's head.
+pub(super) const ACTIVE_NAMES: &[&str] = NAMES.split_at(6).0;
 
 /// Methods that the conventions know (RFC 9110, and PATCH of RFC 5789); any other is `_OTHER`, and one that is not known
 /// has no label.
@@ -88,7 +83,7 @@ impl<'a> Labels<'a> {
         if self.fold == Fold::All {
             return;
         }
-        key.extend_from_slice(&[self.method() as u8, self.request.version as u8, self.scheme() as u8]);
+        key.extend_from_slice(&[self.method() as u8, self.request.version as u8, u8::from(self.is_https())]);
         if let Some(outcome) = self.outcome {
             outcome.write_key(key);
         }
@@ -116,7 +111,7 @@ impl<'a> Labels<'a> {
             self.request.version.name().to_owned(),
             address,
             port,
-            SCHEMES.get(self.scheme()).copied().unwrap_or_default().to_owned(),
+            if self.is_https() { "https" } else { "http" }.to_owned(),
         ];
         values.extend(self.outcome.into_iter().flat_map(Outcome::values));
         values
@@ -128,10 +123,10 @@ impl<'a> Labels<'a> {
         METHODS.iter().position(|known| *known == method).unwrap_or(0)
     }
 
-    /// Index into [`SCHEMES`].
-    fn scheme(&self) -> usize {
-        let scheme = self.request.fields.get(":scheme").unwrap_or_default();
-        SCHEMES.iter().position(|known| scheme.eq_ignore_ascii_case(known.as_bytes())).unwrap_or(0)
+    /// `url.scheme`. What is decoded was not encrypted, but HTTP/2 may say that it was or will be. What else a client says is not
+    /// told: it could be anything.
+    fn is_https(&self) -> bool {
+        self.request.fields.get(":scheme").is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"))
     }
 
     fn server(&self) -> Server<'a> {
