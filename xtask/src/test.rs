@@ -59,8 +59,6 @@ struct Tally {
     failures: Vec<Failure>,
     /// The failed test whose words come now, by its place among `failures`.
     telling: Option<usize>,
-    /// Where the failed tests of the binary that runs begin: names are its own.
-    of_binary: usize,
     /// A binary said `running N tests` and has not given its result yet.
     running: bool,
 }
@@ -81,7 +79,6 @@ impl Tally {
         if line.starts_with("running ") && (line.ends_with(" tests") || line.ends_with(" test")) {
             self.end_of_binary();
             self.running = true;
-            self.of_binary = self.failures.len();
         } else if let Some(counts) = line.strip_prefix("test result: ") {
             self.running = false;
             self.telling = None;
@@ -109,9 +106,8 @@ impl Tally {
         if line == "failures:" {
             self.telling = None;
         } else if let Some(name) = name.map(|name| name.strip_suffix(" stdout").unwrap_or(name)) {
-            let is_it = |failure: &Failure| failure.name == name;
-            self.telling =
-                self.failures.iter().skip(self.of_binary).position(is_it).map(|place| self.of_binary + place);
+            // Another binary may have one of the same name: this one's was said to have failed last.
+            self.telling = self.failures.iter().rposition(|failure| failure.name == name);
         } else if let Some(failure) = self.telling.and_then(|place| self.failures.get_mut(place))
             && failure.said.len() < SAID
             && !line.trim().is_empty()

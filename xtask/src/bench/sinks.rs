@@ -73,6 +73,8 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
     fs::write(&policy, POLICY).with_context(|| format!("cannot write {}", policy.display()))?;
     let ((http, at_http), (kafka, at_kafka)) = (lab.receiver(&[])?, lab.receiver(&["--kafka"])?);
     let mut receivers = [http, kafka];
+    let directory = lab.file("sinks");
+    let file = directory.display().to_string();
     let mut rounds = Vec::new();
     for round in 0..scale.rounds.min(3) {
         let mut samples = [Sample::default(); SINKS.len()];
@@ -82,13 +84,14 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
             for receiver in &mut receivers {
                 receiver.still_there()?;
             }
-            let directory = lab.file("sinks");
-            let file = directory.display().to_string();
-            let mut more = vec!["--inspect-policies".to_owned(), policy.display().to_string()];
-            more.extend(SINKS[index].2.iter().map(|argument| {
+            let place = |argument: &&str| {
                 argument.replace("{file}", &file).replace("{http}", &at_http).replace("{kafka}", &at_kafka)
-            }));
+            };
+            let mut more = vec!["--inspect-policies".to_owned(), policy.display().to_string()];
+            more.extend(SINKS[index].2.iter().map(place));
+            fs::create_dir_all(&directory)?;
             samples[index] = measure(&lab, binary, scale, index, &more)?;
+            fs::remove_dir_all(&directory).ok();
             eprintln!("    round {} {:<32} {:.1?}", round + 1, SINKS[index].0, samples[index]);
         }
         rounds.push(samples);
@@ -99,8 +102,6 @@ pub(super) fn run(binary: &Path, scale: &Scale) -> Result<Section> {
 
 fn measure(lab: &Lab, binary: &Path, scale: &Scale, index: usize, more: &[String]) -> Result<Sample> {
     let (name, thread, _) = SINKS[index];
-    let directory = lab.file("sinks");
-    fs::create_dir_all(&directory)?;
     let mut interceptor = lab.interceptor(binary, &more.iter().map(String::as_str).collect::<Vec<_>>())?;
     let pid = interceptor.running.pid();
     let before = (cpu_nanos(&[pid]), thread_nanos(pid, thread));
@@ -113,7 +114,6 @@ fn measure(lab: &Lab, binary: &Path, scale: &Scale, index: usize, more: &[String
     let after = (cpu_nanos(&[pid]), thread_nanos(pid, thread));
     interceptor.running.still_there()?;
     interceptor.running.stop();
-    fs::remove_dir_all(&directory).ok();
     let (delivered, dropped) = counted.unwrap_or_default();
     ensure!(thread.is_empty() || delivered > 0.0, "{name}: nothing was delivered");
     Ok(Sample {
