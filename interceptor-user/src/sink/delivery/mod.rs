@@ -94,7 +94,7 @@ pub struct Limits {
     pub batch_records: usize,
     /// Bytes of memory that those of a batch hold.
     pub batch_bytes: usize,
-    /// How long the first record of a batch waits for others.
+    /// How long the first record of a batch waits for others. Where delivering takes longer, more gather by themselves.
     pub batch_wait: Duration,
     /// How long a batch is tried again.
     pub retry_for: Duration,
@@ -109,7 +109,7 @@ impl Default for Limits {
             queue_bytes: 16 << 20,
             batch_records: 512,
             batch_bytes: 4 << 20,
-            batch_wait: Duration::from_secs(1),
+            batch_wait: Duration::from_millis(200),
             retry_for: Duration::from_mins(1),
             grace: Duration::from_secs(5),
         }

@@ -18,7 +18,7 @@ use std::{marker::PhantomData, time::Duration};
 use opentelemetry_proto::tonic::collector::{
     logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse},
     metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse},
-    trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
+    trace::v1::ExportTraceServiceResponse,
 };
 
 pub use self::{
@@ -82,8 +82,8 @@ macro_rules! service {
 }
 
 /// Takes spans.
-pub const TRACES: Service<ExportTraceServiceRequest, ExportTraceServiceResponse> =
-    service!(ExportTraceServiceRequest, ExportTraceServiceResponse, "trace.v1.TraceService", "traces", rejected_spans);
+pub const TRACES: Service<trace::Request, ExportTraceServiceResponse> =
+    service!(trace::Request, ExportTraceServiceResponse, "trace.v1.TraceService", "traces", rejected_spans);
 
 /// Takes metrics.
 pub const METRICS: Service<ExportMetricsServiceRequest, ExportMetricsServiceResponse> = service!(

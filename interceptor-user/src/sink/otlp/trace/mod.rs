@@ -1,6 +1,7 @@
 //! Spans: each exchange gives one for each of its ends that is on this machine.
 
 pub mod context;
+mod encoded;
 pub mod ids;
 mod parents;
 mod span;
@@ -9,16 +10,24 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    mem,
     sync::Arc,
     time::Instant,
 };
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
-    trace::v1::{ResourceSpans, ScopeSpans, Span},
+    collector::trace::v1::ExportTraceServiceResponse, common::v1::KeyValue, trace::v1::Span,
 };
+use prost::Message as _;
 
-use self::{ids::Trace, parents::Parents, span::Above};
+pub use self::encoded::Request;
+use self::{
+    encoded::{ResourceSpans, ScopeSpans},
+    ids::Trace,
+    parents::Parents,
+    span::Above,
+};
 use super::{
     Client, Settings, TRACES, Target, attributes,
     export::export,
@@ -35,7 +44,7 @@ use crate::{
 
 /// Sends spans.
 pub struct Traces {
-    client: Client<ExportTraceServiceRequest, ExportTraceServiceResponse>,
+    client: Client<Request, ExportTraceServiceResponse>,
     common: Common,
     parents: Parents,
     said: Said,
@@ -60,29 +69,34 @@ impl Traces {
         }
     }
 
-    fn request(&mut self, batch: &[Arc<Record>]) -> ExportTraceServiceRequest {
-        let mut by_entity: BTreeMap<Entity<'_>, Vec<Span>> = BTreeMap::new();
+    fn request(&mut self, batch: &[Arc<Record>]) -> Request {
+        let mut by_entity: BTreeMap<Entity<'_>, Vec<Bytes>> = BTreeMap::new();
         for record in batch {
             let Record::Exchange(exchange) = &**record else { continue };
             for (side, span) in spans(exchange, &self.parents, &mut self.said) {
-                by_entity.entry(Entity::of(exchange.flow.peer(side))).or_default().push(span);
+                by_entity.entry(Entity::of(exchange.flow.peer(side))).or_default().push(span.encode_to_vec().into());
             }
         }
         let of_one = |(entity, spans)| ResourceSpans {
             resource: Some(self.common.resource(&entity)),
-            scope_spans: vec![ScopeSpans { scope: Some(attributes::scope()), spans, ..ScopeSpans::default() }],
-            ..ResourceSpans::default()
+            scope_spans: vec![ScopeSpans { scope: Some(attributes::scope()), spans }],
         };
-        ExportTraceServiceRequest { resource_spans: by_entity.into_iter().map(of_one).collect() }
+        Request { resource_spans: by_entity.into_iter().map(of_one).collect() }
     }
 }
 
 /// The spans of an exchange, each with whose it is.
 fn spans(exchange: &Exchange, parents: &Parents, said: &mut Said) -> Vec<(Side, Span)> {
     let Some(trace) = Trace::of(exchange) else { return Vec::new() };
+    let said = said.exchange(exchange).into_iter().filter_map(|(name, value)| attributes::plain(name, value));
+    let mut said: Vec<KeyValue> = said.collect();
     let on_wire = trace.parent.map(|span| Above { span, remote: true });
     let here = |span| Above { span, remote: false };
+    let mut left = sides(&exchange.flow).count();
     let of = |side| {
+        left -= 1;
+        // The last one need not leave it for others.
+        let said = if left == 0 { mem::take(&mut said) } else { said.clone() };
         let above = match side {
             // Where both ends are here, the server's span hangs on the client's.
             Side::Server if is_local(&exchange.flow, Side::Client) => {

@@ -1,11 +1,14 @@
 //! An exchange as a span of one of its ends.
 
-use opentelemetry_proto::tonic::trace::v1::{Span, SpanFlags, Status, span::SpanKind, status::StatusCode};
+use opentelemetry_proto::tonic::{
+    common::v1::KeyValue,
+    trace::v1::{Span, SpanFlags, Status, span::SpanKind, status::StatusCode},
+};
 
 use super::{context::SpanId, ids::Trace};
 use crate::{
     model::{Anomaly, Exchange, Head, Inference, Part, Peer, Process, Qos, Rpc, Side, percent_decoded},
-    sink::{json::Said, otlp::attributes, prometheus},
+    sink::{otlp::attributes, prometheus},
 };
 
 /// Bytes of a model's name in a span's: names come from the wire.
@@ -19,13 +22,13 @@ pub(super) struct Above {
     pub(super) remote: bool,
 }
 
-/// The span of this end. None without a request: nobody knows when it began, and what it was.
+/// The span of this end, of what is said of an exchange. None without a request: nobody knows when it began, and what it was.
 pub(super) fn span(
     exchange: &Exchange,
     trace: &Trace,
     side: Side,
     above: Option<Above>,
-    said: &mut Said,
+    said: Vec<KeyValue>,
 ) -> Option<Span> {
     let request = exchange.request.as_ref()?;
     let rpc = exchange.rpc();
@@ -43,14 +46,10 @@ pub(super) fn span(
         kind: if side == Side::Server { SpanKind::Server } else { SpanKind::Client } as i32,
         start_time_unix_nano: request.first_byte.as_nanos(),
         end_time_unix_nano: last.max(request.first_byte).as_nanos(),
+        attributes: said,
         ..Span::default()
     };
-    span.attributes = said
-        .exchange(exchange)
-        .into_iter()
-        .filter(|(name, _)| is_kept(name, side, rpc.is_some()))
-        .filter_map(|(name, value)| attributes::plain(name, value))
-        .collect();
+    span.attributes.retain(|attribute| is_kept(&attribute.key, side, rpc.is_some()));
     add(&mut span, exchange, &request.head, rpc.is_some(), side);
     if !error.is_empty() {
         span.status = Some(Status { code: StatusCode::Error as i32, message: description(exchange, rpc.as_ref()) });

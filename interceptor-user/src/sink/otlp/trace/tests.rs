@@ -1,6 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::{span::SpanKind, status::StatusCode},
 };
@@ -213,7 +214,8 @@ fn spans_of_one_process_are_of_one_resource() {
     let batch = [(7, 1), (8, 2), (7, 3)].map(|(pid, id)| Arc::new(Record::Exchange(Box::new(exchange(pid, id)))));
     let resource = ["deployment.environment.name=test", "host.name=node-1"];
     let config = Otlp { resource: resource.map(|pair| pair.parse().unwrap()).into(), ..config() };
-    let request = traces(&config).request(&batch);
+    let request = traces(&config).request(&batch).encode_to_vec();
+    let request = ExportTraceServiceRequest::decode(&*request).unwrap();
     let resources = &request.resource_spans;
     let spans: Vec<_> = resources.iter().map(|resource| resource.scope_spans[0].spans.len()).collect();
     assert_eq!(spans, [2, 1]);
