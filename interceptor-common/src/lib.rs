@@ -10,11 +10,13 @@ mod event;
 mod loss;
 mod read;
 mod reason;
+mod steer;
 
 pub use config::*;
 pub use event::*;
 pub use loss::*;
 pub use reason::*;
+pub use steer::*;
 
 /// Version of everything in this crate; a record of an object built for another one is refused.
 pub const ABI_VERSION: u16 = 3;

@@ -1,6 +1,8 @@
 //! The interceptor's kernel half: one object whose programs share maps.
 //!
-//! Each program observes and never decides: on every path, errors included, the traffic passes. What cannot be handed
+//! The programs of the passive path observe and never decide: on every path, errors included, the traffic passes. Those
+//! that steer (`steer_*`) are attached where a policy asks for it; what they cannot steer they let go straight, or refuse if
+//! its rule says so. What cannot be handed
 //! over is counted by reason. No application protocol is parsed here.
 //!
 //! Written for the verifier of Linux 5.10 and later: no dynptr, no `bpf_loop`; lengths are clamped where the compiler
@@ -19,8 +21,14 @@ mod program {
     mod cgroup_skb;
     mod connect;
     mod sock_ops;
+    mod steer_connect;
+    mod steer_lookup;
+    mod steer_original;
+    mod steer_peer;
+    mod steer_sock;
     mod tc;
 }
+mod steer;
 mod zone;
 
 #[cfg(not(test))]

@@ -5,11 +5,12 @@ use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     btf_maps::{ArrayOfMaps, RingBuf, SkStorage},
     macros::{btf_map, map},
-    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, SockMap},
 };
 use interceptor_common::{
     CUT_OFFS_MAX, CaptureConfig, CutOff, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey,
-    PORT_WORDS, REACH_NETWORKS_MAX, RINGS_MAX, SocketEvent, TupleKey, ZONES_MAX,
+    PORT_WORDS, REACH_NETWORKS_MAX, RINGS_MAX, STEER_CGROUPS_MAX, STEER_NETWORKS_MAX, STEER_PORTS_MAX, STEER_RULES_MAX,
+    STEERED_MAX, SocketEvent, SteerCgroup, SteerConfig, SteerOutcome, Steered, SteeredKey, TupleKey, ZONES_MAX,
 };
 
 /// A ring buffer of events. The size is that of the pattern by which the kernel knows the type (a page, on machines with
@@ -76,6 +77,47 @@ pub static SOCKETS: SkStorage<SocketState> = SkStorage::new();
 /// host if there the other end of its interface is captured. Owner: userspace.
 #[map]
 pub static ZONES: HashMap<u32, u32> = HashMap::with_max_entries(ZONES_MAX, BPF_F_NO_PREALLOC);
+
+/// What is steered, and where to. Owner: userspace, at any time. One value.
+#[map]
+pub static STEERING: Array<SteerConfig> = Array::with_max_entries(1, 0);
+
+/// Rules that name a port, host byte order. Owner: userspace, at any time; so the two below.
+#[map]
+pub static STEER_PORTS: HashMap<u16, u32> = HashMap::with_max_entries(STEER_PORTS_MAX, BPF_F_NO_PREALLOC);
+
+/// Rules that are about a network, and about all those that it is in; IPv4 is mapped.
+#[map]
+pub static STEER_NETWORKS: LpmTrie<[u8; 16], u32> = LpmTrie::with_max_entries(STEER_NETWORKS_MAX, 0);
+
+/// Rules that name a cgroup, and cgroups that are exempt; what is below them is in them.
+#[map]
+pub static STEER_CGROUPS: HashMap<u64, SteerCgroup> = HashMap::with_max_entries(STEER_CGROUPS_MAX, BPF_F_NO_PREALLOC);
+
+/// When the inline path last said that it runs: `CLOCK_MONOTONIC`, nanoseconds. Owner: userspace. One value.
+#[map]
+pub static HEARTBEAT: Array<u64> = Array::with_max_entries(1, 0);
+
+/// Connections, by rule and [`SteerOutcome`]. Owner: kernel.
+#[map]
+pub static STEER_COUNTS: PerCpuArray<u64> =
+    PerCpuArray::with_max_entries((STEER_RULES_MAX * SteerOutcome::COUNT) as u32, 0);
+
+/// The interceptor's own sockets: its listeners, and those that it connects with. Freed with them. Owner: userspace.
+#[btf_map]
+pub static OWN: SkStorage<u32> = SkStorage::new();
+
+/// Listeners for what comes in: of IPv4, of IPv6. One that is closed is gone. Owner: userspace.
+#[map]
+pub static LISTENERS: SockMap = SockMap::with_max_entries(2, 0);
+
+/// Where a socket that was steered was going. Freed with it. Owner: kernel.
+#[btf_map]
+pub static STEERED: SkStorage<Steered> = SkStorage::new();
+
+/// The same, by what the inline path sees of it, while the connection is open. Owner: kernel.
+#[map]
+pub static ORIGINALS: HashMap<SteeredKey, Steered> = HashMap::with_max_entries(STEERED_MAX, BPF_F_NO_PREALLOC);
 
 /// The zone of all packets, where only one namespace is captured; 0: each packet's is read. Set at load.
 #[unsafe(no_mangle)]

@@ -43,6 +43,17 @@ pub fn of_socket(socket: *mut bpf_sock, key: &TupleKey) -> Option<u32> {
     }
 }
 
+/// Where a socket is, whatever is captured; 0 where the kernel does not tell.
+#[inline(always)]
+pub fn where_is(socket: *mut bpf_sock) -> u32 {
+    if NET_INUM_AT.load() == 0 {
+        return 0;
+    }
+    // The verifier allows no arithmetic on a socket pointer; read back from the stack it is a number like others.
+    let socket = address(&raw const socket as u64);
+    inode(address(socket + u64::from(SOCK_NET_AT.load())))
+}
+
 /// The pointer that lies in the kernel's memory at `at`; 0 if that cannot be read, and of 0. Without a branch: each would
 /// double what the verifier has to look through.
 #[inline(always)]

@@ -35,6 +35,7 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     tool("h2load", "nghttp2-client"),
     tool("node", "nodejs"),
     tool("runc", "runc"),
+    tool("haproxy", "haproxy"),
 ];
 
 /// What the benchmark uses.
@@ -68,8 +69,10 @@ pub(crate) fn provide(why: &str, tools: &[Tool]) {
                 }
             }
         }
-        if wanted.iter().any(|tool| tool.program == "nginx") {
-            keep_off("nginx");
+        for service in ["nginx", "haproxy"] {
+            if wanted.iter().any(|tool| tool.program == service) {
+                keep_off(service);
+            }
         }
     }
     let still = missing(tools);

@@ -19,6 +19,7 @@ use super::{
     object,
     options::CaptureOptions,
     refusal::Refusal,
+    steer::STEERING,
     zone::{Layout, Zones},
 };
 
@@ -209,6 +210,7 @@ fn programs() -> Vec<Check> {
     checks.push(program(&mut ebpf, "cgroup_skb", &["intercept_cgout", "intercept_cgin"]));
     checks.push(program(&mut ebpf, "sock_ops", &["intercept_sock"]));
     checks.push(program(&mut ebpf, "connect", &["intercept_conn4", "intercept_conn6"]));
+    checks.push(program(&mut ebpf, "steering", &STEERING));
     checks
 }
 
@@ -217,6 +219,7 @@ fn program(ebpf: &mut Ebpf, name: &'static str, programs: &[&str]) -> Check {
         "TC" => "interfaces cannot be captured",
         "cgroup_skb" => Feature::CgroupSkb.consequence(),
         "sock_ops" => Feature::SockOps.consequence(),
+        "steering" => "connections cannot be sent through an inline path",
         _ => Feature::Connect.consequence(),
     };
     for program in programs {
@@ -225,6 +228,8 @@ fn program(ebpf: &mut Ebpf, name: &'static str, programs: &[&str]) -> Check {
             Some(Program::CgroupSkb(program)) => program.load(),
             Some(Program::SockOps(program)) => program.load(),
             Some(Program::CgroupSockAddr(program)) => program.load(),
+            Some(Program::CgroupSockopt(program)) => program.load(),
+            Some(Program::SkLookup(program)) => program.load(),
             _ => Err(ProgramError::UnexpectedProgramType),
         };
         if let Err(error) = loaded {

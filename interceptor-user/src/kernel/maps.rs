@@ -48,7 +48,7 @@ pub(super) fn wake_within(ebpf: &mut Ebpf, ring_bytes: u32) -> anyhow::Result<()
     value.set(0, config, 0).context("cannot write the capture configuration")
 }
 
-fn map<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Map> {
+pub(super) fn map<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Map> {
     ebpf.map_mut(name).with_context(|| format!("the kernel object has no map {name}"))
 }
 

@@ -28,6 +28,7 @@ mod ring;
 mod rings;
 mod scope;
 mod start_up;
+mod steer;
 mod zone;
 
 pub use attach::{Attachment, Hook};
@@ -38,3 +39,4 @@ pub use maps::{Drops, Sweep};
 pub use options::{CaptureOptions, Filters};
 pub use refusal::Refusal;
 pub use rings::Rings;
+pub use steer::{Inbound, InboundOptions, Original, SteerOptions, SteerRule, Steering};

@@ -21,11 +21,10 @@ pub(super) const TOOLS: &str = env!("INTERCEPTOR_BPF_TOOLS");
 pub(super) fn load(options: &CaptureOptions, layout: Layout, zones: Zones) -> anyhow::Result<Ebpf> {
     let config = options.config()?;
     let filters = &options.filters;
-    raise_memory_limit();
     // At level 0 the verifier removes the log statements, and their ring may be as small as can be.
     let (log_level, log_bytes) = if options.kernel_log { (aya_log::Level::Debug as u8, 128 << 10) } else { (0, 4096) };
-    let mut ebpf = EbpfLoader::new()
-        .btf(None)
+    let mut loader = loader(&layout);
+    let mut ebpf = loader
         .map_max_entries("PORTS", entries(filters.ports.len()))
         .map_max_entries("CIDRS", entries(filters.cidrs.len()))
         .map_max_entries("CGROUPS", entries(filters.cgroups.len()))
@@ -33,15 +32,38 @@ pub(super) fn load(options: &CaptureOptions, layout: Layout, zones: Zones) -> an
         .override_global(aya_log::LEVEL, &log_level, true)
         .override_global("ZONE", &zones.only, true)
         .override_global("OUTER_ZONE", &zones.outer, true)
-        .override_global("NET_INUM_AT", &layout.net_inum, true)
-        .override_global("SKB_DEV_AT", &layout.skb_dev, true)
-        .override_global("DEV_NET_AT", &layout.dev_net, true)
-        .override_global("SOCK_NET_AT", &layout.sock_net, true)
-        .override_global("SK_FLAGS_AT", &layout.sk_flags, true)
         .load(OBJECT)
         .map_err(explain_load)?;
     super::maps::configure(&mut ebpf, config, filters)?;
     Ok(ebpf)
+}
+
+/// Maps of capturing that take memory by their size.
+const OF_CAPTURING: [&str; 3] = ["CUT_OFFS", "LOST", "CONNECTING"];
+
+/// Creates the maps for steering, which is a load of its own: it may outlive captures, and they it.
+pub(super) fn load_steering() -> anyhow::Result<Ebpf> {
+    let layout = Layout::get();
+    let mut loader = loader(&layout);
+    for map in OF_CAPTURING {
+        loader.map_max_entries(map, 1);
+    }
+    loader.map_max_entries("AYA_LOGS", 4096).override_global(aya_log::LEVEL, &0_u8, true);
+    loader.load(OBJECT).map_err(explain_load)
+}
+
+/// For this kernel.
+fn loader(layout: &Layout) -> EbpfLoader<'_> {
+    raise_memory_limit();
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(None)
+        .override_global("NET_INUM_AT", &layout.net_inum, true)
+        .override_global("SKB_DEV_AT", &layout.skb_dev, true)
+        .override_global("DEV_NET_AT", &layout.dev_net, true)
+        .override_global("SOCK_NET_AT", &layout.sock_net, true)
+        .override_global("SK_FLAGS_AT", &layout.sk_flags, true);
+    loader
 }
 
 /// Before 5.11 maps count against `RLIMIT_MEMLOCK`. If it cannot be raised so far that they fit, the load says so.

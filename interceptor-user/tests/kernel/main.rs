@@ -10,14 +10,17 @@ mod counting;
 mod filtering;
 mod following;
 mod frames;
+mod inbound;
 mod killed;
 mod large;
 mod leaving;
 mod matrix;
+mod outliving;
 mod privilege;
 mod program;
 mod refusing;
 mod stalled;
+mod steering;
 mod turns;
 
 use std::{path::Path, process::ExitCode};
@@ -28,6 +31,9 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 fn main() -> ExitCode {
     if let Some(arguments) = std::env::var_os(killed::CHILD) {
         return killed::child(&arguments.to_string_lossy());
+    }
+    if let Some(port) = std::env::var_os(outliving::CHILD) {
+        return outliving::child(&port.to_string_lossy());
     }
     if let Some(directory) = std::env::var_os(privilege::SANDBOXED) {
         return privilege::child(Path::new(&directory));
@@ -55,6 +61,9 @@ fn main() -> ExitCode {
         refusing::tests(),
         privilege::tests(),
         stalled::tests(),
+        steering::tests(),
+        inbound::tests(),
+        outliving::tests(),
     ];
     let trials = groups
         .into_iter()

@@ -16,17 +16,22 @@ use std::{
 use anyhow::{Context as _, anyhow, ensure};
 use aya::programs::loaded_programs;
 use interceptor::{
-    kernel::{Attachment, Capture, CaptureOptions, Hook},
+    kernel::{Attachment, Capture, CaptureOptions, Hook, Inbound, SteerOptions, SteerRule, Steering},
     model::SocketChange,
 };
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{SockaddrIn, getsockopt, sockopt},
+};
 
 use crate::{
     Test,
-    bed::{Ends, Group, Pod, exchange, listen, options, payload},
+    bed::{Ends, Group, Pod, exchange, listen, options, payload, zone},
     collect::Collected,
     frames::tun,
+    inbound,
     leaving::own_programs,
+    steering,
 };
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -39,11 +44,13 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/in
 type Proof = (&'static [&'static str], fn(&mut Seen) -> anyhow::Result<()>);
 
 /// Each program has to be in one.
-const PROOFS: [Proof; 4] = [
+const PROOFS: [Proof; 6] = [
     (&["intercept_out", "intercept_in"], ethernet),
     (&["intercept_outl3", "intercept_inl3"], raw),
     (&["intercept_cgout", "intercept_cgin"], cgroup),
     (&["intercept_sock", "intercept_conn4", "intercept_conn6"], connections),
+    (&["steer_conn4", "steer_conn6", "steer_peer4", "steer_peer6", "steer_sock", "steer_original"], outbound),
+    (&["steer_lookup"], comes_in),
 ];
 
 fn matrix() -> anyhow::Result<()> {
@@ -107,17 +114,23 @@ struct Seen {
 impl Seen {
     /// Starts a capture that `is_ours` has to be among the attachments of.
     fn start(&mut self, options: &CaptureOptions, is_ours: fn(&Attachment) -> bool) -> anyhow::Result<Capture> {
+        let capture = self.loading(|| Capture::start(options))?;
+        self.attached = capture.attached().iter().any(is_ours);
+        ensure!(self.attached, "attached are only {:?}", capture.attached());
+        Ok(capture)
+    }
+
+    /// Notes the programs that this loads.
+    fn loading<T>(&mut self, load: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let before = own_programs()?;
-        let capture = Capture::start(options)?;
+        let made = load()?;
         let ours = &own_programs()? - &before;
         for program in loaded_programs().filter_map(Result::ok).filter(|program| ours.contains(&program.id())) {
             let name = program.name_as_str().context("a program without a name")?.to_owned();
             let instructions = program.size_translated().context("the kernel shows no instructions")? / 8;
             self.loaded.insert(name, (instructions, program.verified_instruction_count()));
         }
-        self.attached = capture.attached().iter().any(is_ours);
-        ensure!(self.attached, "attached are only {:?}", capture.attached());
-        Ok(capture)
+        Ok(made)
     }
 
     /// Both directions are there, byte for byte. Before Linux 6.6 cgroup_skb does not see the answer to a SYN: a
@@ -245,5 +258,46 @@ fn connections(seen: &mut Seen) -> anyhow::Result<()> {
         ensure!(connect && process == Some(std::process::id()), "{program}: connected by {process:?}");
         seen.working.push(program);
     }
+    Ok(())
+}
+
+/// What is steered arrives, knows nothing of it, and whoever accepts it finds out.
+fn outbound(seen: &mut Seen) -> anyhow::Result<()> {
+    let bed = steering::Bed::new()?;
+    let ports = vec![bed.port()?, bed.server6.local_addr()?.port()];
+    let options = SteerOptions { own: false, ..bed.options(vec![SteerRule { ports, ..SteerRule::default() }])? };
+    let steering = seen.loading(|| Steering::start(&options))?;
+    seen.attached = true;
+    let ways = [
+        (&bed.server, &bed.inline, "steer_conn4", "steer_peer4"),
+        (&bed.server6, &bed.inline6, "steer_conn6", "steer_peer6"),
+    ];
+    for (server, inline, connect, peer) in ways {
+        let to = server.local_addr()?;
+        let (client, accepted) = steering::arrived(to, inline)?.with_context(|| format!("{connect}: went straight"))?;
+        seen.working.push(connect);
+        ensure!(client.peer_addr()? == to, "{peer}: {}", client.peer_addr()?);
+        seen.working.push(peer);
+        let original = steering.original(accepted.peer_addr()?, zone()?)?.context("steer_sock: nothing is known")?;
+        ensure!(original.destination == to.into(), "steer_sock: {original:?}");
+        seen.working.push("steer_sock");
+        if to.is_ipv4() {
+            let answer = SockaddrIn::from(getsockopt(&accepted, sockopt::OriginalDst)?);
+            ensure!(SocketAddr::from((answer.ip(), answer.port())) == to, "steer_original: {answer}");
+            seen.working.push("steer_original");
+        }
+    }
+    Ok(())
+}
+
+fn comes_in(seen: &mut Seen) -> anyhow::Result<()> {
+    let bed = inbound::Bed::new()?;
+    let mut steering = seen.loading(|| Inbound::start(&bed.options()?))?;
+    seen.attached = true;
+    bed.listen(&mut steering)?;
+    let to = bed.address(0)?;
+    let (_client, accepted) = steering::arrived(to, &bed.inline[0])?.context("steer_lookup: went straight")?;
+    ensure!(accepted.local_addr()? == to, "steer_lookup: {}", accepted.local_addr()?);
+    seen.working.push("steer_lookup");
     Ok(())
 }

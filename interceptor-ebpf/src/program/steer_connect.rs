@@ -1,0 +1,261 @@
+//! connect4, connect6: sends a connection that a rule is about to the inline path, if that is there.
+
+use core::mem;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{bpf_sock, bpf_sock_tuple},
+    helpers::{
+        bpf_get_current_comm, bpf_get_current_pid_tgid,
+        generated::{
+            bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie, bpf_sk_lookup_tcp,
+            bpf_sk_release,
+        },
+    },
+    macros::cgroup_sock_addr,
+    programs::SockAddrContext,
+};
+use interceptor_common::{
+    CGROUP_LEVELS, STEER_MARK, STEER_OWN, SocketAddress, SteerCgroup, SteerConfig, SteerOutcome, Steered,
+};
+
+use crate::{
+    maps::{STEER_CGROUPS, STEERING},
+    packet::{map_ipv4, put_ipv6},
+    steer,
+};
+
+const ALLOW: i32 = 1;
+const REFUSE: i32 = 0;
+
+/// `IPPROTO_TCP`
+const TCP: u32 = 6;
+/// `TCP_LISTEN`, as in `bpf_sock::state`.
+const LISTEN: u32 = 10;
+/// `BPF_F_CURRENT_NETNS`: that of the socket.
+const ITS_NAMESPACE: u64 = -1_i32 as u64;
+/// `::ffff:0:0/96`
+const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+#[cgroup_sock_addr(connect4)]
+pub fn steer_conn4(context: SockAddrContext) -> i32 {
+    let to = Connect(context);
+    // SAFETY: the context is valid for the run of the program.
+    let (address, port) = unsafe { ((*to.0.sock_addr).user_ip4, (*to.0.sock_addr).user_port) };
+    let mut destination = SocketAddress { port: u16::from_be(port as u16), ..SocketAddress::default() };
+    map_ipv4(&mut destination.address, address);
+    to.decide(destination, |config| {
+        let inline = config.inline4;
+        to.listener4(inline, config).then(|| {
+            let [.., a, b, c, d] = inline.address;
+            // SAFETY: as above.
+            unsafe {
+                (*to.0.sock_addr).user_ip4 = u32::from_ne_bytes([a, b, c, d]);
+                (*to.0.sock_addr).user_port = u32::from(inline.port.to_be());
+            }
+        })
+    })
+}
+
+#[cgroup_sock_addr(connect6)]
+pub fn steer_conn6(context: SockAddrContext) -> i32 {
+    let to = Connect(context);
+    // SAFETY: the context is valid for the run of the program; words are read one by one, as the verifier wants it.
+    let (address, port) = unsafe {
+        let words = (&raw const (*to.0.sock_addr).user_ip6).cast::<u32>();
+        let address = [
+            words.read_volatile(),
+            words.add(1).read_volatile(),
+            words.add(2).read_volatile(),
+            words.add(3).read_volatile(),
+        ];
+        (address, (*to.0.sock_addr).user_port)
+    };
+    let mut destination = SocketAddress { port: u16::from_be(port as u16), ..SocketAddress::default() };
+    put_ipv6(&mut destination.address, address);
+    // An IPv6 socket may speak IPv4 (RFC 3493 section 3.7): then it goes to where IPv4 goes.
+    let is_ipv4 = destination.address.starts_with(&MAPPED);
+    to.decide(destination, |config| {
+        let inline = if is_ipv4 { config.inline4 } else { config.inline6 };
+        let listens = if is_ipv4 { to.listener4(inline, config) } else { to.listener6(inline, config) };
+        listens.then(|| {
+            let words = words_of(&inline.address);
+            // SAFETY: as above.
+            unsafe {
+                let to_words = (&raw mut (*to.0.sock_addr).user_ip6).cast::<u32>();
+                to_words.write_volatile(words[0]);
+                to_words.add(1).write_volatile(words[1]);
+                to_words.add(2).write_volatile(words[2]);
+                to_words.add(3).write_volatile(words[3]);
+                (*to.0.sock_addr).user_port = u32::from(inline.port.to_be());
+            }
+        })
+    })
+}
+
+struct Connect(SockAddrContext);
+
+impl Connect {
+    /// Lets it go straight, refuses it, or has `redirect` change where it goes; that gives `None` if nobody listens there.
+    #[inline(always)]
+    fn decide(&self, destination: SocketAddress, redirect: impl FnOnce(&SteerConfig) -> Option<()>) -> i32 {
+        // SAFETY: the context is valid for the run of the program.
+        if unsafe { (*self.0.sock_addr).protocol } != TCP {
+            return ALLOW;
+        }
+        self.forget();
+        let Some(config) = STEERING.get(0) else { return ALLOW };
+        let Some((rule, cgroup)) = rule(config, &destination) else { return ALLOW };
+        let is_inline = destination == config.inline4 || destination == config.inline6;
+        if is_inline || cgroup.exempt != 0 || self.is_exempt(config) {
+            steer::count(rule, SteerOutcome::Exempt);
+            return ALLOW;
+        }
+        let outcome = self.steer(config, rule, destination, redirect);
+        steer::count(rule, outcome);
+        if outcome == SteerOutcome::Steered || config.closed >> rule & 1 == 0 { ALLOW } else { REFUSE }
+    }
+
+    #[inline(always)]
+    fn steer(
+        &self,
+        config: &SteerConfig,
+        rule: u32,
+        destination: SocketAddress,
+        redirect: impl FnOnce(&SteerConfig) -> Option<()>,
+    ) -> SteerOutcome {
+        if steer::is_stale(config) {
+            return SteerOutcome::Stale;
+        }
+        let socket = self.socket();
+        // SAFETY: checked for null.
+        if !socket.is_null() && unsafe { (*socket).bound_dev_if } != 0 {
+            return SteerOutcome::Bound;
+        }
+        let memory = steer::remember(socket);
+        if memory.is_null() {
+            return SteerOutcome::MapFull;
+        }
+        if redirect(config).is_none() {
+            return SteerOutcome::NoListener;
+        }
+        let steered = Steered {
+            // SAFETY: the context is valid for the run of the program.
+            cookie: unsafe { bpf_get_socket_cookie(self.0.as_ptr()) },
+            // SAFETY: no arguments.
+            cgroup_id: unsafe { bpf_get_current_cgroup_id() },
+            pid: (bpf_get_current_pid_tgid() >> 32) as u32,
+            rule,
+            command: bpf_get_current_comm().unwrap_or_default(),
+            destination,
+            pad: 0,
+        };
+        // SAFETY: checked for null.
+        unsafe { memory.write(steered) };
+        SteerOutcome::Steered
+    }
+
+    /// A socket that was steered may be connected again, to somewhere else.
+    #[inline(always)]
+    fn forget(&self) {
+        let memory = steer::steered(self.socket());
+        if !memory.is_null() {
+            // SAFETY: checked for null.
+            unsafe { (*memory).cookie = 0 };
+        }
+    }
+
+    /// One of our own sockets, or one that is marked.
+    #[inline(always)]
+    fn is_exempt(&self, config: &SteerConfig) -> bool {
+        let socket = self.socket();
+        if socket.is_null() {
+            return false;
+        }
+        // SAFETY: checked for null.
+        steer::is_own(socket) || (config.flags & STEER_MARK != 0 && unsafe { (*socket).mark } == config.mark)
+    }
+
+    #[inline(always)]
+    fn socket(&self) -> *mut bpf_sock {
+        // SAFETY: the context is valid for the run of the program.
+        unsafe { (*self.0.sock_addr).__bindgen_anon_1.sk }
+    }
+
+    #[inline(always)]
+    fn listener4(&self, inline: SocketAddress, config: &SteerConfig) -> bool {
+        let words = words_of(&inline.address);
+        // Of `bpf_sock_tuple`: source and destination address, then their ports.
+        self.is_listener([0, words[3], u32::from(inline.port.to_be()) << 16], inline, config)
+    }
+
+    #[inline(always)]
+    fn listener6(&self, inline: SocketAddress, config: &SteerConfig) -> bool {
+        let to = words_of(&inline.address);
+        let ports = u32::from(inline.port.to_be()) << 16;
+        self.is_listener([0, 0, 0, 0, to[0], to[1], to[2], to[3], ports], inline, config)
+    }
+
+    /// Does somebody listen there, in the socket's namespace? A connection to a port without a listener would be refused.
+    #[inline(always)]
+    fn is_listener<const WORDS: usize>(
+        &self,
+        mut tuple: [u32; WORDS],
+        inline: SocketAddress,
+        config: &SteerConfig,
+    ) -> bool {
+        if inline.port == 0 {
+            return false;
+        }
+        let size = mem::size_of::<[u32; WORDS]>() as u32;
+        let tuple = (&raw mut tuple).cast::<bpf_sock_tuple>();
+        // SAFETY: the size says which of the union's two kinds it is.
+        let found = unsafe { bpf_sk_lookup_tcp(self.0.as_ptr(), tuple, size, ITS_NAMESPACE, 0) };
+        if found.is_null() {
+            return false;
+        }
+        // SAFETY: checked for null, and not released yet.
+        let listens = unsafe { (*found).state } == LISTEN && (config.flags & STEER_OWN == 0 || steer::is_own(found));
+        // SAFETY: it was found, and is not used below.
+        unsafe { bpf_sk_release(found.cast()) };
+        listens
+    }
+}
+
+/// The first rule that fits, and what is said of the cgroup.
+#[inline(always)]
+fn rule(config: &SteerConfig, destination: &SocketAddress) -> Option<(u32, SteerCgroup)> {
+    let rules = steer::rules(config, destination.port, destination.address);
+    if rules == 0 {
+        return None;
+    }
+    let cgroup = cgroup();
+    let rules = rules & (cgroup.rules | config.any_cgroup);
+    (rules != 0).then(|| (steer::first(rules), cgroup))
+}
+
+/// What is said of the cgroup of the process, and of those that it is in.
+#[inline(always)]
+fn cgroup() -> SteerCgroup {
+    let mut all = SteerCgroup::default();
+    for level in 0..CGROUP_LEVELS {
+        // SAFETY: no pointers.
+        let id = unsafe { bpf_get_current_ancestor_cgroup_id(level) };
+        if id == 0 {
+            break;
+        }
+        // SAFETY: values are replaced, never changed in place.
+        if let Some(said) = unsafe { STEER_CGROUPS.get(id) } {
+            all.rules |= said.rules;
+            all.exempt |= said.exempt;
+        }
+    }
+    all
+}
+
+/// As the context has them: network byte order.
+#[inline(always)]
+fn words_of(address: &[u8; 16]) -> [u32; 4] {
+    let word = |at: usize| u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]]);
+    [word(0), word(4), word(8), word(12)]
+}

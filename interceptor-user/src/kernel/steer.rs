@@ -1,0 +1,243 @@
+//! Sends connections to an inline path, and knows where they were going.
+//!
+//! ```text
+//! connect(10.1.2.3:8000) ─ connect4/6 ─► 127.0.0.1:15001 ─ sock_ops ─► who the inline path will see ─► 10.1.2.3:8000
+//!                             │ nobody listens, or the heartbeat is old
+//!                             └► 10.1.2.3:8000, or refused: as the rule says
+//! ```
+//!
+//! No route, no packet filter and no address is changed: what is rewritten is what the application gave to connect(2).
+
+mod inbound;
+mod shared;
+mod words;
+
+use std::{
+    fs::File,
+    net::{SocketAddr, SocketAddrV4, SocketAddrV6},
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData, MapError, SkStorage},
+    programs::{
+        CgroupAttachMode, CgroupSockAddr, CgroupSockopt, ProgramError, SockOps, cgroup_sock_addr::CgroupSockAddrLink,
+        cgroup_sockopt::CgroupSockoptLink, sock_ops::SockOpsLink,
+    },
+};
+use interceptor_common::{STEER_MARK, STEER_OWN, SocketAddress, SteerConfig, SteerOutcome, Steered, SteeredKey};
+
+pub use self::inbound::{Inbound, InboundOptions};
+use self::shared::{Counts, Heartbeat};
+use super::{
+    attach::root,
+    cgroup,
+    maps::take,
+    object::{self, explain_program, program},
+};
+use crate::model::{Cidr, Endpoint};
+
+/// The programs.
+pub(super) const STEERING: [&str; 7] =
+    ["steer_conn4", "steer_conn6", "steer_peer4", "steer_peer6", "steer_sock", "steer_original", "steer_lookup"];
+
+/// Which connections are steered. What is empty is about all; all that is given must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SteerRule {
+    /// Ports that are connected to.
+    pub ports: Vec<u16>,
+    /// Networks of the addresses that are connected to. None: all but loopback addresses, which are a pod's own business.
+    pub networks: Vec<Cidr>,
+    /// Cgroups, by id, of the processes that connect, or above them.
+    pub cgroups: Vec<u64>,
+    /// While the inline path does not answer, these are refused instead of going straight.
+    pub closed: bool,
+}
+
+/// What is steered, and where to.
+#[derive(Clone, Debug, Default)]
+pub struct SteerOptions {
+    /// Processes in this cgroup and below are looked at.
+    pub cgroup: PathBuf,
+    /// The first one that fits counts.
+    pub rules: Vec<SteerRule>,
+    /// Where IPv4 connections go; those that find nothing here are as those that nobody listens for.
+    pub inline4: Option<SocketAddrV4>,
+    /// Where IPv6 connections go.
+    pub inline6: Option<SocketAddrV6>,
+    /// The inline path is our own: only listeners count that were given to [`Steering::own`].
+    pub own: bool,
+    /// How long after a [`Steering::beat`] the inline path counts as gone. None: a listener is enough.
+    pub timeout: Option<Duration>,
+    /// Sockets with this mark (`SO_MARK`) are exempt.
+    pub mark: Option<u32>,
+    /// Cgroups, by id, in which nothing is steered.
+    pub exempt: Vec<u64>,
+}
+
+/// Where a steered connection was going, and who asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// Where to.
+    pub destination: Endpoint,
+    /// Cookie of the socket that asked.
+    pub cookie: u64,
+    /// Cgroup of its process.
+    pub cgroup: u64,
+    /// Its process.
+    pub pid: u32,
+    /// Name of that.
+    pub command: String,
+    /// Index of the rule.
+    pub rule: usize,
+}
+
+/// Connections are steered as long as it lives.
+pub struct Steering {
+    // In the order in which they are detached: what is steered finds its memory to the end.
+    _connect: Vec<CgroupSockAddrLink>,
+    _peer: Vec<CgroupSockAddrLink>,
+    _sock: SockOpsLink,
+    /// Where another proxy runs that asks the kernel.
+    _option: Option<CgroupSockoptLink>,
+    heartbeat: Heartbeat,
+    own: Mutex<SkStorage<MapData, u32>>,
+    originals: HashMap<MapData, SteeredKey, Steered>,
+    counts: Counts,
+    /// Programs and the maps that only they use.
+    _ebpf: Ebpf,
+}
+
+impl Steering {
+    /// Loads and attaches. The listeners must be there, and known to be [`Steering::own`], for anything to be steered.
+    pub fn start(options: &SteerOptions) -> anyhow::Result<Self> {
+        let mut ebpf = object::load_steering()?;
+        write(&mut ebpf, options)?;
+        let directory = cgroup::open(&options.cgroup)?;
+        let cgroup = (&directory, options.cgroup.as_path());
+        let sock = sock_ops(&mut ebpf, cgroup)?;
+        let option = if options.own { None } else { Some(option(&mut ebpf, cgroup)?) };
+        let peer = ["steer_peer4", "steer_peer6"].map(|name| address(&mut ebpf, name, cgroup));
+        let connect = ["steer_conn4", "steer_conn6"].map(|name| address(&mut ebpf, name, cgroup));
+        Ok(Self {
+            _connect: connect.into_iter().collect::<anyhow::Result<_>>()?,
+            _peer: peer.into_iter().collect::<anyhow::Result<_>>()?,
+            _sock: sock,
+            _option: option,
+            heartbeat: Heartbeat::new(&mut ebpf)?,
+            own: Mutex::new(take(&mut ebpf, "OWN")?),
+            originals: take(&mut ebpf, "ORIGINALS")?,
+            counts: Counts::new(&mut ebpf, options.rules.len())?,
+            _ebpf: ebpf,
+        })
+    }
+
+    /// The inline path runs.
+    pub fn beat(&self) -> anyhow::Result<()> {
+        self.heartbeat.beat()
+    }
+
+    /// The socket is the interceptor's own: if it listens, connections may go there; what it opens is not steered.
+    pub fn own(&self, socket: &impl AsRawFd) -> anyhow::Result<()> {
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.insert(socket, 1, 0).context("cannot tell the kernel of a socket of our own")
+    }
+
+    /// Where a connection was going that is accepted from `client`, in the network namespace `zone`. None if it was not steered, or
+    /// is closed.
+    pub fn original(&self, client: SocketAddr, zone: u32) -> anyhow::Result<Option<Original>> {
+        // Without the kernel's type information the programs do not know it.
+        for zone in [zone, 0] {
+            match self.originals.get(&SteeredKey { client: to_kernel(client), zone }, 0) {
+                Ok(steered) => return Ok(Some(original(&steered))),
+                Err(MapError::KeyNotFound) => {}
+                Err(error) => return Err(error).context("cannot look up where a connection was going"),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Steered connections that are open.
+    pub fn open(&self) -> usize {
+        self.originals.keys().count()
+    }
+
+    /// What became of connections, by index of the rule.
+    pub fn counts(&self) -> anyhow::Result<Vec<(usize, SteerOutcome, u64)>> {
+        self.counts.read()
+    }
+}
+
+fn original(steered: &Steered) -> Original {
+    let name: Vec<u8> = steered.command.iter().copied().take_while(|byte| *byte != 0).collect();
+    Original {
+        destination: Endpoint::from_mapped(steered.destination.address, steered.destination.port),
+        cookie: steered.cookie,
+        cgroup: steered.cgroup_id,
+        pid: steered.pid,
+        command: String::from_utf8_lossy(&name).into_owned(),
+        rule: steered.rule as usize,
+    }
+}
+
+fn to_kernel(address: SocketAddr) -> SocketAddress {
+    let endpoint = Endpoint::from(address);
+    SocketAddress { address: endpoint.mapped(), port: endpoint.port(), pad: 0 }
+}
+
+/// Writes the maps, before anything is attached.
+fn write(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<()> {
+    let SteerOptions { rules, inline4, inline6, own, timeout, mark, exempt, .. } = options;
+    if inline4.is_none() && inline6.is_none() {
+        bail!("nowhere to steer to");
+    }
+    let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+    let config = SteerConfig {
+        inline4: inline4.map(|to| to_kernel(to.into())).unwrap_or_default(),
+        inline6: inline6.map(|to| to_kernel(to.into())).unwrap_or_default(),
+        mark: mark.unwrap_or(0),
+        flags: flag(mark.is_some(), STEER_MARK) | flag(*own, STEER_OWN),
+        ..SteerConfig::default()
+    };
+    shared::write(ebpf, rules, exempt, *timeout, config)
+}
+
+type Cgroup<'a> = (&'a File, &'a Path);
+
+fn address(ebpf: &mut Ebpf, name: &str, (directory, path): Cgroup<'_>) -> anyhow::Result<CgroupSockAddrLink> {
+    let program: &mut CgroupSockAddr = program(ebpf, name)?;
+    program.load().map_err(|error| explain_program(name, &error))?;
+    program
+        .attach(directory, CgroupAttachMode::Single)
+        .and_then(|link| program.take_link(link))
+        .map_err(|error| refused(name, path, &error))
+}
+
+fn sock_ops(ebpf: &mut Ebpf, (directory, path): Cgroup<'_>) -> anyhow::Result<SockOpsLink> {
+    let name = "steer_sock";
+    let program: &mut SockOps = program(ebpf, name)?;
+    program.load().map_err(|error| explain_program(name, &error))?;
+    program
+        .attach(directory, CgroupAttachMode::Single)
+        .and_then(|link| program.take_link(link))
+        .map_err(|error| refused(name, path, &error))
+}
+
+fn option(ebpf: &mut Ebpf, (directory, path): Cgroup<'_>) -> anyhow::Result<CgroupSockoptLink> {
+    let name = "steer_original";
+    let program: &mut CgroupSockopt = program(ebpf, name)?;
+    program.load().map_err(|error| explain_program(name, &error))?;
+    program
+        .attach(directory, CgroupAttachMode::Single)
+        .and_then(|link| program.take_link(link))
+        .map_err(|error| refused(name, path, &error))
+}
+
+fn refused(name: &str, path: &Path, error: &ProgramError) -> anyhow::Error {
+    anyhow::anyhow!("cannot attach {name} to cgroup {}: {}", path.display(), root(error))
+}

@@ -1,0 +1,128 @@
+//! Rules as bits, the first one in the lowest: for each port, network and cgroup a word of those that are about it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv6Addr,
+};
+
+use interceptor_common::SteerCgroup;
+
+use super::SteerRule;
+use crate::model::Cidr;
+
+/// What is written into the maps.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Words {
+    pub(super) ports: BTreeMap<u16, u32>,
+    pub(super) any_port: u32,
+    /// By address and prefix, IPv4 mapped. The kernel takes the longest one that fits, so it has what shorter ones say, too.
+    pub(super) networks: BTreeMap<(Ipv6Addr, u32), u32>,
+    pub(super) cgroups: BTreeMap<u64, SteerCgroup>,
+    pub(super) any_cgroup: u32,
+    pub(super) closed: u32,
+}
+
+impl Words {
+    /// Of these rules, but for what runs in the cgroups `exempt`.
+    pub(super) fn of(rules: &[SteerRule], exempt: &[u64]) -> Self {
+        let mut words = Self::default();
+        for (at, rule) in rules.iter().enumerate() {
+            let bit = 1 << at;
+            for port in &rule.ports {
+                *words.ports.entry(*port).or_default() |= bit;
+            }
+            for id in &rule.cgroups {
+                words.cgroups.entry(*id).or_default().rules |= bit;
+            }
+            let set = |word: &mut u32, is_set: bool| *word |= if is_set { bit } else { 0 };
+            set(&mut words.any_port, rule.ports.is_empty());
+            set(&mut words.any_cgroup, rule.cgroups.is_empty());
+            set(&mut words.closed, rule.closed);
+        }
+        for id in exempt {
+            words.cgroups.entry(*id).or_default().exempt = 1;
+        }
+        let named = rules.iter().flat_map(|rule| &rule.networks).copied();
+        let networks: BTreeSet<Cidr> = named.chain(loopback()).chain(all()).collect();
+        for network in networks {
+            let about = rules.iter().enumerate().filter(|(_, rule)| is_about(rule, network));
+            words.networks.insert(network.mapped(), about.fold(0, |word, (at, _)| word | 1 << at));
+        }
+        words
+    }
+}
+
+/// Is the rule about each address of it?
+fn is_about(rule: &SteerRule, network: Cidr) -> bool {
+    if rule.networks.is_empty() {
+        return !loopback().any(|loopback| loopback.covers(network));
+    }
+    rule.networks.iter().any(|named| named.covers(network))
+}
+
+fn loopback() -> impl Iterator<Item = Cidr> {
+    ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|text| text.parse().ok())
+}
+
+fn all() -> impl Iterator<Item = Cidr> {
+    ["::/0"].into_iter().filter_map(|text| text.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(list: &[&str]) -> Vec<Cidr> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// What the kernel finds: the longest one that fits.
+    fn found(words: &Words, address: &str) -> u32 {
+        let address: Cidr = address.parse().unwrap();
+        let fits = |(ip, prefix): &&(Ipv6Addr, u32)| {
+            let differing = ip.to_bits() ^ address.mapped().0.to_bits();
+            differing.leading_zeros() >= *prefix
+        };
+        let longest = words.networks.keys().filter(fits).max_by_key(|(_, prefix)| *prefix).unwrap();
+        words.networks[longest]
+    }
+
+    #[test]
+    fn the_longest_network_says_what_those_around_it_say() {
+        let rules = [
+            SteerRule { networks: networks(&["10.0.0.0/8"]), ..SteerRule::default() },
+            SteerRule { networks: networks(&["10.1.0.0/16", "fd00::/8"]), ..SteerRule::default() },
+            SteerRule::default(),
+        ];
+        let words = Words::of(&rules, &[]);
+        let expected =
+            [("10.2.0.1", 0b101), ("10.1.0.1", 0b111), ("192.0.2.1", 0b100), ("fd00::1", 0b110), ("::2", 0b100)];
+        for (address, rules) in expected {
+            assert_eq!(found(&words, address), rules, "{address}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_only_for_those_that_name_it() {
+        let named = SteerRule { networks: networks(&["127.0.0.1/32"]), ..SteerRule::default() };
+        let wide = SteerRule { networks: networks(&["0.0.0.0/0"]), ..SteerRule::default() };
+        let words = Words::of(&[SteerRule::default(), named, wide], &[]);
+        for (address, rules) in [("127.0.0.1", 0b110), ("127.0.0.2", 0b100), ("::1", 0), ("192.0.2.1", 0b101)] {
+            assert_eq!(found(&words, address), rules, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_is_any() {
+        let rules = [
+            SteerRule { ports: vec![80, 8000], closed: true, ..SteerRule::default() },
+            SteerRule { ports: vec![8000], cgroups: vec![7], ..SteerRule::default() },
+            SteerRule { cgroups: vec![7, 9], ..SteerRule::default() },
+        ];
+        let words = Words::of(&rules, &[9]);
+        assert_eq!(words.ports, BTreeMap::from([(80, 0b1), (8000, 0b11)]));
+        assert_eq!((words.any_port, words.any_cgroup, words.closed), (0b100, 0b1, 0b1));
+        let said = |rules, exempt| SteerCgroup { rules, exempt };
+        assert_eq!(words.cgroups, BTreeMap::from([(7, said(0b110, 0)), (9, said(0b100, 1))]));
+    }
+}
