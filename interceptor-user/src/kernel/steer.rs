@@ -52,6 +52,7 @@ pub struct SteerRule {
     /// Ports that are connected to.
     pub ports: Vec<u16>,
     /// Networks of the addresses that are connected to. None: all but loopback addresses, which are a pod's own business.
+    /// Link-local addresses of IPv6 are never steered.
     pub networks: Vec<Cidr>,
     /// Cgroups, by id, of the processes that connect, or above them.
     pub cgroups: Vec<u64>,
@@ -76,8 +77,10 @@ pub struct SteerOptions {
     pub timeout: Option<Duration>,
     /// Sockets with this mark (`SO_MARK`) are exempt.
     pub mark: Option<u32>,
-    /// Cgroups, by id, in which nothing is steered.
-    pub exempt: Vec<u64>,
+    /// Cgroups in which nothing is steered.
+    pub exempt: Vec<PathBuf>,
+    /// Cgroups of other proxies: as those above, and their sockets are told where connections were going (SO_ORIGINAL_DST).
+    pub proxies: Vec<PathBuf>,
 }
 
 /// Where a steered connection was going, and who asked.
@@ -103,8 +106,8 @@ pub struct Steering {
     _connect: Vec<CgroupSockAddrLink>,
     _peer: Vec<CgroupSockAddrLink>,
     _sock: SockOpsLink,
-    /// Where another proxy runs that asks the kernel.
-    _option: Option<CgroupSockoptLink>,
+    /// Where other proxies ask the kernel. Only there: the kernel does more for each getsockopt(2) that a program looks at.
+    _original: Vec<CgroupSockoptLink>,
     heartbeat: Heartbeat,
     own: Mutex<SkStorage<MapData, u32>>,
     originals: HashMap<MapData, SteeredKey, Steered>,
@@ -121,14 +124,15 @@ impl Steering {
         let directory = cgroup::open(&options.cgroup)?;
         let cgroup = (&directory, options.cgroup.as_path());
         let sock = sock_ops(&mut ebpf, cgroup)?;
-        let option = if options.own { None } else { Some(option(&mut ebpf, cgroup)?) };
+        let original =
+            options.proxies.iter().map(|path| original_dst(&mut ebpf, path)).collect::<anyhow::Result<_>>()?;
         let peer = ["steer_peer4", "steer_peer6"].map(|name| address(&mut ebpf, name, cgroup));
         let connect = ["steer_conn4", "steer_conn6"].map(|name| address(&mut ebpf, name, cgroup));
         Ok(Self {
             _connect: connect.into_iter().collect::<anyhow::Result<_>>()?,
             _peer: peer.into_iter().collect::<anyhow::Result<_>>()?,
             _sock: sock,
-            _option: option,
+            _original: original,
             heartbeat: Heartbeat::new(&mut ebpf)?,
             own: Mutex::new(take(&mut ebpf, "OWN")?),
             originals: take(&mut ebpf, "ORIGINALS")?,
@@ -192,10 +196,11 @@ fn to_kernel(address: SocketAddr) -> SocketAddress {
 
 /// Writes the maps, before anything is attached.
 fn write(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<()> {
-    let SteerOptions { rules, inline4, inline6, own, timeout, mark, exempt, .. } = options;
+    let SteerOptions { rules, inline4, inline6, own, timeout, mark, exempt, proxies, .. } = options;
     if inline4.is_none() && inline6.is_none() {
         bail!("nowhere to steer to");
     }
+    let exempt: Vec<u64> = exempt.iter().chain(proxies).map(|path| id(path)).collect::<anyhow::Result<_>>()?;
     let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
     let config = SteerConfig {
         inline4: inline4.map(|to| to_kernel(to.into())).unwrap_or_default(),
@@ -204,7 +209,11 @@ fn write(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<()> {
         flags: flag(mark.is_some(), STEER_MARK) | flag(*own, STEER_OWN),
         ..SteerConfig::default()
     };
-    shared::write(ebpf, rules, exempt, *timeout, config)
+    shared::write(ebpf, rules, &exempt, *timeout, config)
+}
+
+fn id(path: &Path) -> anyhow::Result<u64> {
+    cgroup::id(path).with_context(|| format!("no cgroup at {}", path.display()))
 }
 
 type Cgroup<'a> = (&'a File, &'a Path);
@@ -228,12 +237,15 @@ fn sock_ops(ebpf: &mut Ebpf, (directory, path): Cgroup<'_>) -> anyhow::Result<So
         .map_err(|error| refused(name, path, &error))
 }
 
-fn option(ebpf: &mut Ebpf, (directory, path): Cgroup<'_>) -> anyhow::Result<CgroupSockoptLink> {
+fn original_dst(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<CgroupSockoptLink> {
     let name = "steer_original";
+    let directory = cgroup::open(path)?;
     let program: &mut CgroupSockopt = program(ebpf, name)?;
-    program.load().map_err(|error| explain_program(name, &error))?;
+    if program.fd().is_err() {
+        program.load().map_err(|error| explain_program(name, &error))?;
+    }
     program
-        .attach(directory, CgroupAttachMode::Single)
+        .attach(&directory, CgroupAttachMode::Single)
         .and_then(|link| program.take_link(link))
         .map_err(|error| refused(name, path, &error))
 }

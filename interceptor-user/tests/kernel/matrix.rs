@@ -263,9 +263,12 @@ fn connections(seen: &mut Seen) -> anyhow::Result<()> {
 
 /// What is steered arrives, knows nothing of it, and whoever accepts it finds out.
 fn outbound(seen: &mut Seen) -> anyhow::Result<()> {
-    let bed = steering::Bed::new()?;
+    let group = Group::new()?;
+    let bed = group.run(steering::Bed::new)?;
     let ports = vec![bed.port()?, bed.server6.local_addr()?.port()];
-    let options = SteerOptions { own: false, ..bed.options(vec![SteerRule { ports, ..SteerRule::default() }])? };
+    let proxies = vec![group.0.clone()];
+    let options =
+        SteerOptions { own: false, proxies, ..bed.options(vec![SteerRule { ports, ..SteerRule::default() }])? };
     let steering = seen.loading(|| Steering::start(&options))?;
     seen.attached = true;
     let ways = [

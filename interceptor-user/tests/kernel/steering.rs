@@ -251,7 +251,7 @@ fn exempt() -> anyhow::Result<()> {
     let rule = SteerRule { ports: vec![bed.port()?], closed: true, ..SteerRule::default() };
     let on_loopback = SteerRule { networks: vec!["127.0.0.0/8".parse().unwrap()], ..SteerRule::default() };
     let options =
-        SteerOptions { mark: Some(MARK), exempt: vec![cgroup::id(&group.0)?], ..bed.options(vec![rule, on_loopback])? };
+        SteerOptions { mark: Some(MARK), exempt: vec![group.0.clone()], ..bed.options(vec![rule, on_loopback])? };
     let steering = Steering::start(&options)?;
     steering.own(&bed.inline)?;
     bed.inline.set_nonblocking(true)?;
@@ -364,14 +364,16 @@ fn again() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The proxy's listeners are in its cgroup, and with them what they accept.
 fn original_dst() -> anyhow::Result<()> {
-    let bed = Bed::new()?;
+    let group = Group::new()?;
+    let mut bed = Bed::new()?;
+    (bed.inline, bed.inline6) = group.run(|| Ok((TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("[::1]:0")?)))?;
+    let ports = vec![bed.port()?, bed.server6.local_addr()?.port()];
     let options = SteerOptions {
         own: false,
-        ..bed.options(vec![SteerRule {
-            ports: vec![bed.port()?, bed.server6.local_addr()?.port()],
-            ..SteerRule::default()
-        }])?
+        proxies: vec![group.0.clone()],
+        ..bed.options(vec![SteerRule { ports, ..SteerRule::default() }])?
     };
     let _steering = Steering::start(&options)?;
     let to = bed.server.local_addr()?;
@@ -397,8 +399,8 @@ fn haproxy() -> anyhow::Result<()> {
     let proxy = bed.inline.local_addr()?;
     let group = Group::new()?;
     let rule = SteerRule { ports: vec![bed.port()?], closed: true, ..SteerRule::default() };
-    let exempt = vec![cgroup::id(&group.0)?];
-    let options = SteerOptions { own: false, inline6: None, exempt, ..bed.options(vec![rule])? };
+    let proxies = vec![group.0.clone()];
+    let options = SteerOptions { own: false, inline6: None, proxies, ..bed.options(vec![rule])? };
     let Bed { pod: _pod, server, inline, .. } = bed;
     let to = server.local_addr()?;
     // It is haproxy that listens there.

@@ -43,7 +43,7 @@ impl Words {
             words.cgroups.entry(*id).or_default().exempt = 1;
         }
         let named = rules.iter().flat_map(|rule| &rule.networks).copied();
-        let networks: BTreeSet<Cidr> = named.chain(loopback()).chain(all()).collect();
+        let networks: BTreeSet<Cidr> = named.chain(here()).chain(link_local()).chain(all()).collect();
         for network in networks {
             let about = rules.iter().enumerate().filter(|(_, rule)| is_about(rule, network));
             words.networks.insert(network.mapped(), about.fold(0, |word, (at, _)| word | 1 << at));
@@ -54,14 +54,23 @@ impl Words {
 
 /// Is the rule about each address of it?
 fn is_about(rule: &SteerRule, network: Cidr) -> bool {
+    if link_local().any(|link_local| link_local.covers(network)) {
+        return false;
+    }
     if rule.networks.is_empty() {
-        return !loopback().any(|loopback| loopback.covers(network));
+        return !here().any(|here| here.covers(network));
     }
     rule.networks.iter().any(|named| named.covers(network))
 }
 
-fn loopback() -> impl Iterator<Item = Cidr> {
-    ["127.0.0.0/8", "::1/128"].into_iter().filter_map(|text| text.parse().ok())
+/// A pod's own business: loopback addresses, and those without a meaning, for which connect(2) takes loopback's.
+fn here() -> impl Iterator<Item = Cidr> {
+    ["127.0.0.0/8", "::1/128", "0.0.0.0/32", "::/128"].into_iter().filter_map(|text| text.parse().ok())
+}
+
+/// They mean something with their interface only, which the inline path does not know.
+fn link_local() -> impl Iterator<Item = Cidr> {
+    ["fe80::/10"].into_iter().filter_map(|text| text.parse().ok())
 }
 
 fn all() -> impl Iterator<Item = Cidr> {
@@ -108,6 +117,20 @@ mod tests {
         let wide = SteerRule { networks: networks(&["0.0.0.0/0"]), ..SteerRule::default() };
         let words = Words::of(&[SteerRule::default(), named, wide], &[]);
         for (address, rules) in [("127.0.0.1", 0b110), ("127.0.0.2", 0b100), ("::1", 0), ("192.0.2.1", 0b101)] {
+            assert_eq!(found(&words, address), rules, "{address}");
+        }
+        // These are loopback's to connect(2).
+        for (address, rules) in [("0.0.0.0", 0b100), ("::", 0)] {
+            assert_eq!(found(&words, address), rules, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_means_something_on_one_link_only_is_never_steered() {
+        let named = SteerRule { networks: networks(&["fe80::/10", "fe80::7/128"]), ..SteerRule::default() };
+        let wide = SteerRule { networks: networks(&["::/0"]), ..SteerRule::default() };
+        let words = Words::of(&[SteerRule::default(), named, wide], &[]);
+        for (address, rules) in [("fe80::7", 0), ("fe80::8", 0), ("fec0::1", 0b101)] {
             assert_eq!(found(&words, address), rules, "{address}");
         }
     }
