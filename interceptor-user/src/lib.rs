@@ -25,5 +25,6 @@ pub mod policy;
 pub mod privilege;
 pub mod protobuf;
 pub mod protocol;
+pub mod proxy;
 pub mod session;
 pub mod sink;

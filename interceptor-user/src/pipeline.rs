@@ -1,12 +1,14 @@
-//! The path of a byte: source ─► flow ─► session ─► inspect ─► sink.
+//! The path of a byte: source ─► flow ─► session ─► inspect ─► sink; of a connection that we carry ourselves, socket ─► session ─►
+//! inspect ─► sink.
 //!
 //! One [`Pipeline`] is one worker: it owns its flows and shares nothing but the [`Counts`] it publishes. A live capture,
 //! a capture file and a test differ in the [`Source`] that they run it on, and in nothing else.
 
 mod budget;
+mod carried;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -14,8 +16,8 @@ use std::{
     time::Duration,
 };
 
-pub use self::budget::Budget;
-use self::budget::Share;
+pub use self::{budget::Budget, carried::CarriedId};
+use self::{budget::Share, carried::Carried};
 use crate::{
     capture::{Polled, Source},
     flow,
@@ -67,6 +69,9 @@ const SKIP_LEAST: u64 = 64 * 1024;
 /// One worker, from events to records.
 pub struct Pipeline<K> {
     flows: flow::Table<Session>,
+    /// Connections that we carry ourselves.
+    carried: HashMap<CarriedId, Carried>,
+    carried_ids: u64,
     /// When the sink was last told of the exchanges that are not over.
     told_open: Timestamp,
     downstream: Downstream<K>,
@@ -102,6 +107,8 @@ impl<K: Sink> Pipeline<K> {
     pub fn new(options: Options, sink: K) -> Self {
         Self {
             flows: flow::Table::new(options.flow),
+            carried: HashMap::new(),
+            carried_ids: 0,
             told_open: Timestamp::default(),
             downstream: Downstream {
                 limits: options.session,
@@ -219,7 +226,8 @@ impl<K: Sink> Pipeline<K> {
         }
     }
 
-    fn tick(&mut self, now: Timestamp) {
+    /// Time has passed. For whoever hands over events himself; [`Self::run`] does it of itself.
+    pub fn tick(&mut self, now: Timestamp) {
         self.flows.tick(now, |info, session, event| self.downstream.deliver(info, session, event));
         self.downstream.stage.tick(now, false);
         self.renew();
@@ -243,13 +251,15 @@ impl<K: Sink> Pipeline<K> {
         // No further than the last one, so that with none no flow is looked at.
         let count = usize::try_from(self.downstream.open_exchanges).unwrap_or(usize::MAX);
         let flows = self.flows.iter_mut();
-        let mut open = flows.flat_map(|(info, session)| session.open_exchanges(info)).take(count);
+        let carried = self.carried.values_mut().map(|carried| (&carried.info, &mut carried.session));
+        let sessions = flows.chain(carried);
+        let mut open = sessions.flat_map(|(info, session)| session.open_exchanges(info)).take(count);
         self.downstream.tell_open(&mut open);
     }
 
     fn publish(&self) {
         let counts = &self.downstream.counts;
-        counts.open_flows.store(self.flows.len() as u64, Relaxed);
+        counts.open_flows.store((self.flows.len() + self.carried.len()) as u64, Relaxed);
         counts.flows_opened.store(self.downstream.flows_opened, Relaxed);
         counts.open_exchanges.store(self.downstream.open_exchanges, Relaxed);
         counts.session_bytes.store(self.downstream.share.used() as u64, Relaxed);

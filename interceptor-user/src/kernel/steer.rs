@@ -24,7 +24,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, MapError, SkStorage},
+    maps::{Array, HashMap, MapData, MapError, SkStorage},
     programs::{
         CgroupAttachMode, CgroupSockAddr, CgroupSockopt, ProgramError, SockOps, cgroup_sock_addr::CgroupSockAddrLink,
         cgroup_sockopt::CgroupSockoptLink, sock_ops::SockOpsLink,
@@ -109,6 +109,7 @@ pub struct Steering {
     /// Where other proxies ask the kernel. Only there: the kernel does more for each getsockopt(2) that a program looks at.
     _original: Vec<CgroupSockoptLink>,
     heartbeat: Heartbeat,
+    config: Mutex<Array<MapData, SteerConfig>>,
     own: Mutex<SkStorage<MapData, u32>>,
     originals: HashMap<MapData, SteeredKey, Steered>,
     counts: Counts,
@@ -134,6 +135,7 @@ impl Steering {
             _sock: sock,
             _original: original,
             heartbeat: Heartbeat::new(&mut ebpf)?,
+            config: Mutex::new(take(&mut ebpf, "STEERING")?),
             own: Mutex::new(take(&mut ebpf, "OWN")?),
             originals: take(&mut ebpf, "ORIGINALS")?,
             counts: Counts::new(&mut ebpf, options.rules.len())?,
@@ -144,6 +146,12 @@ impl Steering {
     /// The inline path runs.
     pub fn beat(&self) -> anyhow::Result<()> {
         self.heartbeat.beat()
+    }
+
+    /// From now on nothing more is steered, nor refused. What was steered is known as before.
+    pub fn release(&self) -> anyhow::Result<()> {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.set(0, SteerConfig::default(), 0).context("cannot end to steer")
     }
 
     /// The socket is the interceptor's own: if it listens, connections may go there; what it opens is not steered.

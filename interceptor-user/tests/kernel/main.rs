@@ -5,6 +5,7 @@
 mod attaching;
 mod bed;
 mod capturing;
+mod carrying;
 mod collect;
 mod counting;
 mod filtering;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         steering::tests(),
         inbound::tests(),
         outliving::tests(),
+        carrying::tests(),
     ];
     let trials = groups
         .into_iter()

@@ -1,0 +1,224 @@
+//! The inline path: connections that the kernel steers to us are carried to where they were going.
+//!
+//! ```text
+//! accept ─► where was it going? ─► connect ─► relay ─┬─► the other end
+//!                                                    └─► Pipeline: session ─► inspect ─► sink
+//! ```
+//!
+//! One thread, one runtime, one [`Pipeline`]. What one side sends is handed to the pipeline and then to the other side, as it comes;
+//! nothing is read of a side before what it said last was taken by the other.
+
+mod relay;
+
+use std::{
+    cell::RefCell,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    runtime,
+    task::{LocalSet, spawn_local},
+    time::{self, MissedTickBehavior},
+};
+
+use crate::{
+    kernel::{Original, Steering},
+    model::{Endpoint, FlowInfo, FlowKey, Peer, Process, Timestamp},
+    pipeline::Pipeline,
+    sink::Sink,
+};
+
+/// Bounds of the inline path.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time. More wait in the kernel's queue.
+    pub connections: usize,
+    /// How long connecting to where one was going may take.
+    pub connect: Duration,
+    /// How often the kernel is told that we run.
+    pub beat: Duration,
+    /// How long what is open may go on once the end has begun.
+    pub grace: Duration,
+}
+
+/// What it counts.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Connections that are carried now.
+    pub open: AtomicU64,
+    /// That were carried, or are.
+    pub accepted: AtomicU64,
+    /// Of which nobody knows where they were going: somebody connected to us.
+    pub strays: AtomicU64,
+    /// That could not be connected to where they were going.
+    pub unreachable: AtomicU64,
+}
+
+/// What all connections have in common.
+struct Shared<K> {
+    steering: Arc<Steering>,
+    pipeline: RefCell<Pipeline<K>>,
+    counts: Arc<Counts>,
+    limits: Limits,
+    zone: u32,
+    buffer: RefCell<Box<[u8]>>,
+}
+
+/// Bytes that are read at a time. One buffer serves all: what cannot be written at once is copied out of it.
+const BUFFER: usize = 64 << 10;
+
+/// Carries connections until it is told to stop, and then those that are open for as long as they may.
+pub fn run<K: Sink + 'static>(
+    listeners: Vec<std::net::TcpListener>,
+    steering: Arc<Steering>,
+    pipeline: Pipeline<K>,
+    counts: Arc<Counts>,
+    limits: Limits,
+    zone: u32,
+    stop: &AtomicBool,
+) -> anyhow::Result<Pipeline<K>> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    let buffer = RefCell::new(vec![0; BUFFER].into_boxed_slice());
+    let pipeline = RefCell::new(pipeline);
+    let shared = Rc::new(Shared { steering, pipeline, counts, limits, zone, buffer });
+    let local = LocalSet::new();
+    runtime.block_on(local.run_until(serve(listeners, Rc::clone(&shared), stop)))?;
+    drop(local);
+    let shared = Rc::into_inner(shared).context("a connection outlives its runtime")?;
+    Ok(shared.pipeline.into_inner())
+}
+
+async fn serve<K: Sink + 'static>(
+    listeners: Vec<std::net::TcpListener>,
+    shared: Rc<Shared<K>>,
+    stop: &AtomicBool,
+) -> anyhow::Result<()> {
+    let mut accepting = Vec::new();
+    for listener in listeners {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        accepting.push(spawn_local(accept(listener, Rc::clone(&shared))));
+    }
+    let mut beat = time::interval(shared.limits.beat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while !stop.load(Relaxed) {
+        beat.tick().await;
+        shared.steering.beat()?;
+        shared.pipeline.borrow_mut().tick(now());
+    }
+    // From here on connections go straight; those that were steered before are in the listeners' queues, or here.
+    shared.steering.release()?;
+    let end = time::Instant::now() + shared.limits.grace;
+    while shared.counts.open.load(Relaxed) > 0 && time::Instant::now() < end {
+        beat.tick().await;
+        shared.pipeline.borrow_mut().tick(now());
+    }
+    accepting.iter().for_each(tokio::task::JoinHandle::abort);
+    Ok(())
+}
+
+async fn accept<K: Sink + 'static>(listener: TcpListener, shared: Rc<Shared<K>>) {
+    loop {
+        match listener.accept().await {
+            Ok((client, from)) => {
+                shared.counts.accepted.fetch_add(1, Relaxed);
+                spawn_local(carry(client, from, Rc::clone(&shared)));
+            }
+            // Out of descriptors: some become free when connections end.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        while shared.counts.open.load(Relaxed) >= shared.limits.connections as u64 {
+            time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// One connection, from its beginning to its end.
+async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, shared: Rc<Shared<K>>) {
+    let _open = Open::new(Arc::clone(&shared.counts));
+    let original = match shared.steering.original(from, shared.zone) {
+        Ok(Some(original)) => original,
+        Ok(None) => {
+            shared.counts.strays.fetch_add(1, Relaxed);
+            return;
+        }
+        Err(error) => return tracing::error!("{error:#}"),
+    };
+    let to = original.destination.socket_addr();
+    let server = match connect(to, &shared).await {
+        Ok(server) => server,
+        Err(error) => {
+            shared.counts.unreachable.fetch_add(1, Relaxed);
+            tracing::debug!(%to, %error, "cannot connect");
+            return relay::reset(&client);
+        }
+    };
+    let began = now();
+    let Ok(us) = server.local_addr() else { return relay::reset(&client) };
+    let id = shared.pipeline.borrow_mut().open(info(&original, us, shared.zone, began));
+    let end = relay::both(&client, &server, id, &shared).await;
+    shared.pipeline.borrow_mut().close(id, end, now());
+}
+
+/// To where it was going. The kernel is told first that the socket is ours.
+async fn connect<K>(to: SocketAddr, shared: &Shared<K>) -> io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    shared.steering.own(&socket).map_err(io::Error::other)?;
+    let stream = time::timeout(shared.limits.connect, socket.connect(to)).await??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// As the server sees it: it knows the address that we connect from. Who asks is the application.
+fn info(original: &Original, us: SocketAddr, zone: u32, start: Timestamp) -> FlowInfo {
+    let client = Endpoint::from(us);
+    let process = Process { pid: original.pid, command: original.command.as_str().into() };
+    FlowInfo {
+        id: 0,
+        key: FlowKey::new(zone, client, original.destination),
+        client: Peer {
+            cookie: Some(original.cookie),
+            cgroup: Some(original.cgroup),
+            process: Some(process),
+            ..Peer::new(client)
+        },
+        server: Peer::new(original.destination),
+        start,
+        joined: false,
+        round_trip: None,
+        interface: 0,
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Counted while it lives.
+struct Open(Arc<Counts>);
+
+impl Open {
+    fn new(counts: Arc<Counts>) -> Self {
+        counts.open.fetch_add(1, Relaxed);
+        Self(counts)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,235 @@
+//! What is steered to our own inline path is carried to where it was going, and seen.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow, ensure};
+use interceptor::{
+    kernel::{SteerRule, Steering},
+    model::{Endpoint, Exchange, FlowRecord, Record},
+    pipeline::{Options, Pipeline},
+    proxy::{self, Counts, Limits},
+    sink::Sink,
+};
+
+use crate::{
+    Test,
+    bed::{exchange, payload, zone},
+    steering,
+};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        ("what_is_carried_arrives_and_is_seen", arrives),
+        ("large_contents_are_carried_whole_both_ways_at_once", large),
+        ("what_comes_piece_by_piece_leaves_piece_by_piece", pieces),
+        ("who_cannot_be_reached_or_resets_is_told_to_the_client", resets),
+        ("who_connects_to_the_inline_path_itself_is_turned_away", strays),
+        ("at_the_end_what_is_open_goes_on_and_what_is_new_goes_straight", drained),
+    ]
+}
+
+/// Keeps what it gets.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<Record>>>);
+
+impl Sink for Kept {
+    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
+        Ok(())
+    }
+}
+
+/// Servers in a pod, and an inline path that connections to them are steered to.
+struct Bed {
+    ends: steering::Bed,
+    kept: Kept,
+    counts: Arc<Counts>,
+    steering: Arc<Steering>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Bed {
+    fn new() -> anyhow::Result<Self> {
+        let bed = steering::Bed::new()?;
+        let ports = vec![bed.port()?, bed.server6.local_addr()?.port()];
+        let rule = SteerRule { ports, closed: true, ..SteerRule::default() };
+        let steering = Arc::new(Steering::start(&bed.options(vec![rule])?)?);
+        let listeners = vec![bed.inline.try_clone()?, bed.inline6.try_clone()?];
+        for listener in &listeners {
+            steering.own(listener)?;
+        }
+        let (kept, counts, stop) = (Kept::default(), Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
+        let pipeline = Pipeline::new(Options::default(), kept.clone());
+        let limits = Limits {
+            connections: 1000,
+            connect: Duration::from_secs(2),
+            beat: Duration::from_millis(50),
+            grace: Duration::from_secs(5),
+        };
+        let (ours, counted, stopped, zone) = (Arc::clone(&steering), Arc::clone(&counts), Arc::clone(&stop), zone()?);
+        let thread = thread::spawn(move || {
+            let mut pipeline = proxy::run(listeners, ours, pipeline, counted, limits, zone, &stopped)?;
+            pipeline.finish()
+        });
+        Ok(Self { ends: bed, kept, counts, steering, stop, thread: Some(thread) })
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        self.stop.store(true, Relaxed);
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        thread.join().map_err(|_| anyhow!("the inline path panicked"))?
+    }
+
+    fn records<T>(&self, of: impl Fn(&Record) -> Option<T>) -> Vec<T> {
+        self.kept.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(of).collect()
+    }
+
+    fn exchanges(&self) -> Vec<Exchange> {
+        self.records(|record| if let Record::Exchange(exchange) = record { Some((**exchange).clone()) } else { None })
+    }
+
+    /// Waits until so many flows are over.
+    fn flows(&self, count: usize) -> anyhow::Result<Vec<FlowRecord>> {
+        let end = Instant::now() + Duration::from_secs(5);
+        loop {
+            let flows =
+                self.records(|record| if let Record::Flow(flow) = record { Some((**flow).clone()) } else { None });
+            if flows.len() >= count {
+                return Ok(flows);
+            }
+            ensure!(Instant::now() < end, "{} flows are over, not {count}", flows.len());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+fn connect(to: SocketAddr) -> anyhow::Result<TcpStream> {
+    let client = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
+    client.set_read_timeout(Some(Duration::from_secs(10)))?;
+    Ok(client)
+}
+
+fn arrives() -> anyhow::Result<()> {
+    const REQUEST: &[u8] = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: model\r\nContent-Length: 5\r\n\r\nhello";
+    const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nworld";
+    let bed = Bed::new()?;
+    for server in [&bed.ends.server, &bed.ends.server6] {
+        let to = server.local_addr()?;
+        exchange(server, || connect(to), REQUEST, RESPONSE)?;
+    }
+    let flows = bed.flows(2)?;
+    let exchanges = bed.exchanges();
+    ensure!(exchanges.len() == 2, "{exchanges:?}");
+    for (server, (seen, flow)) in [&bed.ends.server, &bed.ends.server6].into_iter().zip(exchanges.iter().zip(&flows)) {
+        ensure!(seen.complete() && seen.response.as_ref().and_then(|part| part.head.status()) == Some(200), "{seen:?}");
+        ensure!(seen.flow.server.endpoint == Endpoint::from(server.local_addr()?), "{:?}", seen.flow);
+        let process = seen.flow.client.process.as_ref().map(|process| process.pid);
+        ensure!(process == Some(std::process::id()), "{process:?}");
+        ensure!(flow.ledger.balances() && flow.ledger.client.carried == REQUEST.len() as u64, "{:?}", flow.ledger);
+    }
+    Ok(())
+}
+
+fn large() -> anyhow::Result<()> {
+    let bed = Bed::new()?;
+    let (request, response) = (payload(64 << 20, 1), payload(64 << 20, 2));
+    let to = bed.ends.server.local_addr()?;
+    exchange(&bed.ends.server, || connect(to), &request, &response)?;
+    let flow = bed.flows(1)?.remove(0);
+    let carried = (flow.ledger.client.carried, flow.ledger.server.carried);
+    ensure!(carried == (request.len() as u64, response.len() as u64) && flow.ledger.balances(), "{carried:?}");
+    Ok(())
+}
+
+fn pieces() -> anyhow::Result<()> {
+    let bed = Bed::new()?;
+    let mut client = connect(bed.ends.server.local_addr()?)?;
+    let (mut server, _) = bed.ends.server.accept()?;
+    server.set_nodelay(true)?;
+    for piece in 0..100_u32 {
+        server.write_all(&piece.to_be_bytes())?;
+        let mut heard = [0; 4];
+        client.read_exact(&mut heard).with_context(|| format!("piece {piece}"))?;
+        ensure!(heard == piece.to_be_bytes());
+    }
+    // One side is done, the other goes on.
+    client.shutdown(std::net::Shutdown::Write)?;
+    ensure!(server.read(&mut [0; 4])? == 0, "the server is not told that the client has said all");
+    server.write_all(b"more")?;
+    drop(server);
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest)?;
+    ensure!(rest == b"more", "{rest:?}");
+    Ok(())
+}
+
+fn resets() -> anyhow::Result<()> {
+    let mut bed = Bed::new()?;
+    let mut client = connect(bed.ends.server.local_addr()?)?;
+    let (server, _) = bed.ends.server.accept()?;
+    // What it has not read makes its end a reset (RFC 9293 section 3.6.1).
+    client.write_all(b"unread")?;
+    server.set_read_timeout(Some(Duration::from_secs(5)))?;
+    server.peek(&mut [0; 6])?;
+    drop(server);
+    let heard = client.read(&mut [0; 1]);
+    ensure!(heard.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset), "{heard:?}");
+    let to = bed.ends.server.local_addr()?;
+    bed.ends.server = TcpListener::bind("127.0.0.1:0")?;
+    let mut client = connect(to)?;
+    let heard = client.read(&mut [0; 1]);
+    ensure!(heard.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset), "{heard:?}");
+    ensure!(bed.counts.unreachable.load(Relaxed) == 1);
+    Ok(())
+}
+
+fn strays() -> anyhow::Result<()> {
+    let bed = Bed::new()?;
+    let mut client = connect(bed.ends.inline.local_addr()?)?;
+    ensure!(client.read(&mut [0; 1])? == 0, "it was carried somewhere");
+    ensure!(bed.counts.strays.load(Relaxed) == 1);
+    Ok(())
+}
+
+fn drained() -> anyhow::Result<()> {
+    let mut bed = Bed::new()?;
+    let to = bed.ends.server.local_addr()?;
+    let mut client = connect(to)?;
+    let (mut server, _) = bed.ends.server.accept()?;
+    bed.stop.store(true, Relaxed);
+    let end = Instant::now() + Duration::from_secs(2);
+    // Its own address is seen only by those that go straight.
+    loop {
+        let new = connect(to)?;
+        let (_accepted, from) = bed.ends.server.accept()?;
+        if from == new.local_addr()? {
+            break;
+        }
+        ensure!(Instant::now() < end, "it is still steered");
+        thread::sleep(Duration::from_millis(10));
+    }
+    server.write_all(b"still")?;
+    client.read_exact(&mut [0; 5])?;
+    drop((client, server));
+    bed.end()?;
+    ensure!(bed.steering.open() == 0 && bed.counts.open.load(Relaxed) == 0);
+    Ok(())
+}
