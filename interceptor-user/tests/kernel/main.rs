@@ -129,6 +129,7 @@ const SLOW: &[&str] = &[
     "as_many_descriptors_are_used_as_there_may_be",
     "pods_that_cannot_be_found_are_warned_of",
     "namespaces_are_followed_wherever_their_names_are",
+    "large_contents_are_carried_whole_both_ways_at_once",
 ];
 
 /// This kernel cannot do what a test is about. The test is reported as ignored, with what it takes.
