@@ -132,8 +132,7 @@ fn arrives() -> anyhow::Result<()> {
     const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nworld";
     let bed = Bed::new()?;
     for server in [&bed.ends.server, &bed.ends.server6] {
-        let to = server.local_addr()?;
-        exchange(server, || connect(to), REQUEST, RESPONSE)?;
+        talk(server, REQUEST, RESPONSE)?;
     }
     let flows = bed.flows(2)?;
     let exchanges = bed.exchanges();
@@ -145,6 +144,22 @@ fn arrives() -> anyhow::Result<()> {
         ensure!(process == Some(std::process::id()), "{process:?}");
         ensure!(flow.ledger.balances() && flow.ledger.client.carried == REQUEST.len() as u64, "{:?}", flow.ledger);
     }
+    Ok(())
+}
+
+/// One after the other: the server answers when it has the request.
+fn talk(server: &TcpListener, request: &[u8], response: &[u8]) -> anyhow::Result<()> {
+    let mut client = connect(server.local_addr()?)?;
+    client.write_all(request)?;
+    let (mut accepted, _) = server.accept()?;
+    let mut heard = vec![0; request.len()];
+    accepted.read_exact(&mut heard)?;
+    ensure!(heard == request, "the server received something else");
+    accepted.write_all(response)?;
+    drop(accepted);
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard)?;
+    ensure!(heard == response, "the client received something else");
     Ok(())
 }
 
