@@ -42,7 +42,7 @@ pub fn count_drop(reason: DropReason, bytes: u32) {
 /// # Safety
 /// `to` must point at eight bytes of a map value, aligned to eight.
 #[inline(always)]
-unsafe fn add(to: *mut u64, value: u64) {
+pub unsafe fn add(to: *mut u64, value: u64) {
     // SAFETY: the caller's promise.
     unsafe { asm!("lock *(u64 *)({to} + 0) += {value}", to = in(reg) to, value = in(reg) value) };
 }

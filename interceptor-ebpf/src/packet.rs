@@ -16,7 +16,7 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 const ETHERTYPE_VLAN: u16 = 0x8100;
 const ETHERTYPE_QINQ: u16 = 0x88a8;
 
-const PROTOCOL_TCP: u8 = 6;
+pub const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_HOP_BY_HOP: u8 = 0;
 const PROTOCOL_ROUTING: u8 = 43;
 const PROTOCOL_FRAGMENT: u8 = 44;
@@ -31,7 +31,9 @@ const EXTENSIONS_MAX: u32 = 6;
 /// No header begins beyond this; tells the verifier that offsets are small.
 const OFFSET_MASK: u32 = 0x1fff;
 /// `TCP_LISTEN`, as in `bpf_sock::state`.
-const STATE_LISTEN: u32 = 10;
+pub const STATE_LISTEN: u32 = 10;
+/// `AF_INET`, as contexts and sockets have it.
+pub const AF_INET: u32 = 2;
 
 /// What lies at the beginning of a packet's data.
 #[derive(Clone, Copy)]
@@ -327,4 +329,22 @@ pub fn map_ipv4(to: &mut [u8; 16], address: u32) {
 pub fn put_ipv6(to: &mut [u8; 16], words: [u32; 4]) {
     // SAFETY: sixteen bytes each; no alignment is asked for.
     unsafe { to.as_mut_ptr().cast::<[u32; 4]>().write_unaligned(words) };
+}
+
+/// An address in a program's context, read word by word: the verifier takes no other access to it.
+///
+/// # Safety
+/// It must be there.
+#[inline(always)]
+pub unsafe fn context_words(words: *const [u32; 4]) -> [u32; 4] {
+    let words = words.cast::<u32>();
+    // SAFETY: the caller's promise.
+    unsafe {
+        [
+            words.read_volatile(),
+            words.add(1).read_volatile(),
+            words.add(2).read_volatile(),
+            words.add(3).read_volatile(),
+        ]
+    }
 }

@@ -7,18 +7,22 @@ use aya_ebpf::{
     btf_maps::SkStorage,
     helpers::generated::{bpf_ktime_get_ns, bpf_sk_storage_get},
     maps::lpm_trie::Key,
+    programs::SockAddrContext,
 };
-use interceptor_common::{STEER_RULES_MAX, SteerConfig, SteerOutcome, Steered};
+use interceptor_common::{STEER_RULES_MAX, SocketAddress, SteerConfig, SteerOutcome, Steered};
 
-use crate::maps::{HEARTBEAT, OWN, STEER_COUNTS, STEER_NETWORKS, STEER_PORTS, STEERED};
+use crate::{
+    emit,
+    maps::{HEARTBEAT, OWN, STEER_COUNTS, STEER_NETWORKS, STEER_PORTS, STEERED},
+};
 
 /// Counts what became of a connection.
 #[inline(always)]
 pub fn count(rule: u32, outcome: SteerOutcome) {
     let index = rule % STEER_RULES_MAX as u32 * SteerOutcome::COUNT as u32 + outcome as u32;
     if let Some(count) = STEER_COUNTS.get_ptr_mut(index) {
-        // SAFETY: a map value of this CPU; connect runs in a process, with migration off.
-        unsafe { *count += 1 };
+        // SAFETY: a map value.
+        unsafe { emit::add(count, 1) };
     }
 }
 
@@ -64,13 +68,20 @@ pub fn is_own(socket: *mut bpf_sock) -> bool {
     !storage(&OWN, socket, 0).is_null()
 }
 
-/// What is remembered of a socket that was steered, or null.
+/// What is remembered of a socket that is steered.
 #[inline(always)]
-pub fn steered(socket: *mut bpf_sock) -> *mut Steered {
+pub fn steered(socket: *mut bpf_sock) -> Option<&'static Steered> {
+    // SAFETY: null is `None`; what is with a socket stays as long as the program runs.
+    unsafe { memory(socket).as_ref() }.filter(|steered| steered.cookie != 0)
+}
+
+/// Where that is, also of a socket that was steered and is connected again; or null.
+#[inline(always)]
+pub fn memory(socket: *mut bpf_sock) -> *mut Steered {
     storage(&STEERED, socket, 0)
 }
 
-/// The same, made if it is not there; null if there is no memory.
+/// The same, made if it is not there; null if it cannot be.
 #[inline(always)]
 pub fn remember(socket: *mut bpf_sock) -> *mut Steered {
     storage(&STEERED, socket, BPF_SK_STORAGE_GET_F_CREATE)
@@ -85,4 +96,43 @@ fn storage<T>(map: &'static SkStorage<T>, socket: *mut bpf_sock, flags: u32) -> 
     // SAFETY: checked for null; the map outlives the program.
     unsafe { bpf_sk_storage_get(map.cast_mut().cast::<c_void>(), socket.cast(), ptr::null_mut(), u64::from(flags)) }
         .cast()
+}
+
+#[inline(always)]
+pub fn socket(context: &SockAddrContext) -> *mut bpf_sock {
+    // SAFETY: the context is valid for the run of the program; so below.
+    unsafe { (*context.sock_addr).__bindgen_anon_1.sk }
+}
+
+/// Puts an IPv4 address in the place of the one that the application gave, or is given.
+#[inline(always)]
+pub fn put4(context: &SockAddrContext, to: SocketAddress) {
+    let [.., word] = words_of(&to.address);
+    // SAFETY: as above.
+    unsafe {
+        (*context.sock_addr).user_ip4 = word;
+        (*context.sock_addr).user_port = u32::from(to.port.to_be());
+    }
+}
+
+/// Likewise an IPv6 address.
+#[inline(always)]
+pub fn put6(context: &SockAddrContext, to: SocketAddress) {
+    let words = words_of(&to.address);
+    // SAFETY: as above; words are written one by one, as the verifier wants it.
+    unsafe {
+        let place = (&raw mut (*context.sock_addr).user_ip6).cast::<u32>();
+        place.write_volatile(words[0]);
+        place.add(1).write_volatile(words[1]);
+        place.add(2).write_volatile(words[2]);
+        place.add(3).write_volatile(words[3]);
+        (*context.sock_addr).user_port = u32::from(to.port.to_be());
+    }
+}
+
+/// As contexts have them: network byte order.
+#[inline(always)]
+pub fn words_of(address: &[u8; 16]) -> [u32; 4] {
+    let word = |at: usize| u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]]);
+    [word(0), word(4), word(8), word(12)]
 }

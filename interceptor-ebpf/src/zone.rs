@@ -29,9 +29,7 @@ pub fn of_socket(socket: *mut bpf_sock, key: &TupleKey) -> Option<u32> {
     if NET_INUM_AT.load() == 0 {
         return Some(ZONE.load());
     }
-    // The verifier allows no arithmetic on a socket pointer; read back from the stack it is a number like others.
-    let socket = address(&raw const socket as u64);
-    let own = inode(address(socket + u64::from(SOCK_NET_AT.load())));
+    let own = where_is(socket);
     // SAFETY: values are replaced, never changed in place.
     let known = unsafe { ZONES.get(own) }.copied();
     match known.unwrap_or(OUTER_ZONE.load()) {

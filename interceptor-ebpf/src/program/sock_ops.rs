@@ -20,14 +20,13 @@ use interceptor_common::{
 use crate::{
     emit, filter,
     maps::{CONNECTING, SK_FLAGS_AT, SOCKETS, SocketState},
-    packet::{map_ipv4, put_ipv6},
+    packet::{AF_INET, context_words, map_ipv4, put_ipv6},
     zone,
 };
 
 /// What a sock_ops program that has no opinion returns.
 const GO_ON: u32 = 1;
 
-const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 
 // States, as the state callback gives them (include/net/tcp_states.h).
@@ -242,23 +241,5 @@ impl Ops {
             )
             .cast()
         }
-    }
-}
-
-/// Words of the context, read one by one: the verifier takes no other access to them.
-///
-/// # Safety
-/// They must be there.
-#[inline(always)]
-unsafe fn context_words(words: *const [u32; 4]) -> [u32; 4] {
-    let words = words.cast::<u32>();
-    // SAFETY: the caller's promise.
-    unsafe {
-        [
-            words.read_volatile(),
-            words.add(1).read_volatile(),
-            words.add(2).read_volatile(),
-            words.add(3).read_volatile(),
-        ]
     }
 }

@@ -4,7 +4,7 @@ use core::mem;
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{bpf_sock, bpf_sock_tuple},
+    bindings::bpf_sock_tuple,
     helpers::{
         bpf_get_current_comm, bpf_get_current_pid_tgid,
         generated::{
@@ -21,17 +21,13 @@ use interceptor_common::{
 
 use crate::{
     maps::{STEER_CGROUPS, STEERING},
-    packet::{map_ipv4, put_ipv6},
+    packet::{PROTOCOL_TCP, STATE_LISTEN, context_words, map_ipv4, put_ipv6},
     steer,
 };
 
 const ALLOW: i32 = 1;
 const REFUSE: i32 = 0;
 
-/// `IPPROTO_TCP`
-const TCP: u32 = 6;
-/// `TCP_LISTEN`, as in `bpf_sock::state`.
-const LISTEN: u32 = 10;
 /// `BPF_F_CURRENT_NETNS`: that of the socket.
 const ITS_NAMESPACE: u64 = -1_i32 as u64;
 /// `::ffff:0:0/96`
@@ -46,31 +42,16 @@ pub fn steer_conn4(context: SockAddrContext) -> i32 {
     map_ipv4(&mut destination.address, address);
     to.decide(destination, |config| {
         let inline = config.inline4;
-        to.listener4(inline, config).then(|| {
-            let [.., a, b, c, d] = inline.address;
-            // SAFETY: as above.
-            unsafe {
-                (*to.0.sock_addr).user_ip4 = u32::from_ne_bytes([a, b, c, d]);
-                (*to.0.sock_addr).user_port = u32::from(inline.port.to_be());
-            }
-        })
+        to.listener4(inline, config).then(|| steer::put4(&to.0, inline))
     })
 }
 
 #[cgroup_sock_addr(connect6)]
 pub fn steer_conn6(context: SockAddrContext) -> i32 {
     let to = Connect(context);
-    // SAFETY: the context is valid for the run of the program; words are read one by one, as the verifier wants it.
-    let (address, port) = unsafe {
-        let words = (&raw const (*to.0.sock_addr).user_ip6).cast::<u32>();
-        let address = [
-            words.read_volatile(),
-            words.add(1).read_volatile(),
-            words.add(2).read_volatile(),
-            words.add(3).read_volatile(),
-        ];
-        (address, (*to.0.sock_addr).user_port)
-    };
+    // SAFETY: the context is valid for the run of the program.
+    let (address, port) =
+        unsafe { (context_words(&raw const (*to.0.sock_addr).user_ip6), (*to.0.sock_addr).user_port) };
     let mut destination = SocketAddress { port: u16::from_be(port as u16), ..SocketAddress::default() };
     put_ipv6(&mut destination.address, address);
     // An IPv6 socket may speak IPv4 (RFC 3493 section 3.7): then it goes to where IPv4 goes.
@@ -78,18 +59,7 @@ pub fn steer_conn6(context: SockAddrContext) -> i32 {
     to.decide(destination, |config| {
         let inline = if is_ipv4 { config.inline4 } else { config.inline6 };
         let listens = if is_ipv4 { to.listener4(inline, config) } else { to.listener6(inline, config) };
-        listens.then(|| {
-            let words = words_of(&inline.address);
-            // SAFETY: as above.
-            unsafe {
-                let to_words = (&raw mut (*to.0.sock_addr).user_ip6).cast::<u32>();
-                to_words.write_volatile(words[0]);
-                to_words.add(1).write_volatile(words[1]);
-                to_words.add(2).write_volatile(words[2]);
-                to_words.add(3).write_volatile(words[3]);
-                (*to.0.sock_addr).user_port = u32::from(inline.port.to_be());
-            }
-        })
+        listens.then(|| steer::put6(&to.0, inline))
     })
 }
 
@@ -100,7 +70,7 @@ impl Connect {
     #[inline(always)]
     fn decide(&self, destination: SocketAddress, redirect: impl FnOnce(&SteerConfig) -> Option<()>) -> i32 {
         // SAFETY: the context is valid for the run of the program.
-        if unsafe { (*self.0.sock_addr).protocol } != TCP {
+        if unsafe { (*self.0.sock_addr).protocol } != u32::from(PROTOCOL_TCP) {
             return ALLOW;
         }
         self.forget();
@@ -127,7 +97,7 @@ impl Connect {
         if steer::is_stale(config) {
             return SteerOutcome::Stale;
         }
-        let socket = self.socket();
+        let socket = steer::socket(&self.0);
         // SAFETY: checked for null.
         if !socket.is_null() && unsafe { (*socket).bound_dev_if } != 0 {
             return SteerOutcome::Bound;
@@ -158,7 +128,7 @@ impl Connect {
     /// A socket that was steered may be connected again, to somewhere else.
     #[inline(always)]
     fn forget(&self) {
-        let memory = steer::steered(self.socket());
+        let memory = steer::memory(steer::socket(&self.0));
         if !memory.is_null() {
             // SAFETY: checked for null.
             unsafe { (*memory).cookie = 0 };
@@ -168,7 +138,7 @@ impl Connect {
     /// One of our own sockets, or one that is marked.
     #[inline(always)]
     fn is_exempt(&self, config: &SteerConfig) -> bool {
-        let socket = self.socket();
+        let socket = steer::socket(&self.0);
         if socket.is_null() {
             return false;
         }
@@ -177,21 +147,15 @@ impl Connect {
     }
 
     #[inline(always)]
-    fn socket(&self) -> *mut bpf_sock {
-        // SAFETY: the context is valid for the run of the program.
-        unsafe { (*self.0.sock_addr).__bindgen_anon_1.sk }
-    }
-
-    #[inline(always)]
     fn listener4(&self, inline: SocketAddress, config: &SteerConfig) -> bool {
-        let words = words_of(&inline.address);
+        let words = steer::words_of(&inline.address);
         // Of `bpf_sock_tuple`: source and destination address, then their ports.
         self.is_listener([0, words[3], u32::from(inline.port.to_be()) << 16], inline, config)
     }
 
     #[inline(always)]
     fn listener6(&self, inline: SocketAddress, config: &SteerConfig) -> bool {
-        let to = words_of(&inline.address);
+        let to = steer::words_of(&inline.address);
         let ports = u32::from(inline.port.to_be()) << 16;
         self.is_listener([0, 0, 0, 0, to[0], to[1], to[2], to[3], ports], inline, config)
     }
@@ -215,7 +179,8 @@ impl Connect {
             return false;
         }
         // SAFETY: checked for null, and not released yet.
-        let listens = unsafe { (*found).state } == LISTEN && (config.flags & STEER_OWN == 0 || steer::is_own(found));
+        let listens =
+            unsafe { (*found).state } == STATE_LISTEN && (config.flags & STEER_OWN == 0 || steer::is_own(found));
         // SAFETY: it was found, and is not used below.
         unsafe { bpf_sk_release(found.cast()) };
         listens
@@ -251,11 +216,4 @@ fn cgroup() -> SteerCgroup {
         }
     }
     all
-}
-
-/// As the context has them: network byte order.
-#[inline(always)]
-fn words_of(address: &[u8; 16]) -> [u32; 4] {
-    let word = |at: usize| u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]]);
-    [word(0), word(4), word(8), word(12)]
 }

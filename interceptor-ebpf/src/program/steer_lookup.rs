@@ -10,19 +10,15 @@ use interceptor_common::{SocketAddress, SteerConfig, SteerOutcome};
 
 use crate::{
     maps::{LISTENERS, STEERING},
-    packet::{map_ipv4, put_ipv6},
+    packet::{AF_INET, PROTOCOL_TCP, context_words, map_ipv4, put_ipv6},
     steer,
 };
-
-const AF_INET: u32 = 2;
-/// `IPPROTO_TCP`
-const TCP: u32 = 6;
 
 #[sk_lookup]
 pub fn steer_lookup(context: SkLookupContext) -> u32 {
     let lookup = context.lookup;
     // SAFETY: the context is valid for the run of the program; so below.
-    if unsafe { (*lookup).protocol } != TCP {
+    if unsafe { (*lookup).protocol } != u32::from(PROTOCOL_TCP) {
         return SK_PASS;
     }
     let Some(config) = STEERING.get(0) else { return SK_PASS };
@@ -71,27 +67,11 @@ fn ends(lookup: *mut bpf_sk_lookup) -> (SocketAddress, SocketAddress) {
             map_ipv4(&mut local.address, (*lookup).local_ip4);
             map_ipv4(&mut remote.address, (*lookup).remote_ip4);
         } else {
-            put_ipv6(&mut local.address, words(&raw const (*lookup).local_ip6));
-            put_ipv6(&mut remote.address, words(&raw const (*lookup).remote_ip6));
+            put_ipv6(&mut local.address, context_words(&raw const (*lookup).local_ip6));
+            put_ipv6(&mut remote.address, context_words(&raw const (*lookup).remote_ip6));
         }
         // In host order.
         local.port = (*lookup).local_port as u16;
     }
     (local, remote)
-}
-
-/// # Safety
-/// They must be in the context.
-#[inline(always)]
-unsafe fn words(words: *const [u32; 4]) -> [u32; 4] {
-    let words = words.cast::<u32>();
-    // SAFETY: the caller's promise.
-    unsafe {
-        [
-            words.read_volatile(),
-            words.add(1).read_volatile(),
-            words.add(2).read_volatile(),
-            words.add(3).read_volatile(),
-        ]
-    }
 }

@@ -6,7 +6,7 @@ use interceptor_common::{SocketAddress, Steered, SteeredKey};
 
 use crate::{
     maps::ORIGINALS,
-    packet::{map_ipv4, put_ipv6},
+    packet::{AF_INET, map_ipv4, put_ipv6},
     zone,
 };
 
@@ -18,7 +18,6 @@ const SOL_IPV6: i32 = 41;
 /// `SO_ORIGINAL_DST` and `IP6T_SO_ORIGINAL_DST`.
 const ORIGINAL_DST: i32 = 80;
 
-const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
 /// `struct sockaddr_in`
@@ -62,7 +61,7 @@ fn answer(context: &SockoptContext, level: i32, steered: &Steered) {
     let SocketAddress { address, port, .. } = steered.destination;
     if level == SOL_IP {
         let [.., a, b, c, d] = address;
-        let answer = Address4 { family: AF_INET, port: port.to_be(), address: [a, b, c, d], zero: [0; 8] };
+        let answer = Address4 { family: AF_INET as u16, port: port.to_be(), address: [a, b, c, d], zero: [0; 8] };
         put(context, answer);
     } else {
         let answer = Address6 { family: AF_INET6, port: port.to_be(), flow: 0, address, scope: 0 };
@@ -111,7 +110,7 @@ fn key(socket: *mut bpf_sock) -> SteeredKey {
             (&raw const (*socket).dst_port).read_volatile(),
         )
     };
-    if family == u32::from(AF_INET) {
+    if family == AF_INET {
         map_ipv4(&mut client.address, ip4);
     } else {
         put_ipv6(&mut client.address, ip6);

@@ -11,14 +11,13 @@ use interceptor_common::{SocketAddress, SteerOutcome, SteeredKey};
 
 use crate::{
     maps::ORIGINALS,
-    packet::{map_ipv4, put_ipv6},
+    packet::{AF_INET, context_words, map_ipv4, put_ipv6},
     steer, zone,
 };
 
 /// What a sock_ops program that has no opinion returns.
 const GO_ON: u32 = 1;
 
-const AF_INET: u32 = 2;
 /// `TCP_CLOSE`
 const CLOSE: u32 = 7;
 
@@ -38,12 +37,7 @@ pub fn steer_sock(context: SockOpsContext) -> u32 {
 fn opened(ops: *mut bpf_sock_ops) {
     // SAFETY: the context is valid for the run of the program; so below.
     let socket = unsafe { (*ops).__bindgen_anon_2.sk };
-    let steered = steer::steered(socket);
-    // SAFETY: null is `None`.
-    let Some(steered) = (unsafe { steered.as_ref() }) else { return };
-    if steered.cookie == 0 {
-        return;
-    }
+    let Some(steered) = steer::steered(socket) else { return };
     // SAFETY: as above.
     unsafe {
         // Others may have asked for callbacks of their own: add to their flags.
@@ -60,7 +54,7 @@ fn opened(ops: *mut bpf_sock_ops) {
 fn closed(ops: *mut bpf_sock_ops) {
     // SAFETY: as above.
     let socket = unsafe { (*ops).__bindgen_anon_2.sk };
-    if !steer::steered(socket).is_null() {
+    if !steer::memory(socket).is_null() {
         let _may_not_have_been_there = ORIGINALS.remove(key(ops));
     }
 }
@@ -68,19 +62,12 @@ fn closed(ops: *mut bpf_sock_ops) {
 #[inline(always)]
 fn key(ops: *mut bpf_sock_ops) -> SteeredKey {
     let mut client = SocketAddress::default();
-    // SAFETY: as above; words are read one by one, as the verifier wants it.
+    // SAFETY: as above.
     unsafe {
         if (*ops).family == AF_INET {
             map_ipv4(&mut client.address, (*ops).local_ip4);
         } else {
-            let words = (&raw const (*ops).local_ip6).cast::<u32>();
-            let words = [
-                words.read_volatile(),
-                words.add(1).read_volatile(),
-                words.add(2).read_volatile(),
-                words.add(3).read_volatile(),
-            ];
-            put_ipv6(&mut client.address, words);
+            put_ipv6(&mut client.address, context_words(&raw const (*ops).local_ip6));
         }
         // In host order.
         client.port = (*ops).local_port as u16;

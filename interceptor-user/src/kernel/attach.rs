@@ -1,6 +1,6 @@
 //! Programs to interfaces and cgroups.
 
-use std::{fmt, path::Path};
+use std::{fmt, fs::File, path::Path};
 
 use aya::{
     Ebpf,
@@ -8,6 +8,7 @@ use aya::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSockAddr, LinkOrder, ProgramError, SchedClassifier,
         SockOps, TcAttachType,
         cgroup_skb::CgroupSkbLink,
+        cgroup_sock_addr::CgroupSockAddrLinkId,
         tc::{SchedClassifierLink, TcAttachOptions},
     },
 };
@@ -156,7 +157,7 @@ fn load_classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut
 }
 
 /// One that is loaded already is loaded.
-fn loaded(name: &str, result: Result<(), ProgramError>) -> anyhow::Result<()> {
+pub(super) fn loaded(name: &str, result: Result<(), ProgramError>) -> anyhow::Result<()> {
     match result {
         Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
         Err(error) => Err(explain_program(name, &error)),
@@ -199,23 +200,33 @@ pub(super) fn sock_ops(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
     let name = "intercept_sock";
     let program: &mut SockOps = program(ebpf, name)?;
     program.load().map_err(|error| explain_program(name, &error))?;
-    program
-        .attach(&directory, CgroupAttachMode::Single)
-        .map_err(|error| anyhow::anyhow!("cannot attach sock_ops to cgroup {}: {}", path.display(), root(&error)))?;
+    program.attach(&directory, CgroupAttachMode::Single).map_err(|error| refused("sock_ops", path, &error))?;
     Ok(())
 }
 
 /// Attaches the connect programs to a cgroup: which process opens a connection.
 pub(super) fn connect(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
     let directory = cgroup::open(path)?;
-    for name in ["intercept_conn4", "intercept_conn6"] {
-        let program: &mut CgroupSockAddr = program(ebpf, name)?;
-        program.load().map_err(|error| explain_program(name, &error))?;
-        program
-            .attach(&directory, CgroupAttachMode::Single)
-            .map_err(|error| anyhow::anyhow!("cannot attach {name} to cgroup {}: {}", path.display(), root(&error)))?;
-    }
-    Ok(())
+    ["intercept_conn4", "intercept_conn6"]
+        .into_iter()
+        .try_for_each(|name| sock_addr(ebpf, name, &directory, path).map(drop))
+}
+
+/// Attaches a program that is asked about addresses of sockets to a cgroup: its directory, which has this path.
+pub(super) fn sock_addr(
+    ebpf: &mut Ebpf,
+    name: &str,
+    directory: &File,
+    path: &Path,
+) -> anyhow::Result<CgroupSockAddrLinkId> {
+    let program: &mut CgroupSockAddr = program(ebpf, name)?;
+    program.load().map_err(|error| explain_program(name, &error))?;
+    program.attach(directory, CgroupAttachMode::Single).map_err(|error| refused(name, path, &error))
+}
+
+/// Why a cgroup does not take a program.
+pub(super) fn refused(name: &str, path: &Path, error: &ProgramError) -> anyhow::Error {
+    anyhow::anyhow!("cannot attach {name} to cgroup {}: {}", path.display(), root(error))
 }
 
 /// The last cause, which is the one that says something.

@@ -25,17 +25,14 @@ use anyhow::{Context as _, bail};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError, SkStorage},
-    programs::{
-        CgroupAttachMode, CgroupSockAddr, CgroupSockopt, ProgramError, SockOps, cgroup_sock_addr::CgroupSockAddrLink,
-        cgroup_sockopt::CgroupSockoptLink, sock_ops::SockOpsLink,
-    },
+    programs::{CgroupAttachMode, CgroupSockAddr, CgroupSockopt, SockOps, cgroup_sock_addr::CgroupSockAddrLink},
 };
 use interceptor_common::{STEER_MARK, STEER_OWN, SocketAddress, SteerConfig, SteerOutcome, Steered, SteeredKey};
 
 pub use self::inbound::{Inbound, InboundOptions};
 use self::shared::{Counts, Heartbeat};
 use super::{
-    attach::root,
+    attach::{self, loaded, refused},
     cgroup,
     maps::take,
     object::{self, explain_program, program},
@@ -102,18 +99,14 @@ pub struct Original {
 
 /// Connections are steered as long as it lives.
 pub struct Steering {
-    // In the order in which they are detached: what is steered finds its memory to the end.
+    /// Detached first: what is steered finds its memory to the end.
     _connect: Vec<CgroupSockAddrLink>,
-    _peer: Vec<CgroupSockAddrLink>,
-    _sock: SockOpsLink,
-    /// Where other proxies ask the kernel. Only there: the kernel does more for each getsockopt(2) that a program looks at.
-    _original: Vec<CgroupSockoptLink>,
     heartbeat: Heartbeat,
     config: Mutex<Array<MapData, SteerConfig>>,
     own: Mutex<SkStorage<MapData, u32>>,
     originals: HashMap<MapData, SteeredKey, Steered>,
     counts: Counts,
-    /// Programs and the maps that only they use.
+    /// All other programs, where they are attached, and the maps that only they use.
     _ebpf: Ebpf,
 }
 
@@ -123,17 +116,16 @@ impl Steering {
         let mut ebpf = object::load_steering()?;
         write(&mut ebpf, options)?;
         let directory = cgroup::open(&options.cgroup)?;
-        let cgroup = (&directory, options.cgroup.as_path());
-        let sock = sock_ops(&mut ebpf, cgroup)?;
-        let original =
-            options.proxies.iter().map(|path| original_dst(&mut ebpf, path)).collect::<anyhow::Result<_>>()?;
-        let peer = ["steer_peer4", "steer_peer6"].map(|name| address(&mut ebpf, name, cgroup));
-        let connect = ["steer_conn4", "steer_conn6"].map(|name| address(&mut ebpf, name, cgroup));
+        let path = options.cgroup.as_path();
+        sock_ops(&mut ebpf, &directory, path)?;
+        // Only there: the kernel does more for each getsockopt(2) that a program looks at.
+        options.proxies.iter().try_for_each(|path| original_dst(&mut ebpf, path))?;
+        for name in ["steer_peer4", "steer_peer6"] {
+            attach::sock_addr(&mut ebpf, name, &directory, path)?;
+        }
+        let connect = ["steer_conn4", "steer_conn6"].map(|name| connect(&mut ebpf, name, &directory, path));
         Ok(Self {
             _connect: connect.into_iter().collect::<anyhow::Result<_>>()?,
-            _peer: peer.into_iter().collect::<anyhow::Result<_>>()?,
-            _sock: sock,
-            _original: original,
             heartbeat: Heartbeat::new(&mut ebpf)?,
             config: Mutex::new(take(&mut ebpf, "STEERING")?),
             own: Mutex::new(take(&mut ebpf, "OWN")?),
@@ -224,40 +216,25 @@ fn id(path: &Path) -> anyhow::Result<u64> {
     cgroup::id(path).with_context(|| format!("no cgroup at {}", path.display()))
 }
 
-type Cgroup<'a> = (&'a File, &'a Path);
-
-fn address(ebpf: &mut Ebpf, name: &str, (directory, path): Cgroup<'_>) -> anyhow::Result<CgroupSockAddrLink> {
+fn connect(ebpf: &mut Ebpf, name: &str, directory: &File, path: &Path) -> anyhow::Result<CgroupSockAddrLink> {
+    let link = attach::sock_addr(ebpf, name, directory, path)?;
     let program: &mut CgroupSockAddr = program(ebpf, name)?;
-    program.load().map_err(|error| explain_program(name, &error))?;
-    program
-        .attach(directory, CgroupAttachMode::Single)
-        .and_then(|link| program.take_link(link))
-        .map_err(|error| refused(name, path, &error))
+    program.take_link(link).map_err(|error| refused(name, path, &error))
 }
 
-fn sock_ops(ebpf: &mut Ebpf, (directory, path): Cgroup<'_>) -> anyhow::Result<SockOpsLink> {
+fn sock_ops(ebpf: &mut Ebpf, directory: &File, path: &Path) -> anyhow::Result<()> {
     let name = "steer_sock";
     let program: &mut SockOps = program(ebpf, name)?;
     program.load().map_err(|error| explain_program(name, &error))?;
-    program
-        .attach(directory, CgroupAttachMode::Single)
-        .and_then(|link| program.take_link(link))
-        .map_err(|error| refused(name, path, &error))
+    program.attach(directory, CgroupAttachMode::Single).map_err(|error| refused(name, path, &error))?;
+    Ok(())
 }
 
-fn original_dst(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<CgroupSockoptLink> {
+fn original_dst(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
     let name = "steer_original";
     let directory = cgroup::open(path)?;
     let program: &mut CgroupSockopt = program(ebpf, name)?;
-    if program.fd().is_err() {
-        program.load().map_err(|error| explain_program(name, &error))?;
-    }
-    program
-        .attach(&directory, CgroupAttachMode::Single)
-        .and_then(|link| program.take_link(link))
-        .map_err(|error| refused(name, path, &error))
-}
-
-fn refused(name: &str, path: &Path, error: &ProgramError) -> anyhow::Error {
-    anyhow::anyhow!("cannot attach {name} to cgroup {}: {}", path.display(), root(error))
+    loaded(name, program.load())?;
+    program.attach(&directory, CgroupAttachMode::Single).map_err(|error| refused(name, path, &error))?;
+    Ok(())
 }

@@ -2,17 +2,17 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use aya::programs::{SchedClassifier, TcAttachType};
 use interceptor::{
     kernel::{CaptureOptions, Filters, Way, cgroup},
@@ -156,6 +156,23 @@ fn ip_batch(namespace: Option<&str>, commands: &[String]) -> anyhow::Result<()> 
 /// The program under test; `INTERCEPTOR_BIN` names it on another machine than the one that built it.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("INTERCEPTOR_BIN").map_or_else(|| env!("CARGO_BIN_EXE_interceptor").into(), PathBuf::from)
+}
+
+/// This program again, with a variable that says what it is to do until it is killed. It has begun: it says that it is `ready`.
+pub(crate) fn child(variable: &str, value: &str, ready: &str) -> anyhow::Result<Child> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .env(variable, value)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
+    if line.trim_end() != ready {
+        child.kill()?;
+        child.wait()?;
+        bail!("the child says {line:?}");
+    }
+    Ok(child)
 }
 
 /// Are TC programs attached by TCX here (Linux 6.6 and later)?

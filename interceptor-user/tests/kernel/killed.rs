@@ -2,20 +2,19 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader},
     path::PathBuf,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::ensure;
 use interceptor::kernel::{Capture, CaptureOptions};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::{
     Test,
-    bed::{Group, Pod, add_filter, binary, has_tcx, options, tc},
+    bed::{self, Group, Pod, add_filter, binary, has_tcx, options, tc},
     program::Running,
 };
 
@@ -75,19 +74,7 @@ impl Place<'_> {
     /// A process that has attached by clsact, or by TCX.
     fn child(&self, clsact: bool) -> anyhow::Result<Child> {
         let netns = if self.inside { self.pod.netns() } else { PathBuf::new() };
-        let mut child = Command::new(std::env::current_exe()?)
-            .env(CHILD, format!("{} {clsact} {}", self.interface(), netns.display()))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
-        if line != "attached\n" {
-            child.kill()?;
-            child.wait()?;
-            bail!("the child says {line:?}");
-        }
-        Ok(child)
+        bed::child(CHILD, &format!("{} {clsact} {}", self.interface(), netns.display()), "attached")
     }
 
     fn killed(&self, clsact: bool) -> anyhow::Result<()> {

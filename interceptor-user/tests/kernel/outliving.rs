@@ -1,9 +1,9 @@
 //! The inline path is stopped or killed, or comes and goes: connections go on.
 
 use std::{
-    io::{BufRead as _, BufReader, ErrorKind},
+    io::ErrorKind,
     net::{SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, ExitCode},
     thread,
     time::{Duration, Instant},
 };
@@ -19,7 +19,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{Test, bed::Pod};
+use crate::{
+    Test,
+    bed::{self, Pod},
+};
 
 /// What a child steers until it is killed: the port.
 pub(crate) const CHILD: &str = "INTERCEPTOR_TEST_STEERS";
@@ -50,7 +53,7 @@ impl Bed {
         let server = pod.run(|| Ok(TcpListener::bind(address)?))?;
         server.set_nonblocking(true)?;
         let to = server.local_addr()?;
-        let child = start(to.port())?;
+        let child = bed::child(CHILD, &to.port().to_string(), "steers")?;
         Ok(Self { server, to, child, _pod: pod })
     }
 
@@ -83,19 +86,6 @@ impl Drop for Bed {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn start(port: u16) -> anyhow::Result<Child> {
-    let mut child =
-        Command::new(std::env::current_exe()?).env(CHILD, port.to_string()).stdout(Stdio::piped()).spawn()?;
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
-    if line != "steers\n" {
-        child.kill()?;
-        child.wait()?;
-        bail!("the child says {line:?}");
-    }
-    Ok(child)
 }
 
 /// Steers, says so, beats, and waits to be killed.
