@@ -14,6 +14,8 @@ pub struct CaptureConfig {
     pub filters: u32,
     /// The ring that a CPU writes to is the CPU's number and this mask: rings, a power of two, minus one.
     pub ring_mask: u32,
+    /// With [`FILTER_INLINE`], the ports at which its listeners are on loopback addresses: of IPv4, of IPv6.
+    pub inline_ports: [u16; 2],
 }
 
 /// Only flows with a port (either end) in the port map.
@@ -36,6 +38,10 @@ pub const FILTER_HOLD: u32 = 64;
 pub const FILTER_REACH_PORTS: u32 = 128;
 /// Only flows with an address (either end) in the networks that policies reach.
 pub const FILTER_REACH_NETWORKS: u32 = 256;
+/// There is an inline path: what it carries it tells of itself.
+pub const FILTER_INLINE: u32 = 512;
+/// Directions of connections that the inline path has opened, at one time.
+pub const CARRIED_MAX: u32 = 64 * 1024;
 /// Networks that policies reach, at the most.
 pub const REACH_NETWORKS_MAX: u32 = 1024;
 /// Words of 64 ports each, the lowest port in the lowest bit.

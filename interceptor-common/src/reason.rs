@@ -26,11 +26,13 @@ pub enum DropReason {
     MapFull = 9,
     /// No rule of the policies in force can be about the flow, and nobody wants to know of the others.
     NoRule = 10,
+    /// The inline path carries it, and tells of it itself.
+    Inline = 11,
 }
 
 impl DropReason {
     /// How many there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
 
     /// All of them, in index order.
     pub const ALL: [Self; Self::COUNT] = [
@@ -45,6 +47,7 @@ impl DropReason {
         Self::HelperFailed,
         Self::MapFull,
         Self::NoRule,
+        Self::Inline,
     ];
 
     /// Name in metrics and output.
@@ -61,6 +64,7 @@ impl DropReason {
             Self::HelperFailed => "helper_failed",
             Self::MapFull => "map_full",
             Self::NoRule => "no_rule",
+            Self::Inline => "inline",
         }
     }
 }

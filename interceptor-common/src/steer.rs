@@ -1,7 +1,9 @@
 //! Which connections are sent to the inline path, and where they were going.
 
-/// Rules at one time: each is a bit of a [`STEER_RULES_MAX`]-bit word, so that one look-up finds all that fit.
-pub const STEER_RULES_MAX: usize = 32;
+/// Rules at one time: each is a bit of a word, so that one look-up finds all that fit.
+pub const STEER_RULES_MAX: usize = 16;
+/// Bits of a word: those of the rules in force, and those of the rules that take their place.
+pub const STEER_BITS: usize = 2 * STEER_RULES_MAX;
 /// Ports that rules name, at the most.
 pub const STEER_PORTS_MAX: u32 = 4096;
 /// Networks that rules name, at the most.
@@ -31,8 +33,8 @@ pub struct SteerConfig {
     pub mark: u32,
     /// `STEER_*` bits.
     pub flags: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// Rules in force. One write of this value puts all of them in force at once.
+    pub active: u32,
 }
 
 /// [`SteerConfig::mark`] means something.
@@ -82,7 +84,7 @@ pub struct Steered {
     pub cgroup_id: u64,
     /// Process (thread group) that connected.
     pub pid: u32,
-    /// Index of the rule.
+    /// Bit of the rule.
     pub rule: u32,
     /// Its name, as the kernel keeps it, padded with zeros.
     pub command: [u8; 16],
@@ -94,7 +96,7 @@ pub struct Steered {
 
 /// What became of a connection that a rule is about. The index of a rule's counters; stable.
 #[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SteerOutcome {
     /// It was sent to the inline path.
     Steered = 0,

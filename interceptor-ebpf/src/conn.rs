@@ -9,7 +9,7 @@ use interceptor_common::{
 };
 
 use crate::{
-    emit,
+    carried, emit,
     filter::{self, Wanted},
     packet::{Link, Skb, Skip},
     zone,
@@ -64,6 +64,11 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
         return Ok(());
     }
     event.key.zone = zone::of_packet(skb);
+    let opens = hook.direction == DIRECTION_EGRESS && event.flags & (SYN | ACK) == SYN;
+    if carried::is_packet(config, &event.key, skb, opens) {
+        emit::count_drop(DropReason::Inline, event.payload_len);
+        return Ok(());
+    }
     let Some(wanted) = wanted(config, event) else { return Ok(()) };
     own(skb, hook, event);
     event.time_ns = emit::now();

@@ -12,6 +12,7 @@
 // Inline assembly for the BPF target is not stable yet; the build sets RUSTC_BOOTSTRAP.
 #![feature(asm_experimental_arch)]
 
+mod carried;
 mod conn;
 mod emit;
 mod filter;

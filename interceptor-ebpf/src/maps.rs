@@ -8,9 +8,10 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, SockMap},
 };
 use interceptor_common::{
-    CUT_OFFS_MAX, CaptureConfig, CutOff, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX, MissedKey,
-    PORT_WORDS, REACH_NETWORKS_MAX, RINGS_MAX, STEER_CGROUPS_MAX, STEER_NETWORKS_MAX, STEER_PORTS_MAX, STEER_RULES_MAX,
-    STEERED_MAX, SocketEvent, SteerCgroup, SteerConfig, SteerOutcome, Steered, SteeredKey, TupleKey, ZONES_MAX,
+    CARRIED_MAX, CUT_OFFS_MAX, CaptureConfig, CutOff, DropCount, DropReason, LOST_MAX, LostKey, MISSED_SOCKETS_MAX,
+    MissedKey, PORT_WORDS, REACH_NETWORKS_MAX, RINGS_MAX, STEER_BITS, STEER_CGROUPS_MAX, STEER_NETWORKS_MAX,
+    STEER_PORTS_MAX, STEERED_MAX, SocketEvent, SteerCgroup, SteerConfig, SteerOutcome, Steered, SteeredKey, TupleKey,
+    ZONES_MAX,
 };
 
 /// A ring buffer of events. The size is that of the pattern by which the kernel knows the type (a page, on machines with
@@ -100,8 +101,7 @@ pub static HEARTBEAT: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Connections, by rule and [`SteerOutcome`]. Owner: kernel.
 #[map]
-pub static STEER_COUNTS: PerCpuArray<u64> =
-    PerCpuArray::with_max_entries((STEER_RULES_MAX * SteerOutcome::COUNT) as u32, 0);
+pub static STEER_COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries((STEER_BITS * SteerOutcome::COUNT) as u32, 0);
 
 /// The interceptor's own sockets: its listeners, and those that it connects with. Freed with them. Owner: userspace.
 #[btf_map]
@@ -110,6 +110,10 @@ pub static OWN: SkStorage<u32> = SkStorage::new();
 /// Listeners for what comes in: of IPv4, of IPv6. One that is closed is gone. Owner: userspace.
 #[map]
 pub static LISTENERS: SockMap = SockMap::with_max_entries(2, 0);
+
+/// Directions of connections that the inline path has opened. The oldest make room: their ends are not looked at. Owner: kernel.
+#[map]
+pub static CARRIED: LruHashMap<TupleKey, u8> = LruHashMap::with_max_entries(CARRIED_MAX, 0);
 
 /// Where a socket that was steered was going. Freed with it. Owner: kernel.
 #[btf_map]

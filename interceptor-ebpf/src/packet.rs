@@ -4,7 +4,7 @@ use core::arch::asm;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::__sk_buff,
+    bindings::{__sk_buff, bpf_sock},
     helpers::generated::{
         bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id, bpf_skb_cgroup_id, bpf_skb_load_bytes,
     },
@@ -113,6 +113,16 @@ impl Skb {
     pub fn ancestor_cgroup_id(self, level: i32) -> u64 {
         // SAFETY: as above.
         unsafe { bpf_skb_ancestor_cgroup_id(self.0, level) }
+    }
+
+    /// Its socket, if the kernel ties a whole one to it; else null.
+    #[inline(always)]
+    pub fn socket(self) -> *mut bpf_sock {
+        // SAFETY: the verifier proves the null check.
+        unsafe {
+            let socket = (*self.0).__bindgen_anon_2.sk;
+            if socket.is_null() { core::ptr::null_mut() } else { bpf_sk_fullsock(socket) }
+        }
     }
 
     /// Is its socket a listener? (Then the cookie says nothing of the connection.)

@@ -9,7 +9,7 @@ use aya_ebpf::{
     maps::lpm_trie::Key,
     programs::SockAddrContext,
 };
-use interceptor_common::{STEER_RULES_MAX, SocketAddress, SteerConfig, SteerOutcome, Steered};
+use interceptor_common::{STEER_BITS, SocketAddress, SteerConfig, SteerOutcome, Steered};
 
 use crate::{
     emit,
@@ -19,14 +19,14 @@ use crate::{
 /// Counts what became of a connection.
 #[inline(always)]
 pub fn count(rule: u32, outcome: SteerOutcome) {
-    let index = rule % STEER_RULES_MAX as u32 * SteerOutcome::COUNT as u32 + outcome as u32;
+    let index = rule % STEER_BITS as u32 * SteerOutcome::COUNT as u32 + outcome as u32;
     if let Some(count) = STEER_COUNTS.get_ptr_mut(index) {
         // SAFETY: a map value.
         unsafe { emit::add(count, 1) };
     }
 }
 
-/// Rules about a port, and about a network with the address.
+/// Rules in force about a port, and about a network with the address.
 #[inline(always)]
 pub fn rules(config: &SteerConfig, port: u16, address: [u8; 16]) -> u32 {
     // SAFETY: values are replaced, never changed in place.
@@ -34,7 +34,7 @@ pub fn rules(config: &SteerConfig, port: u16, address: [u8; 16]) -> u32 {
     if by_port == 0 {
         return 0;
     }
-    by_port & STEER_NETWORKS.get(Key::new(128, address)).copied().unwrap_or(0)
+    by_port & STEER_NETWORKS.get(Key::new(128, address)).copied().unwrap_or(0) & config.active
 }
 
 /// The first rule: number of the lowest bit that is set. In steps: the target has no instruction for it, and no call is made.

@@ -13,15 +13,15 @@ use aya_ebpf::{
     programs::SockOpsContext,
 };
 use interceptor_common::{
-    ABI_VERSION, CaptureConfig, DropReason, EVENT_SOCKET, EventHeader, FILTER_HOLD, SOCKET_CLOSED,
+    ABI_VERSION, CaptureConfig, DropReason, EVENT_SOCKET, EventHeader, FILTER_HOLD, FILTER_INLINE, SOCKET_CLOSED,
     SOCKET_OPENED_ACTIVE, SOCKET_OPENED_PASSIVE, SocketEvent,
 };
 
 use crate::{
-    emit, filter,
+    carried, emit, filter,
     maps::{CONNECTING, SK_FLAGS_AT, SOCKETS, SocketState},
     packet::{AF_INET, context_words, map_ipv4, put_ipv6},
-    zone,
+    steer, zone,
 };
 
 /// What a sock_ops program that has no opinion returns.
@@ -176,6 +176,10 @@ impl Ops {
             return None;
         }
         event.key.zone = zone::of_socket(self.socket(), &event.key)?;
+        let is_own = config.filters & FILTER_INLINE != 0 && steer::is_own(self.socket());
+        if carried::is_socket(config, &event.key, is_own) {
+            return None;
+        }
         event.header = EventHeader { version: ABI_VERSION, kind: EVENT_SOCKET, len: size_of::<SocketEvent>() as u32 };
         event.time_ns = emit::now();
         // SAFETY: as above.

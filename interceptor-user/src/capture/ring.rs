@@ -222,6 +222,8 @@ fn loss_reason(reason: u32) -> Option<LossReason> {
         DropReason::Unparseable | DropReason::Fragment | DropReason::Oversized | DropReason::HelperFailed => {
             Some(LossReason::Unreadable)
         }
-        DropReason::Sampled | DropReason::Filtered | DropReason::MapFull | DropReason::NoRule => None,
+        DropReason::Sampled | DropReason::Filtered | DropReason::MapFull | DropReason::NoRule | DropReason::Inline => {
+            None
+        }
     }
 }

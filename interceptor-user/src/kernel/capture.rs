@@ -1,4 +1,5 @@
 use std::{
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -17,6 +18,7 @@ use super::{
     netns::Netns,
     object,
     options::CaptureOptions,
+    owned::Owned,
     places::Places,
     reach::Reached,
     refusal,
@@ -40,6 +42,7 @@ pub struct Capture {
     rings: Option<Rings>,
     feedback: Feedback,
     reached: Mutex<Reached>,
+    own: Owned,
     kernel_log: bool,
     rings_size: u64,
 }
@@ -59,6 +62,7 @@ impl Capture {
         if !scope.captures_interfaces() {
             leftover::remove_in(&Netns::open(options.netns.first().map(PathBuf::as_path))?)?;
         }
+        let own = Owned::new(&mut ebpf)?;
         scope.prepare(&mut ebpf)?;
         let mut places = Places::new(ebpf, options)?;
         attach_cgroups(&mut places, &scope)?;
@@ -77,6 +81,7 @@ impl Capture {
             rings: Some(rings),
             feedback,
             reached: Mutex::new(reached),
+            own,
             kernel_log: options.kernel_log,
         })
     }
@@ -117,6 +122,11 @@ impl Capture {
         let cut_offs = CutOffs::new(&mut self.places().ebpf)?;
         self.feedback.with_cut_offs()?;
         Ok(cut_offs)
+    }
+
+    /// This socket is the inline path's. To be said before it connects.
+    pub fn own(&self, socket: &impl AsRawFd) -> anyhow::Result<()> {
+        self.own.add(socket)
     }
 
     /// Captures what is in `reach` and passes the filters, from now on; what was in it before is captured all the while.

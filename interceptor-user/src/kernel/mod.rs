@@ -21,6 +21,7 @@ pub(crate) mod netlink;
 mod netns;
 mod object;
 mod options;
+mod owned;
 mod places;
 mod reach;
 mod refusal;

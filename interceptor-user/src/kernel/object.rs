@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use aya::{Ebpf, EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
+use interceptor_common::CARRIED_MAX;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::{
@@ -28,6 +29,7 @@ pub(super) fn load(options: &CaptureOptions, layout: Layout, zones: Zones) -> an
         .map_max_entries("PORTS", entries(filters.ports.len()))
         .map_max_entries("CIDRS", entries(filters.cidrs.len()))
         .map_max_entries("CGROUPS", entries(filters.cgroups.len()))
+        .map_max_entries("CARRIED", if options.inline.is_some() { CARRIED_MAX } else { 1 })
         .map_max_entries("AYA_LOGS", log_bytes)
         .override_global(aya_log::LEVEL, &log_level, true)
         .override_global("ZONE", &zones.only, true)
@@ -39,7 +41,7 @@ pub(super) fn load(options: &CaptureOptions, layout: Layout, zones: Zones) -> an
 }
 
 /// Maps of capturing that take memory by their size.
-const OF_CAPTURING: [&str; 3] = ["CUT_OFFS", "LOST", "CONNECTING"];
+const OF_CAPTURING: [&str; 4] = ["CUT_OFFS", "LOST", "CONNECTING", "CARRIED"];
 
 /// Creates the maps for steering, which is a load of its own: it may outlive captures, and they it.
 pub(super) fn load_steering() -> anyhow::Result<Ebpf> {

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 
 use anyhow::{bail, ensure};
 use interceptor_common::{
-    CaptureConfig, FILTER_CGROUPS, FILTER_CIDRS, FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS, RINGS_MAX,
+    CaptureConfig, FILTER_CGROUPS, FILTER_CIDRS, FILTER_INLINE, FILTER_NO_EGRESS, FILTER_NO_INGRESS, FILTER_PORTS,
+    RINGS_MAX,
 };
 
 use crate::model::{Cidr, Reach};
@@ -40,6 +41,9 @@ pub struct CaptureOptions {
     pub wake_bytes: u32,
     /// Attach by clsact even where the kernel has TCX.
     pub clsact: bool,
+    /// There is an inline path that tells itself of what it carries: what goes to its listeners, at these ports of loopback
+    /// addresses (IPv4, IPv6; 0: none), is left out, and so is what its own sockets open ([`Capture::own`](super::Capture::own)).
+    pub inline: Option<[u16; 2]>,
     /// Let the programs log what they cannot parse (to `tracing`, at level debug).
     pub kernel_log: bool,
 }
@@ -59,6 +63,7 @@ impl Default for CaptureOptions {
             ring_bytes: 8 << 20,
             wake_bytes: 0,
             clsact: false,
+            inline: None,
             kernel_log: false,
         }
     }
@@ -97,12 +102,14 @@ impl CaptureOptions {
             (!filters.cgroups.is_empty(), FILTER_CGROUPS),
             (filters.no_egress, FILTER_NO_EGRESS),
             (filters.no_ingress, FILTER_NO_INGRESS),
+            (self.inline.is_some(), FILTER_INLINE),
         ];
         Ok(CaptureConfig {
             payload_limit: self.payload_limit,
             sample_below,
             wake_bytes: if self.wake_bytes == 0 { WAKE_BYTES.min(self.ring_size() / 4) } else { self.wake_bytes },
             ring_mask: Self::rings() - 1,
+            inline_ports: self.inline.unwrap_or_default(),
             filters: bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit),
         })
     }

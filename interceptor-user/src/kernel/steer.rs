@@ -8,34 +8,38 @@
 //!
 //! No route, no packet filter and no address is changed: what is rewritten is what the application gave to connect(2).
 
+mod counts;
+mod heartbeat;
 mod inbound;
-mod shared;
+mod rules;
 mod words;
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     net::{SocketAddr, SocketAddrV4, SocketAddrV6},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, MapError, SkStorage},
+    maps::{HashMap, MapData, MapError},
     programs::{CgroupAttachMode, CgroupSockAddr, CgroupSockopt, SockOps, cgroup_sock_addr::CgroupSockAddrLink},
 };
 use interceptor_common::{STEER_MARK, STEER_OWN, SocketAddress, SteerConfig, SteerOutcome, Steered, SteeredKey};
 
 pub use self::inbound::{Inbound, InboundOptions};
-use self::shared::{Counts, Heartbeat};
+use self::{heartbeat::Heartbeat, rules::Rules};
 use super::{
     attach::{self, loaded, refused},
     cgroup,
     maps::take,
     object::{self, explain_program, program},
+    owned::Owned,
 };
 use crate::model::{Cidr, Endpoint};
 
@@ -46,6 +50,8 @@ pub(super) const STEERING: [&str; 7] =
 /// Which connections are steered. What is empty is about all; all that is given must fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SteerRule {
+    /// What it is called, in counters and where connections are told of.
+    pub name: Arc<str>,
     /// Ports that are connected to.
     pub ports: Vec<u16>,
     /// Networks of the addresses that are connected to. None: all but loopback addresses, which are a pod's own business.
@@ -93,8 +99,8 @@ pub struct Original {
     pub pid: u32,
     /// Name of that.
     pub command: String,
-    /// Index of the rule.
-    pub rule: usize,
+    /// Name of the rule; None if others have taken its place long since.
+    pub rule: Option<Arc<str>>,
 }
 
 /// Connections are steered as long as it lives.
@@ -102,10 +108,9 @@ pub struct Steering {
     /// Detached first: what is steered finds its memory to the end.
     _connect: Vec<CgroupSockAddrLink>,
     heartbeat: Heartbeat,
-    config: Mutex<Array<MapData, SteerConfig>>,
-    own: Mutex<SkStorage<MapData, u32>>,
+    rules: Rules,
+    own: Owned,
     originals: HashMap<MapData, SteeredKey, Steered>,
-    counts: Counts,
     /// All other programs, where they are attached, and the maps that only they use.
     _ebpf: Ebpf,
 }
@@ -114,7 +119,8 @@ impl Steering {
     /// Loads and attaches. The listeners must be there, and known to be [`Steering::own`], for anything to be steered.
     pub fn start(options: &SteerOptions) -> anyhow::Result<Self> {
         let mut ebpf = object::load_steering()?;
-        write(&mut ebpf, options)?;
+        let rules = rules(&mut ebpf, options)?;
+        rules.set(&options.rules)?;
         let directory = cgroup::open(&options.cgroup)?;
         let path = options.cgroup.as_path();
         sock_ops(&mut ebpf, &directory, path)?;
@@ -127,10 +133,9 @@ impl Steering {
         Ok(Self {
             _connect: connect.into_iter().collect::<anyhow::Result<_>>()?,
             heartbeat: Heartbeat::new(&mut ebpf)?,
-            config: Mutex::new(take(&mut ebpf, "STEERING")?),
-            own: Mutex::new(take(&mut ebpf, "OWN")?),
+            rules,
+            own: Owned::new(&mut ebpf)?,
             originals: take(&mut ebpf, "ORIGINALS")?,
-            counts: Counts::new(&mut ebpf, options.rules.len())?,
             _ebpf: ebpf,
         })
     }
@@ -142,14 +147,17 @@ impl Steering {
 
     /// From now on nothing more is steered, nor refused. What was steered is known as before.
     pub fn release(&self) -> anyhow::Result<()> {
-        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-        config.set(0, SteerConfig::default(), 0).context("cannot end to steer")
+        self.rules.clear()
+    }
+
+    /// Puts other rules in force, all at once: no connection is looked at by some of these and some of those.
+    pub fn set_rules(&self, rules: &[SteerRule]) -> anyhow::Result<()> {
+        self.rules.set(rules)
     }
 
     /// The socket is the interceptor's own: if it listens, connections may go there; what it opens is not steered.
     pub fn own(&self, socket: &impl AsRawFd) -> anyhow::Result<()> {
-        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.insert(socket, 1, 0).context("cannot tell the kernel of a socket of our own")
+        self.own.add(socket)
     }
 
     /// Where a connection was going that is accepted from `client`, in the network namespace `zone`. None if it was not steered, or
@@ -158,7 +166,7 @@ impl Steering {
         // Without the kernel's type information the programs do not know it.
         for zone in [zone, 0] {
             match self.originals.get(&SteeredKey { client: to_kernel(client), zone }, 0) {
-                Ok(steered) => return Ok(Some(original(&steered))),
+                Ok(steered) => return Ok(Some(original(&steered, self.rules.name(steered.rule)))),
                 Err(MapError::KeyNotFound) => {}
                 Err(error) => return Err(error).context("cannot look up where a connection was going"),
             }
@@ -171,13 +179,13 @@ impl Steering {
         self.originals.keys().count()
     }
 
-    /// What became of connections, by index of the rule.
-    pub fn counts(&self) -> anyhow::Result<Vec<(usize, SteerOutcome, u64)>> {
-        self.counts.read()
+    /// What became of connections, by name of the rule.
+    pub fn counts(&self) -> anyhow::Result<BTreeMap<(Arc<str>, SteerOutcome), u64>> {
+        self.rules.counts()
     }
 }
 
-fn original(steered: &Steered) -> Original {
+fn original(steered: &Steered, rule: Option<Arc<str>>) -> Original {
     let name: Vec<u8> = steered.command.iter().copied().take_while(|byte| *byte != 0).collect();
     Original {
         destination: Endpoint::from_mapped(steered.destination.address, steered.destination.port),
@@ -185,7 +193,7 @@ fn original(steered: &Steered) -> Original {
         cgroup: steered.cgroup_id,
         pid: steered.pid,
         command: String::from_utf8_lossy(&name).into_owned(),
-        rule: steered.rule as usize,
+        rule,
     }
 }
 
@@ -194,9 +202,9 @@ fn to_kernel(address: SocketAddr) -> SocketAddress {
     SocketAddress { address: endpoint.mapped(), port: endpoint.port(), pad: 0 }
 }
 
-/// Writes the maps, before anything is attached.
-fn write(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<()> {
-    let SteerOptions { rules, inline4, inline6, own, timeout, mark, exempt, proxies, .. } = options;
+/// Of no rules yet.
+fn rules(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<Rules> {
+    let SteerOptions { inline4, inline6, own, timeout, mark, exempt, proxies, .. } = options;
     if inline4.is_none() && inline6.is_none() {
         bail!("nowhere to steer to");
     }
@@ -209,7 +217,7 @@ fn write(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<()> {
         flags: flag(mark.is_some(), STEER_MARK) | flag(*own, STEER_OWN),
         ..SteerConfig::default()
     };
-    shared::write(ebpf, rules, &exempt, *timeout, config)
+    Rules::new(ebpf, exempt, *timeout, config)
 }
 
 fn id(path: &Path) -> anyhow::Result<u64> {

@@ -8,6 +8,7 @@
 //! One thread, one runtime, one [`Pipeline`]. What one side sends is handed to the pipeline and then to the other side, as it comes;
 //! nothing is read of a side before what it said last was taken by the other.
 
+mod kernel;
 mod relay;
 
 use std::{
@@ -30,9 +31,10 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
+pub use self::kernel::Kernel;
+use self::kernel::Origin;
 use crate::{
-    kernel::{Original, Steering},
-    model::{Endpoint, FlowInfo, FlowKey, Peer, Process, Timestamp},
+    model::{Endpoint, FlowInfo, FlowKey, Peer, Timestamp},
     pipeline::Pipeline,
     sink::Sink,
 };
@@ -65,11 +67,10 @@ pub struct Counts {
 
 /// What all connections have in common.
 struct Shared<K> {
-    steering: Arc<Steering>,
+    kernel: Arc<Kernel>,
     pipeline: RefCell<Pipeline<K>>,
     counts: Arc<Counts>,
     limits: Limits,
-    zone: u32,
     buffer: RefCell<Box<[u8]>>,
 }
 
@@ -79,17 +80,16 @@ const BUFFER: usize = 64 << 10;
 /// Carries connections until it is told to stop, and then those that are open for as long as they may.
 pub fn run<K: Sink + 'static>(
     listeners: Vec<std::net::TcpListener>,
-    steering: Arc<Steering>,
+    kernel: Arc<Kernel>,
     pipeline: Pipeline<K>,
     counts: Arc<Counts>,
     limits: Limits,
-    zone: u32,
     stop: &AtomicBool,
 ) -> anyhow::Result<Pipeline<K>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let buffer = RefCell::new(vec![0; BUFFER].into_boxed_slice());
     let pipeline = RefCell::new(pipeline);
-    let shared = Rc::new(Shared { steering, pipeline, counts, limits, zone, buffer });
+    let shared = Rc::new(Shared { kernel, pipeline, counts, limits, buffer });
     let local = LocalSet::new();
     runtime.block_on(local.run_until(serve(listeners, Rc::clone(&shared), stop)))?;
     drop(local);
@@ -106,17 +106,18 @@ async fn serve<K: Sink + 'static>(
     for listener in listeners {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        accepting.push(spawn_local(accept(listener, Rc::clone(&shared))));
+        let at = listener.local_addr()?;
+        accepting.push(spawn_local(accept(listener, at, Rc::clone(&shared))));
     }
     let mut beat = time::interval(shared.limits.beat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while !stop.load(Relaxed) {
         beat.tick().await;
-        shared.steering.beat()?;
+        shared.kernel.beat()?;
         shared.pipeline.borrow_mut().tick(now());
     }
     // From here on connections go straight; those that were steered before are in the listeners' queues, or here.
-    shared.steering.release()?;
+    shared.kernel.release()?;
     let end = time::Instant::now() + shared.limits.grace;
     while shared.counts.open.load(Relaxed) > 0 && time::Instant::now() < end {
         beat.tick().await;
@@ -126,12 +127,12 @@ async fn serve<K: Sink + 'static>(
     Ok(())
 }
 
-async fn accept<K: Sink + 'static>(listener: TcpListener, shared: Rc<Shared<K>>) {
+async fn accept<K: Sink + 'static>(listener: TcpListener, at: SocketAddr, shared: Rc<Shared<K>>) {
     loop {
         match listener.accept().await {
             Ok((client, from)) => {
                 shared.counts.accepted.fetch_add(1, Relaxed);
-                spawn_local(carry(client, from, Rc::clone(&shared)));
+                spawn_local(carry(client, from, at, Rc::clone(&shared)));
             }
             // Out of descriptors: some become free when connections end.
             Err(error) => {
@@ -146,17 +147,18 @@ async fn accept<K: Sink + 'static>(listener: TcpListener, shared: Rc<Shared<K>>)
 }
 
 /// One connection, from its beginning to its end.
-async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, shared: Rc<Shared<K>>) {
+async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, at: SocketAddr, shared: Rc<Shared<K>>) {
     let _open = Open::new(Arc::clone(&shared.counts));
-    let original = match shared.steering.original(from, shared.zone) {
-        Ok(Some(original)) => original,
+    let Ok(local) = client.local_addr() else { return };
+    let origin = match shared.kernel.origin(from, local, at) {
+        Ok(Some(origin)) => origin,
         Ok(None) => {
             shared.counts.strays.fetch_add(1, Relaxed);
             return;
         }
         Err(error) => return tracing::error!("{error:#}"),
     };
-    let to = original.destination.socket_addr();
+    let to = origin.destination.socket_addr();
     let server = match connect(to, &shared).await {
         Ok(server) => server,
         Err(error) => {
@@ -167,7 +169,7 @@ async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, shared: R
     };
     let began = now();
     let Ok(us) = server.local_addr() else { return relay::reset(&client) };
-    let id = shared.pipeline.borrow_mut().open(info(&original, us, shared.zone, began));
+    let id = shared.pipeline.borrow_mut().open(info(origin, us, shared.kernel.zone, began));
     let end = relay::both(&client, &server, id, &shared).await;
     shared.pipeline.borrow_mut().close(id, end, now());
 }
@@ -175,26 +177,23 @@ async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, shared: R
 /// To where it was going. The kernel is told first that the socket is ours.
 async fn connect<K>(to: SocketAddr, shared: &Shared<K>) -> io::Result<TcpStream> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    shared.steering.own(&socket).map_err(io::Error::other)?;
+    shared.kernel.own(&socket).map_err(io::Error::other)?;
     let stream = time::timeout(shared.limits.connect, socket.connect(to)).await??;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
 /// As the server sees it: it knows the address that we connect from. Who asks is the application.
-fn info(original: &Original, us: SocketAddr, zone: u32, start: Timestamp) -> FlowInfo {
-    let client = Endpoint::from(us);
-    let process = Process { pid: original.pid, command: original.command.as_str().into() };
+fn info(origin: Origin, us: SocketAddr, zone: u32, start: Timestamp) -> FlowInfo {
+    let Origin { destination, mut client, hidden, .. } = origin;
+    if hidden {
+        client.endpoint = Endpoint::from(us);
+    }
     FlowInfo {
         id: 0,
-        key: FlowKey::new(zone, client, original.destination),
-        client: Peer {
-            cookie: Some(original.cookie),
-            cgroup: Some(original.cgroup),
-            process: Some(process),
-            ..Peer::new(client)
-        },
-        server: Peer::new(original.destination),
+        key: FlowKey::new(zone, client.endpoint, destination),
+        client,
+        server: Peer::new(destination),
         start,
         joined: false,
         round_trip: None,

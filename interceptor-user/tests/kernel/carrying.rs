@@ -4,7 +4,7 @@ use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
@@ -13,22 +13,26 @@ use std::{
 
 use anyhow::{Context as _, anyhow, ensure};
 use interceptor::{
-    kernel::{SteerRule, Steering},
+    kernel::{Capture, CaptureOptions, Filters, SteerRule, Steering},
     model::{Endpoint, Exchange, FlowRecord, Record},
     pipeline::{Options, Pipeline},
-    proxy::{self, Counts, Limits},
+    proxy::{self, Counts, Kernel, Limits},
     sink::Sink,
 };
+
+use interceptor_common::DropReason;
 
 use crate::{
     Test,
     bed::{exchange, payload, zone},
+    collect::Collected,
     steering,
 };
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         ("what_is_carried_arrives_and_is_seen", arrives),
+        ("what_is_carried_is_not_captured_beside", not_beside),
         ("large_contents_are_carried_whole_both_ways_at_once", large),
         ("what_comes_piece_by_piece_leaves_piece_by_piece", pieces),
         ("who_cannot_be_reached_or_resets_is_told_to_the_client", resets),
@@ -53,20 +57,24 @@ struct Bed {
     ends: steering::Bed,
     kept: Kept,
     counts: Arc<Counts>,
-    steering: Arc<Steering>,
+    kernel: Arc<Kernel>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Bed {
     fn new() -> anyhow::Result<Self> {
-        let bed = steering::Bed::new()?;
+        Self::beside(steering::Bed::new()?, Vec::new())
+    }
+
+    fn beside(bed: steering::Bed, captures: Vec<Weak<Capture>>) -> anyhow::Result<Self> {
         let ports = vec![bed.port()?, bed.server6.local_addr()?.port()];
         let rule = SteerRule { ports, closed: true, ..SteerRule::default() };
-        let steering = Arc::new(Steering::start(&bed.options(vec![rule])?)?);
+        let outbound = Some(Steering::start(&bed.options(vec![rule])?)?);
+        let kernel = Arc::new(Kernel { outbound, zone: zone()?, captures, ..Kernel::default() });
         let listeners = vec![bed.inline.try_clone()?, bed.inline6.try_clone()?];
         for listener in &listeners {
-            steering.own(listener)?;
+            kernel.own(listener)?;
         }
         let (kept, counts, stop) = (Kept::default(), Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
         let pipeline = Pipeline::new(Options::default(), kept.clone());
@@ -76,12 +84,12 @@ impl Bed {
             beat: Duration::from_millis(50),
             grace: Duration::from_secs(5),
         };
-        let (ours, counted, stopped, zone) = (Arc::clone(&steering), Arc::clone(&counts), Arc::clone(&stop), zone()?);
+        let (ours, counted, stopped) = (Arc::clone(&kernel), Arc::clone(&counts), Arc::clone(&stop));
         let thread = thread::spawn(move || {
-            let mut pipeline = proxy::run(listeners, ours, pipeline, counted, limits, zone, &stopped)?;
+            let mut pipeline = proxy::run(listeners, ours, pipeline, counted, limits, &stopped)?;
             pipeline.finish()
         });
-        Ok(Self { ends: bed, kept, counts, steering, stop, thread: Some(thread) })
+        Ok(Self { ends: bed, kept, counts, kernel, stop, thread: Some(thread) })
     }
 
     fn end(&mut self) -> anyhow::Result<()> {
@@ -160,6 +168,50 @@ fn talk(server: &TcpListener, request: &[u8], response: &[u8]) -> anyhow::Result
     let mut heard = Vec::new();
     client.read_to_end(&mut heard)?;
     ensure!(heard == response, "the client received something else");
+    Ok(())
+}
+
+/// The inline path tells of it. What goes straight is captured as ever.
+fn not_beside() -> anyhow::Result<()> {
+    let bed = steering::Bed::new()?;
+    let [v4, v6] = bed.pod.peer;
+    let straight = bed.pod.run(|| Ok([TcpListener::bind((v4, 0))?, TcpListener::bind((v6, 0))?]))?;
+    let [inline4, inline6] = [bed.inline.local_addr()?.port(), bed.inline6.local_addr()?.port()];
+    let steered = [bed.port()?, bed.server6.local_addr()?.port()];
+    let other = [straight[0].local_addr()?.port(), straight[1].local_addr()?.port()];
+    let mut capture = Capture::start(&CaptureOptions {
+        interfaces: vec!["lo".to_owned(), bed.pod.outside.clone()],
+        filters: Filters { ports: [[inline4, inline6], steered, other].concat(), ..Filters::default() },
+        inline: Some([inline4, inline6]),
+        ..CaptureOptions::default()
+    })?;
+    let mut source = capture.source()?;
+    let capture = Arc::new(capture);
+    let bed = Bed::beside(bed, vec![Arc::downgrade(&capture)])?;
+    for server in [&bed.ends.server, &bed.ends.server6] {
+        talk(server, b"steered", b"answered")?;
+    }
+    bed.flows(2)?;
+    let mut collected = Collected::default();
+    for server in &straight {
+        talk(server, b"straight", b"answered")?;
+        let server = Endpoint::from(server.local_addr()?);
+        collected.until(&mut source, |seen| {
+            seen.segments.keys().any(|(from, _)| *from == server)
+                && seen.sockets.iter().any(|report| report.remote == server)
+        })?;
+    }
+    let ends = |port: u16| other.contains(&port);
+    for (from, to) in collected.segments.keys() {
+        ensure!(ends(from.port()) || ends(to.port()), "captured beside: {from} to {to}");
+    }
+    for report in &collected.sockets {
+        ensure!(ends(report.local.port()) || ends(report.remote.port()), "reported beside: {report:?}");
+    }
+    // Both connections of each, both ways.
+    let left_out = capture.drops()?.total(DropReason::Inline);
+    let bytes = 2 * 2 * (b"steered".len() + b"answered".len()) as u64;
+    ensure!(left_out.bytes >= bytes, "{left_out:?}, not {bytes} bytes");
     Ok(())
 }
 
@@ -245,6 +297,8 @@ fn drained() -> anyhow::Result<()> {
     client.read_exact(&mut [0; 5])?;
     drop((client, server));
     bed.end()?;
-    ensure!(bed.steering.open() == 0 && bed.counts.open.load(Relaxed) == 0);
+    ensure!(
+        bed.kernel.outbound.as_ref().is_some_and(|steering| steering.open() == 0) && bed.counts.open.load(Relaxed) == 0
+    );
     Ok(())
 }

@@ -22,6 +22,9 @@ pub(crate) fn tests() -> Vec<Test> {
     ]
 }
 
+/// Names of the rules: for IPv4, for IPv6.
+const NAMES: [&str; 2] = ["v4", "v6"];
+
 /// Applications in a pod, IPv4 and IPv6, and listeners of an inline path at other ports and addresses.
 pub(crate) struct Bed {
     pod: Pod,
@@ -49,8 +52,13 @@ impl Bed {
     }
 
     pub(crate) fn options(&self) -> anyhow::Result<InboundOptions> {
-        let open = SteerRule { ports: vec![self.address(0)?.port()], ..SteerRule::default() };
-        let closed = SteerRule { ports: vec![self.address(1)?.port()], closed: true, ..SteerRule::default() };
+        let open = SteerRule { name: NAMES[0].into(), ports: vec![self.address(0)?.port()], ..SteerRule::default() };
+        let closed = SteerRule {
+            name: NAMES[1].into(),
+            ports: vec![self.address(1)?.port()],
+            closed: true,
+            ..SteerRule::default()
+        };
         Ok(InboundOptions { netns: Some(self.pod.netns()), rules: vec![open, closed], timeout: None })
     }
 
@@ -67,12 +75,18 @@ impl Bed {
             Err(error) => ensure!(error.kind() == ErrorKind::ConnectionRefused, "{error}"),
             Ok(_) => anyhow::bail!("it was not refused"),
         }
-        for rule in [0, 1] {
-            let counts = inbound.counts()?;
-            ensure!(counts.contains(&(rule, why, 1)), "{why:?} of rule {rule}: {counts:?}");
+        for rule in NAMES {
+            counted(inbound, rule, why)?;
         }
         Ok(())
     }
+}
+
+/// One connection became that.
+fn counted(inbound: &Inbound, rule: &str, what: SteerOutcome) -> anyhow::Result<()> {
+    let counts = inbound.counts()?;
+    ensure!(counts.get(&(rule.into(), what)) == Some(&1), "{what:?} of rule {rule}: {counts:?}");
+    Ok(())
 }
 
 fn comes_in() -> anyhow::Result<()> {
@@ -84,7 +98,7 @@ fn comes_in() -> anyhow::Result<()> {
         let (client, accepted) = arrived(to, &bed.inline[family])?.with_context(|| format!("{to} went straight"))?;
         ensure!(accepted.local_addr()? == to, "asked for {to}, got {}", accepted.local_addr()?);
         ensure!(client.peer_addr()? == to);
-        ensure!(inbound.counts()?.contains(&(family, SteerOutcome::Steered, 1)), "{:?}", inbound.counts()?);
+        counted(&inbound, NAMES[family], SteerOutcome::Steered)?;
     }
     drop(inbound);
     for family in [0, 1] {
@@ -128,7 +142,7 @@ fn from_itself() -> anyhow::Result<()> {
         let to = bed.address(family)?;
         let came = bed.pod.run(|| arrived(to, &bed.inline[family]))?;
         ensure!(came.is_none(), "the inline path would speak to itself");
-        ensure!(inbound.counts()?.contains(&(family, SteerOutcome::Exempt, 1)), "{:?}", inbound.counts()?);
+        counted(&inbound, NAMES[family], SteerOutcome::Exempt)?;
     }
     Ok(())
 }
@@ -137,12 +151,12 @@ fn by_network() -> anyhow::Result<()> {
     let bed = Bed::new()?;
     let network = |text: &str| vec![text.parse().expect("a network")];
     let other = SteerRule { networks: network("192.0.2.0/24"), ..SteerRule::default() };
-    let tests = SteerRule { networks: network("198.18.0.0/15"), ..SteerRule::default() };
+    let tests = SteerRule { name: "tests".into(), networks: network("198.18.0.0/15"), ..SteerRule::default() };
     let options = InboundOptions { rules: vec![other, tests], ..bed.options()? };
     let mut inbound = Inbound::start(&options)?;
     bed.listen(&mut inbound)?;
     ensure!(arrived(bed.address(0)?, &bed.inline[0])?.is_some(), "it went straight");
     ensure!(arrived(bed.address(1)?, &bed.inline[1])?.is_none(), "no rule is about IPv6");
-    ensure!(inbound.counts()?.contains(&(1, SteerOutcome::Steered, 1)), "{:?}", inbound.counts()?);
+    counted(&inbound, "tests", SteerOutcome::Steered)?;
     Ok(())
 }

@@ -5,11 +5,12 @@ use std::{
     net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream},
     os::fd::{AsRawFd as _, OwnedFd},
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use interceptor::{
     kernel::{SteerOptions, SteerRule, Steering, cgroup},
     model::Endpoint,
@@ -30,6 +31,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("an_ipv6_socket_that_speaks_ipv4_is_steered_as_ipv4", mapped),
         ("what_no_rule_is_about_goes_straight", straight),
         ("the_first_rule_that_fits_counts", first_rule),
+        ("rules_are_replaced_while_they_are_in_force", replaced),
         ("without_a_listener_it_goes_straight_or_is_refused", without_listener),
         ("with_an_old_heartbeat_it_goes_straight_or_is_refused", old_heartbeat),
         ("our_own_and_exempt_sockets_are_never_steered", exempt),
@@ -109,10 +111,9 @@ pub(crate) fn arrived(to: SocketAddr, inline: &TcpListener) -> anyhow::Result<Op
     }
 }
 
-pub(crate) fn count(steering: &Steering, rule: usize, outcome: SteerOutcome) -> anyhow::Result<u64> {
-    let counts = steering.counts()?;
-    let found = counts.into_iter().find(|(of, what, _)| (*of, *what) == (rule, outcome));
-    Ok(found.context("no such counter")?.2)
+/// What became of connections that the rule of this name is about.
+pub(crate) fn count(steering: &Steering, rule: &str, outcome: SteerOutcome) -> anyhow::Result<u64> {
+    steering.counts()?.get(&(rule.into(), outcome)).copied().context("no such counter")
 }
 
 fn arrives() -> anyhow::Result<()> {
@@ -124,7 +125,7 @@ fn arrives() -> anyhow::Result<()> {
         ensure!(client.peer_addr()? == to, "the application sees {}", client.peer_addr()?);
         let original = steering.original(accepted.peer_addr()?, zone()?)?.context("nothing is known of it")?;
         ensure!(original.destination == Endpoint::from(to), "it was going to {to}: {original:?}");
-        ensure!(original.pid == std::process::id() && original.rule == 0 && original.cookie != 0, "{original:?}");
+        ensure!(original.pid == std::process::id() && original.rule.is_some() && original.cookie != 0, "{original:?}");
         ensure!(!original.command.is_empty() && original.cgroup != 0, "{original:?}");
         ensure!(steering.open() == 1);
         drop((client, accepted));
@@ -134,7 +135,7 @@ fn arrives() -> anyhow::Result<()> {
             thread::sleep(Duration::from_millis(5));
         }
     }
-    ensure!(count(&steering, 0, SteerOutcome::Steered)? == 2);
+    ensure!(count(&steering, "", SteerOutcome::Steered)? == 2);
     Ok(())
 }
 
@@ -170,7 +171,7 @@ fn straight() -> anyhow::Result<()> {
     // In the cgroup that a rule names, the same is steered.
     let steered = group.run(|| arrived(bed.server.local_addr()?, &bed.inline))?;
     ensure!(steered.is_some(), "what runs in the cgroup was not steered");
-    ensure!(steering.counts()?.iter().map(|(.., count)| count).sum::<u64>() == 1, "{:?}", steering.counts()?);
+    ensure!(steering.counts()?.values().sum::<u64>() == 1, "{:?}", steering.counts()?);
     Ok(())
 }
 
@@ -182,34 +183,90 @@ fn first_rule() -> anyhow::Result<()> {
     let rules = vec![
         named("192.0.2.0/24".to_owned()),
         SteerRule { ports: ports.clone(), ..named("198.18.0.0/15".to_owned()) },
-        SteerRule { ports, ..named(host.to_string()) },
+        SteerRule { name: "second".into(), ports, ..named(host.to_string()) },
     ];
     let steering = Steering::start(&bed.options(rules)?)?;
     steering.own(&bed.inline)?;
     let (_client, accepted) = arrived(bed.server.local_addr()?, &bed.inline)?.context("it went straight")?;
     let original = steering.original(accepted.peer_addr()?, zone()?)?.context("nothing is known of it")?;
-    ensure!(original.rule == 1, "{original:?}");
+    ensure!(original.rule.as_deref() == Some("second"), "{original:?}");
     Ok(())
 }
 
 /// Two rules, one for each server: what the first is about fails open, what the second is about closed.
 fn open_and_closed(bed: &Bed) -> anyhow::Result<Vec<SteerRule>> {
-    let open = SteerRule { ports: vec![bed.port()?], ..SteerRule::default() };
-    let closed = SteerRule { ports: vec![bed.server6.local_addr()?.port()], closed: true, ..SteerRule::default() };
+    let open = SteerRule { name: "open".into(), ports: vec![bed.port()?], ..SteerRule::default() };
+    let closed = SteerRule {
+        name: "closed".into(),
+        ports: vec![bed.server6.local_addr()?.port()],
+        closed: true,
+        ..SteerRule::default()
+    };
     Ok(vec![open, closed])
 }
 
 /// The first goes straight, the second is refused, and both are counted.
 fn fails(bed: &Bed, steering: &Steering, why: SteerOutcome) -> anyhow::Result<()> {
-    let before = (count(steering, 0, why)?, count(steering, 1, why)?);
+    let before = (count(steering, "open", why)?, count(steering, "closed", why)?);
     ensure!(arrived(bed.server.local_addr()?, &bed.inline)?.is_none(), "it was steered");
     let refused = TcpStream::connect_timeout(&bed.server6.local_addr()?, Duration::from_secs(5));
     match refused {
         Err(error) => ensure!(error.kind() == ErrorKind::PermissionDenied, "{error}"),
         Ok(_) => anyhow::bail!("it was not refused"),
     }
-    let after = (count(steering, 0, why)?, count(steering, 1, why)?);
+    let after = (count(steering, "open", why)?, count(steering, "closed", why)?);
     ensure!(after == (before.0 + 1, before.1 + 1), "{why:?}: {before:?} became {after:?}");
+    Ok(())
+}
+
+/// Connections are made all the while that the rules before and after are about: none of them goes straight, or is not counted.
+fn replaced() -> anyhow::Result<()> {
+    let bed = Bed::new()?;
+    let (port, host) = (bed.port()?, bed.server.local_addr()?.ip());
+    let named = |name: &str, ports: Vec<u16>, network: Option<String>| SteerRule {
+        name: name.into(),
+        ports,
+        networks: network.iter().map(|network| network.parse().expect("a network")).collect(),
+        ..SteerRule::default()
+    };
+    let by_port = [named("port", vec![port], None)];
+    let elsewhere = named("elsewhere", vec![port ^ 1], Some("192.0.2.0/24".to_owned()));
+    let by_network = [elsewhere, named("network", vec![port], Some(host.to_string()))];
+    let steering = Steering::start(&bed.options(by_port.to_vec())?)?;
+    steering.own(&bed.inline)?;
+    let (mut made, stop) = (0, AtomicBool::new(false));
+    thread::scope(|scope| -> anyhow::Result<()> {
+        let changing = scope.spawn(|| -> anyhow::Result<u32> {
+            for round in 0.. {
+                if stop.load(Relaxed) {
+                    return Ok(round);
+                }
+                steering.set_rules(&by_network)?;
+                steering.set_rules(&by_port)?;
+            }
+            Ok(0)
+        });
+        let mut connecting = || -> anyhow::Result<()> {
+            let end = Instant::now() + Duration::from_secs(1);
+            while Instant::now() < end {
+                let (_client, accepted) = arrived(bed.server.local_addr()?, &bed.inline)?
+                    .with_context(|| format!("connection {made} went straight"))?;
+                ensure!(steering.original(accepted.peer_addr()?, zone()?)?.is_some(), "nothing is known of {made}");
+                made += 1;
+            }
+            Ok(())
+        };
+        let connected = connecting();
+        stop.store(true, Relaxed);
+        let rounds = changing.join().map_err(|_| anyhow!("it panicked"))??;
+        ensure!(rounds > 10, "rules were replaced {rounds} times only");
+        connected
+    })?;
+    let steered =
+        count(&steering, "port", SteerOutcome::Steered)? + count(&steering, "network", SteerOutcome::Steered)?;
+    ensure!(steered == made, "{made} connections, {steered} counted");
+    steering.set_rules(&[])?;
+    ensure!(arrived(bed.server.local_addr()?, &bed.inline)?.is_none(), "there is no rule");
     Ok(())
 }
 
@@ -249,7 +306,8 @@ fn exempt() -> anyhow::Result<()> {
     let bed = Bed::new()?;
     let group = Group::new()?;
     let rule = SteerRule { ports: vec![bed.port()?], closed: true, ..SteerRule::default() };
-    let on_loopback = SteerRule { networks: vec!["127.0.0.0/8".parse().unwrap()], ..SteerRule::default() };
+    let on_loopback =
+        SteerRule { name: "loopback".into(), networks: vec!["127.0.0.0/8".parse().unwrap()], ..SteerRule::default() };
     let options =
         SteerOptions { mark: Some(MARK), exempt: vec![group.0.clone()], ..bed.options(vec![rule, on_loopback])? };
     let steering = Steering::start(&options)?;
@@ -269,11 +327,11 @@ fn exempt() -> anyhow::Result<()> {
     let grouped = stream()?;
     group.run(|| open(&grouped, to))?;
     ensure!(none_came(), "what runs in an exempt cgroup was steered");
-    ensure!(count(&steering, 0, SteerOutcome::Exempt)? == 3, "{:?}", steering.counts()?);
+    ensure!(count(&steering, "", SteerOutcome::Exempt)? == 3, "{:?}", steering.counts()?);
     // Who connects to the inline path itself is not sent there as if on the way to somewhere.
     let (client, _accepted) = arrived(bed.inline.local_addr()?, &bed.inline)?.context("it went elsewhere")?;
     ensure!(steering.original(client.local_addr()?, zone()?)?.is_none(), "it was steered");
-    ensure!(count(&steering, 1, SteerOutcome::Exempt)? == 1, "{:?}", steering.counts()?);
+    ensure!(count(&steering, "loopback", SteerOutcome::Exempt)? == 1, "{:?}", steering.counts()?);
     let other = stream()?;
     setsockopt(&other, sockopt::Mark, &(MARK + 1))?;
     open(&other, to)?;
@@ -333,7 +391,7 @@ fn bound() -> anyhow::Result<()> {
     setsockopt(&socket, sockopt::BindToDevice, &bed.pod.outside.clone().into())?;
     open(&socket, to)?;
     ensure!(bed.inline.accept().is_err(), "it was steered");
-    ensure!(count(&steering, 0, SteerOutcome::Bound)? == 1, "{:?}", steering.counts()?);
+    ensure!(count(&steering, "", SteerOutcome::Bound)? == 1, "{:?}", steering.counts()?);
     Ok(())
 }
 
@@ -445,6 +503,6 @@ fn talk(server: &TcpListener, to: SocketAddr, steering: &Steering) -> anyhow::Re
     accepted.write_all(b"pong")?;
     client.read_exact(&mut heard)?;
     ensure!(&heard == b"pong");
-    ensure!(count(steering, 0, SteerOutcome::Steered)? == 1 && count(steering, 0, SteerOutcome::Exempt)? == 1);
+    ensure!(count(steering, "", SteerOutcome::Steered)? == 1 && count(steering, "", SteerOutcome::Exempt)? == 1);
     Ok(())
 }

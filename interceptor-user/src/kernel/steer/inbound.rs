@@ -1,6 +1,6 @@
 //! What comes into a network namespace is given to the inline path, by sk_lookup.
 
-use std::{os::fd::AsRawFd, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, os::fd::AsRawFd, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use aya::{
@@ -10,10 +10,7 @@ use aya::{
 };
 use interceptor_common::{SteerConfig, SteerOutcome};
 
-use super::{
-    SteerRule,
-    shared::{self, Counts, Heartbeat},
-};
+use super::{SteerRule, heartbeat::Heartbeat, rules::Rules};
 use crate::kernel::{
     attach::root,
     maps::take,
@@ -35,18 +32,20 @@ pub struct InboundOptions {
 /// Connections that come in are steered as long as it lives.
 pub struct Inbound {
     _link: SkLookupLink,
+    rules: Rules,
     listeners: SockMap<MapData>,
     heartbeat: Heartbeat,
-    counts: Counts,
     _ebpf: Ebpf,
 }
 
 impl Inbound {
     /// Loads and attaches. Until there are listeners, all is as without.
     pub fn start(options: &InboundOptions) -> anyhow::Result<Self> {
-        ensure!(options.rules.iter().all(|rule| rule.cgroups.is_empty()), "what comes in is not of a cgroup");
+        let by_cgroup = options.rules.iter().any(|rule| !rule.cgroups.is_empty());
+        ensure!(!by_cgroup, "what comes in is not of a cgroup");
         let mut ebpf = object::load_steering()?;
-        shared::write(&mut ebpf, &options.rules, &[], options.timeout, SteerConfig::default())?;
+        let rules = Rules::new(&mut ebpf, Vec::new(), options.timeout, SteerConfig::default())?;
+        rules.set(&options.rules)?;
         let netns = Netns::open(options.netns.as_deref())?;
         let name = "steer_lookup";
         let program: &mut SkLookup = program(&mut ebpf, name)?;
@@ -57,9 +56,9 @@ impl Inbound {
             .map_err(|error| anyhow::anyhow!("cannot attach {name} to {netns}: {}", root(&error)))?;
         Ok(Self {
             _link: link,
+            rules,
             listeners: take(&mut ebpf, "LISTENERS")?,
             heartbeat: Heartbeat::new(&mut ebpf)?,
-            counts: Counts::new(&mut ebpf, options.rules.len())?,
             _ebpf: ebpf,
         })
     }
@@ -74,13 +73,23 @@ impl Inbound {
         self.listeners.set(1, listener, 0).context("the kernel does not take the listener for IPv6")
     }
 
+    /// Puts other rules in force, all at once.
+    pub fn set_rules(&self, rules: &[SteerRule]) -> anyhow::Result<()> {
+        self.rules.set(rules)
+    }
+
+    /// From now on nothing more is steered, nor refused.
+    pub fn release(&self) -> anyhow::Result<()> {
+        self.rules.clear()
+    }
+
     /// The inline path runs.
     pub fn beat(&self) -> anyhow::Result<()> {
         self.heartbeat.beat()
     }
 
-    /// What became of connections, by index of the rule.
-    pub fn counts(&self) -> anyhow::Result<Vec<(usize, SteerOutcome, u64)>> {
-        self.counts.read()
+    /// What became of connections, by name of the rule.
+    pub fn counts(&self) -> anyhow::Result<BTreeMap<(Arc<str>, SteerOutcome), u64>> {
+        self.rules.counts()
     }
 }

@@ -1,4 +1,4 @@
-//! Rules as bits, the first one in the lowest: for each port, network and cgroup a word of those that are about it.
+//! Rules as bits: for each port, network and cgroup a word of those that are about it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use super::SteerRule;
 use crate::model::Cidr;
 
 /// What is written into the maps.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Words {
     pub(super) ports: BTreeMap<u16, u32>,
     pub(super) any_port: u32,
@@ -20,14 +20,17 @@ pub(super) struct Words {
     pub(super) cgroups: BTreeMap<u64, SteerCgroup>,
     pub(super) any_cgroup: u32,
     pub(super) closed: u32,
+    /// All of them.
+    pub(super) active: u32,
 }
 
 impl Words {
-    /// Of these rules, but for what runs in the cgroups `exempt`.
-    pub(super) fn of(rules: &[SteerRule], exempt: &[u64]) -> Self {
+    /// Of these rules, each with its bit, but for what runs in the cgroups `exempt`.
+    pub(super) fn of(rules: &[(u32, &SteerRule)], exempt: &[u64]) -> Self {
         let mut words = Self::default();
-        for (at, rule) in rules.iter().enumerate() {
+        for (at, rule) in rules {
             let bit = 1 << at;
+            words.active |= bit;
             for port in &rule.ports {
                 *words.ports.entry(*port).or_default() |= bit;
             }
@@ -42,10 +45,10 @@ impl Words {
         for id in exempt {
             words.cgroups.entry(*id).or_default().exempt = 1;
         }
-        let named = rules.iter().flat_map(|rule| &rule.networks).copied();
+        let named = rules.iter().flat_map(|(_, rule)| &rule.networks).copied();
         let networks: BTreeSet<Cidr> = named.chain(here()).chain(link_local()).chain(all()).collect();
         for network in networks {
-            let about = rules.iter().enumerate().filter(|(_, rule)| is_about(rule, network));
+            let about = rules.iter().filter(|(_, rule)| is_about(rule, network));
             words.networks.insert(network.mapped(), about.fold(0, |word, (at, _)| word | 1 << at));
         }
         words
@@ -96,6 +99,10 @@ mod tests {
         words.networks[longest]
     }
 
+    fn words(rules: &[SteerRule], exempt: &[u64]) -> Words {
+        Words::of(&(0..).zip(rules).collect::<Vec<_>>(), exempt)
+    }
+
     #[test]
     fn the_longest_network_says_what_those_around_it_say() {
         let rules = [
@@ -103,7 +110,7 @@ mod tests {
             SteerRule { networks: networks(&["10.1.0.0/16", "fd00::/8"]), ..SteerRule::default() },
             SteerRule::default(),
         ];
-        let words = Words::of(&rules, &[]);
+        let words = words(&rules, &[]);
         let expected =
             [("10.2.0.1", 0b101), ("10.1.0.1", 0b111), ("192.0.2.1", 0b100), ("fd00::1", 0b110), ("::2", 0b100)];
         for (address, rules) in expected {
@@ -115,7 +122,7 @@ mod tests {
     fn loopback_is_only_for_those_that_name_it() {
         let named = SteerRule { networks: networks(&["127.0.0.1/32"]), ..SteerRule::default() };
         let wide = SteerRule { networks: networks(&["0.0.0.0/0"]), ..SteerRule::default() };
-        let words = Words::of(&[SteerRule::default(), named, wide], &[]);
+        let words = words(&[SteerRule::default(), named, wide], &[]);
         for (address, rules) in [("127.0.0.1", 0b110), ("127.0.0.2", 0b100), ("::1", 0), ("192.0.2.1", 0b101)] {
             assert_eq!(found(&words, address), rules, "{address}");
         }
@@ -129,7 +136,7 @@ mod tests {
     fn what_means_something_on_one_link_only_is_never_steered() {
         let named = SteerRule { networks: networks(&["fe80::/10", "fe80::7/128"]), ..SteerRule::default() };
         let wide = SteerRule { networks: networks(&["::/0"]), ..SteerRule::default() };
-        let words = Words::of(&[SteerRule::default(), named, wide], &[]);
+        let words = words(&[SteerRule::default(), named, wide], &[]);
         for (address, rules) in [("fe80::7", 0), ("fe80::8", 0), ("fec0::1", 0b101)] {
             assert_eq!(found(&words, address), rules, "{address}");
         }
@@ -142,7 +149,7 @@ mod tests {
             SteerRule { ports: vec![8000], cgroups: vec![7], ..SteerRule::default() },
             SteerRule { cgroups: vec![7, 9], ..SteerRule::default() },
         ];
-        let words = Words::of(&rules, &[9]);
+        let words = words(&rules, &[9]);
         assert_eq!(words.ports, BTreeMap::from([(80, 0b1), (8000, 0b11)]));
         assert_eq!((words.any_port, words.any_cgroup, words.closed), (0b100, 0b1, 0b1));
         let said = |rules, exempt| SteerCgroup { rules, exempt };
