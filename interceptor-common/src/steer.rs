@@ -35,6 +35,10 @@ pub struct SteerConfig {
     pub flags: u32,
     /// Rules in force. One write of this value puts all of them in force at once.
     pub active: u32,
+    /// Only processes in this network namespace; 0: in any. One that the kernel does not tell counts as this one.
+    pub zone: u32,
+    /// Explicit padding.
+    pub pad: u32,
 }
 
 /// [`SteerConfig::mark`] means something.
@@ -152,7 +156,7 @@ mod pod {
 }
 
 const _: () = {
-    assert!(size_of::<SteerConfig>() == 8 + 20 + 20 + 6 * 4 && align_of::<SteerConfig>() == 8);
+    assert!(size_of::<SteerConfig>() == 8 + 20 + 20 + 8 * 4 && align_of::<SteerConfig>() == 8);
     assert!(size_of::<SteeredKey>() == 24);
     assert!(size_of::<Steered>() == 64);
 };

@@ -64,8 +64,8 @@ fn try_capture(skb: Skb, hook: Hook) -> Result<(), Skip> {
         return Ok(());
     }
     event.key.zone = zone::of_packet(skb);
-    let opens = hook.direction == DIRECTION_EGRESS && event.flags & (SYN | ACK) == SYN;
-    if carried::is_packet(config, &event.key, skb, opens) {
+    let (first, out) = (event.flags & (SYN | ACK) == SYN, hook.direction == DIRECTION_EGRESS);
+    if carried::is_packet(config, &event.key, skb, first, out) {
         emit::count_drop(DropReason::Inline, event.payload_len);
         return Ok(());
     }

@@ -32,6 +32,9 @@ const EXTENSIONS_MAX: u32 = 6;
 const OFFSET_MASK: u32 = 0x1fff;
 /// `TCP_LISTEN`, as in `bpf_sock::state`.
 pub const STATE_LISTEN: u32 = 10;
+
+/// `::ffff:0:0/96`: an IPv4 address (RFC 4291 section 2.5.5.2).
+pub const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 /// `AF_INET`, as contexts and sockets have it.
 pub const AF_INET: u32 = 2;
 

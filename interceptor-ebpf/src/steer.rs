@@ -1,11 +1,11 @@
 //! What the programs that steer share: sockets' memory, rules, counters.
 
-use core::{ffi::c_void, ptr};
+use core::{ffi::c_void, mem, ptr};
 
 use aya_ebpf::{
-    bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
+    bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_tuple},
     btf_maps::SkStorage,
-    helpers::generated::{bpf_ktime_get_ns, bpf_sk_storage_get},
+    helpers::generated::{bpf_ktime_get_ns, bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get},
     maps::lpm_trie::Key,
     programs::SockAddrContext,
 };
@@ -14,6 +14,7 @@ use interceptor_common::{STEER_BITS, SocketAddress, SteerConfig, SteerOutcome, S
 use crate::{
     emit,
     maps::{HEARTBEAT, OWN, STEER_COUNTS, STEER_NETWORKS, STEER_PORTS, STEERED},
+    packet::STATE_LISTEN,
 };
 
 /// Counts what became of a connection.
@@ -66,6 +67,27 @@ pub fn is_stale(config: &SteerConfig) -> bool {
 #[inline(always)]
 pub fn is_own(socket: *mut bpf_sock) -> bool {
     !storage(&OWN, socket, 0).is_null()
+}
+
+/// `BPF_F_CURRENT_NETNS`: that of the context.
+const ITS_NAMESPACE: u64 = -1_i32 as u64;
+
+/// Does somebody listen there, in the context's namespace? `own`: one of ours. The words are those of `bpf_sock_tuple`, for
+/// IPv4 or IPv6: source and destination address, then their ports.
+#[inline(always)]
+pub fn is_listener<const WORDS: usize>(context: *mut c_void, tuple: &mut [u32; WORDS], own: bool) -> bool {
+    let size = mem::size_of::<[u32; WORDS]>() as u32;
+    let tuple = (&raw mut *tuple).cast::<bpf_sock_tuple>();
+    // SAFETY: the size says which of the union's two kinds it is.
+    let found = unsafe { bpf_sk_lookup_tcp(context, tuple, size, ITS_NAMESPACE, 0) };
+    if found.is_null() {
+        return false;
+    }
+    // SAFETY: checked for null, and not released yet.
+    let listens = unsafe { (*found).state } == STATE_LISTEN && (!own || is_own(found));
+    // SAFETY: it was found, and is not used below.
+    unsafe { bpf_sk_release(found.cast()) };
+    listens
 }
 
 /// What is remembered of a socket that is steered.

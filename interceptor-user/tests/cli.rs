@@ -212,7 +212,7 @@ fn policies_are_checked_and_explained() {
         fs::write(&path, text).expect("written");
         path.to_str().expect("UTF-8").to_owned()
     };
-    let text = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: { name: p }\nspec:\n  unmatched: { sinks: [] }\n  rules:\n    \
+    let text = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: { name: p }\nspec:\n  unmatched: { sinks: [] }\n  steer: [{ name: calls, ports: [80, 8000-8010], networks: [10.0.0.0/8], onFailure: closed }]\n  rules:\n    \
                 - name: one\n      match: request.method == \"POST\"\n        && response.code >= 500\n      sample: { rate: 0.25, key: request.id, always: \"!complete\" }\n      \
                 extract: [{ name: a, jsonPath: $.a }]\n      tenant: { header: x }\n      redact: { headers: [x] }\n      sinks: [lines]\n      action: { deny: { status: 429 } }\n    \
                 - name: two\n---\napiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: { name: off }\nspec: { enabled: false, rules: [{ name: r }] }\n";
@@ -222,7 +222,7 @@ fn policies_are_checked_and_explained() {
     insta::assert_snapshot!("policy_explain", seen(&["policy", "explain", &good]));
     insta::assert_snapshot!("policy_reference", seen(&["policy", "explain"]));
     let whole = seen(&["policy", "check", directory.path().to_str().expect("UTF-8")]);
-    assert!(whole.starts_with("exit 2\n") && whole.contains("bad.yaml:9:12: unknown field `response.cod`"), "{whole}");
+    assert!(whole.starts_with("exit 2\n") && whole.contains("bad.yaml:10:12: unknown field `response.cod`"), "{whole}");
     assert!(seen(&["policy", "test", &bad, "--capture", "x"]).starts_with("exit 2\n"));
     let lacks = file("lacks.yaml", &text.replace("sinks: [lines]", "inspect: { drift: { baseline: gone.json } }"));
     let missing = seen(&["policy", "check", &lacks]);

@@ -6,6 +6,7 @@ mod daemon;
 mod demo;
 mod errors;
 mod grpc;
+mod inline;
 mod ledger;
 mod lifecycle;
 mod map;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         receivers::cases(),
         otlp::cases(),
         map::cases(),
+        inline::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

@@ -1,13 +1,17 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
+    fs::File,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     process::Command,
+    thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use interceptor::demo::pod::Pod;
+use nix::sched::{CloneFlags, setns};
 
 use super::{Answer, Connection, Process, free_port, process::until, tail::interceptor};
 
@@ -17,6 +21,8 @@ const SOON: Duration = Duration::from_mins(1);
 pub struct Daemon {
     process: Process,
     address: SocketAddr,
+    /// Where that is, if not in our own network namespace.
+    netns: Option<File>,
 }
 
 impl Daemon {
@@ -47,10 +53,28 @@ impl Daemon {
         Self::begin(shell, arguments)
     }
 
-    fn begin<S: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = S>) -> Result<Self> {
+    /// The same, inside a pod, as its sidecar.
+    pub fn start_in<S: AsRef<OsStr>>(pod: &Pod, arguments: impl IntoIterator<Item = S>) -> Result<Self> {
+        let program = interceptor()?;
+        let mut command = pod.command(program.get_program())?;
+        program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+        Self::begin_at(command, arguments, Some(pod.namespace().file().try_clone()?))
+    }
+
+    fn begin<S: AsRef<OsStr>>(command: Command, arguments: impl IntoIterator<Item = S>) -> Result<Self> {
+        Self::begin_at(command, arguments, None)
+    }
+
+    fn begin_at<S: AsRef<OsStr>>(
+        mut command: Command,
+        arguments: impl IntoIterator<Item = S>,
+        netns: Option<File>,
+    ) -> Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
         command.args(["run", "--metrics-address", &address.to_string()]).args(arguments);
-        let daemon = Self { process: Process::start(&mut command)?, address };
+        let daemon = Self { process: Process::start(&mut command)?, address, netns };
         let ready = until(Duration::from_secs(30), "/readyz", || {
             ensure!(!daemon.process.is_over(), "it ended");
             Ok(daemon.get("/readyz").is_ok_and(|answer| answer.status == 200).then_some(()))
@@ -81,7 +105,14 @@ impl Daemon {
 
     /// Asks its own server.
     pub fn get(&self, path: &str) -> Result<Answer> {
-        Connection::open(self.address)?.get(path)
+        let ask = || Connection::open(self.address)?.get(path);
+        let Some(netns) = &self.netns else { return ask() };
+        let inside = || {
+            setns(netns, CloneFlags::CLONE_NEWNET)?;
+            ask()
+        };
+        thread::scope(|scope| scope.spawn(inside).join())
+            .map_err(|_| anyhow!("the thread in the namespace panicked"))?
     }
 
     /// Samples of `/metrics` by name and labels, as they are written there.

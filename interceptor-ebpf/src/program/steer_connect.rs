@@ -1,16 +1,10 @@
 //! connect4, connect6: sends a connection that a rule is about to the inline path, if that is there.
 
-use core::mem;
-
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::bpf_sock_tuple,
     helpers::{
         bpf_get_current_comm, bpf_get_current_pid_tgid,
-        generated::{
-            bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie, bpf_sk_lookup_tcp,
-            bpf_sk_release,
-        },
+        generated::{bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_socket_cookie},
     },
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
@@ -21,17 +15,12 @@ use interceptor_common::{
 
 use crate::{
     maps::{STEER_CGROUPS, STEERING},
-    packet::{PROTOCOL_TCP, STATE_LISTEN, context_words, map_ipv4, put_ipv6},
-    steer,
+    packet::{MAPPED, PROTOCOL_TCP, context_words, map_ipv4, put_ipv6},
+    steer, zone,
 };
 
 const ALLOW: i32 = 1;
 const REFUSE: i32 = 0;
-
-/// `BPF_F_CURRENT_NETNS`: that of the socket.
-const ITS_NAMESPACE: u64 = -1_i32 as u64;
-/// `::ffff:0:0/96`
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 #[cgroup_sock_addr(connect4)]
 pub fn steer_conn4(context: SockAddrContext) -> i32 {
@@ -76,6 +65,9 @@ impl Connect {
         self.forget();
         let Some(config) = STEERING.get(0) else { return ALLOW };
         let Some((rule, cgroup)) = rule(config, &destination) else { return ALLOW };
+        if !self.is_here(config) {
+            return ALLOW;
+        }
         let is_inline = destination == config.inline4 || destination == config.inline6;
         if is_inline || cgroup.exempt != 0 || self.is_exempt(config) {
             steer::count(rule, SteerOutcome::Exempt);
@@ -135,6 +127,16 @@ impl Connect {
         }
     }
 
+    /// Is it in the network namespace that the rules are for?
+    #[inline(always)]
+    fn is_here(&self, config: &SteerConfig) -> bool {
+        if config.zone == 0 {
+            return true;
+        }
+        let zone = zone::where_is(steer::socket(&self.0));
+        zone == 0 || zone == config.zone
+    }
+
     /// One of our own sockets, or one that is marked.
     #[inline(always)]
     fn is_exempt(&self, config: &SteerConfig) -> bool {
@@ -160,7 +162,7 @@ impl Connect {
         self.is_listener([0, 0, 0, 0, to[0], to[1], to[2], to[3], ports], inline, config)
     }
 
-    /// Does somebody listen there, in the socket's namespace? A connection to a port without a listener would be refused.
+    /// Does somebody listen there? A connection to a port without a listener would be refused.
     #[inline(always)]
     fn is_listener<const WORDS: usize>(
         &self,
@@ -171,19 +173,7 @@ impl Connect {
         if inline.port == 0 {
             return false;
         }
-        let size = mem::size_of::<[u32; WORDS]>() as u32;
-        let tuple = (&raw mut tuple).cast::<bpf_sock_tuple>();
-        // SAFETY: the size says which of the union's two kinds it is.
-        let found = unsafe { bpf_sk_lookup_tcp(self.0.as_ptr(), tuple, size, ITS_NAMESPACE, 0) };
-        if found.is_null() {
-            return false;
-        }
-        // SAFETY: checked for null, and not released yet.
-        let listens =
-            unsafe { (*found).state } == STATE_LISTEN && (config.flags & STEER_OWN == 0 || steer::is_own(found));
-        // SAFETY: it was found, and is not used below.
-        unsafe { bpf_sk_release(found.cast()) };
-        listens
+        steer::is_listener(self.0.as_ptr(), &mut tuple, config.flags & STEER_OWN != 0)
     }
 }
 

@@ -29,7 +29,11 @@ pub fn steer_lookup(context: SkLookupContext) -> u32 {
     }
     let rule = steer::first(rules);
     let outcome = decide(&context, config, &local, &remote);
-    steer::count(rule, outcome);
+    // Nobody connects from port 0: a capture asks who would get it.
+    // SAFETY: as above.
+    if unsafe { (*lookup).remote_port } != 0 {
+        steer::count(rule, outcome);
+    }
     let goes_on = matches!(outcome, SteerOutcome::Steered | SteerOutcome::Exempt) || config.closed >> rule & 1 == 0;
     if goes_on { SK_PASS } else { SK_DROP }
 }

@@ -1,6 +1,7 @@
 //! `interceptor run`: the composition root of the daemon.
 
 mod drain;
+mod inline;
 mod logging;
 mod outputs;
 mod plan;
@@ -22,14 +23,15 @@ use std::{
 
 use anyhow::Context as _;
 
-use self::{reload::Reload, sinks::Sinks, worker::Shared};
+use self::{inline::Listeners, reload::Reload, sinks::Sinks, worker::Shared};
 use super::signal;
 use crate::{
     admin::{Phase, Server, State},
     config::{self, Capture, Config, Overrides, Pods, SockOps},
     kernel::{cgroup, features::Features},
-    model::Ports,
+    model::{Ports, Reach},
     pipeline::Budget,
+    policy::Steer,
     privilege::{self, Give, Needs},
     sink::{map, prometheus::Metrics},
 };
@@ -109,6 +111,8 @@ fn needs(config: &Config, file: Option<&Path>) -> anyhow::Result<Needs> {
     let cgroups = cgroups.iter().chain(sock_ops).map(|cgroup| cgroup::resolve(&cgroup.0));
     // Policies, and what they name beside them, are read anew when they change.
     let policies = config.inspect.policies.iter().map(|path| directory_of(&path.0));
+    // Policies that are read anew may name other cgroups.
+    let steered = if config.inline.enabled.0 { cgroup::mount() } else { None };
     // Names come and go in their directory, which may not be there yet.
     let names =
         netns.iter().filter_map(|netns| netns.0.ancestors().skip(1).find(|above| above.is_dir())).map(Path::to_owned);
@@ -122,6 +126,7 @@ fn needs(config: &Config, file: Option<&Path>) -> anyhow::Result<Needs> {
         files: cgroups
             .chain(names)
             .chain(policies)
+            .chain(steered)
             .chain(file.map(Path::to_owned))
             .chain(sinks::read(config))
             .collect(),
@@ -153,46 +158,92 @@ fn run(
     let memory = Arc::new(Budget::new(config.session.memory_total.to_usize()));
     let policies = reload.as_ref().map(|reload| Arc::clone(reload.policies()));
     let sinks = Sinks::start(config, metrics)?;
-    let mut workers = Vec::new();
-    let mut started = Ok(());
-    for mut plan in plan::plans(&config.capture) {
-        if stop.load(Relaxed) {
-            break;
-        }
-        if let Some(reload) = &reload {
-            plan.options.reach = reload.reach().clone();
-        }
-        let policies = policies.as_ref();
-        let shared = Shared { memory: &memory, metrics, map: &map, policies, state: &state, sinks: &sinks };
-        match worker::start(&plan, config, shared, stop) {
-            Ok(worker) => workers.push(worker),
-            Err(error) => {
-                // Those that run detach what they attached before we end: clsact filters would outlive us.
-                started = Err(error);
-                stop.store(true, Relaxed);
-            }
-        }
+    let shared =
+        Shared { memory: &memory, metrics, map: &map, policies: policies.as_ref(), state: &state, sinks: &sinks };
+    let mut running = Running::default();
+    let started = running.start(config, reload.as_ref(), shared, stop);
+    if started.is_err() {
+        // Those that run detach what they attached before we end: clsact filters would outlive us.
+        stop.store(true, Relaxed);
     }
     privilege::settle();
     if started.is_ok() {
         tracing::info!("{}", privilege::report());
         state.enter(Phase::Running);
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "capturing");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = running.workers.len(), "capturing");
     }
 
-    while !stop.load(Relaxed) && !workers.iter().any(worker::Running::is_over) {
+    while !stop.load(Relaxed) && !running.is_over() {
         thread::park_timeout(WATCH);
         if let Some(reload) = &mut reload {
-            reload.look(|reach| workers.iter().for_each(|worker| worker.set_reach(reach)));
+            reload.look(|reach| running.set_reach(reach), |steer| running.steer(steer));
         }
     }
     state.enter(Phase::Draining);
     tracing::info!("draining");
     // One worker's end is that of all: metrics that lack a namespace would mislead.
     stop.store(true, Relaxed);
-    let results: Vec<anyhow::Result<()>> = workers.into_iter().map(worker::Running::join).collect();
+    let ended = running.join();
     sinks.end();
     tracing::info!(ledger = %metrics.ledger(), "ended");
     drop(server);
-    started.and_then(|()| results.into_iter().collect())
+    started.and(ended)
+}
+
+/// What has threads of its own.
+#[derive(Default)]
+struct Running {
+    workers: Vec<worker::Running>,
+    inline: Option<inline::Running>,
+}
+
+impl Running {
+    /// Workers first: the inline path tells them what to leave out.
+    fn start(
+        &mut self,
+        config: &Config,
+        reload: Option<&Reload>,
+        shared: Shared<'_>,
+        stop: &Arc<AtomicBool>,
+    ) -> anyhow::Result<()> {
+        let listeners = Listeners::open(&config.inline)?;
+        let steer = reload.map(Reload::steer).unwrap_or_default();
+        if listeners.is_none() && !steer.is_empty() {
+            tracing::warn!("policies steer connections, and `inline.enabled` is false: nothing is steered");
+        }
+        for mut plan in plan::plans(&config.capture) {
+            if stop.load(Relaxed) {
+                return Ok(());
+            }
+            if let Some(reload) = reload {
+                plan.options.reach = reload.reach().clone();
+            }
+            plan.options.inline = listeners.as_ref().map(Listeners::ports).transpose()?;
+            self.workers.push(worker::start(&plan, config, shared, stop)?);
+        }
+        if let Some(listeners) = listeners {
+            let captures = self.workers.iter().map(worker::Running::capture).collect();
+            self.inline = Some(inline::start(listeners, steer, captures, config, shared, stop)?);
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.workers.iter().any(worker::Running::is_over) || self.inline.as_ref().is_some_and(inline::Running::is_over)
+    }
+
+    fn set_reach(&self, reach: &Reach) {
+        self.workers.iter().for_each(|worker| worker.set_reach(reach));
+    }
+
+    fn steer(&self, steer: &[Steer]) -> anyhow::Result<()> {
+        self.inline.as_ref().map_or(Ok(()), |inline| inline.steer(steer))
+    }
+
+    /// Waits for all of them; tells the first error.
+    fn join(self) -> anyhow::Result<()> {
+        let workers: Vec<_> = self.workers.into_iter().map(worker::Running::join).collect();
+        let inline = self.inline.map_or(Ok(()), inline::Running::join);
+        workers.into_iter().chain([inline]).collect()
+    }
 }

@@ -7,6 +7,7 @@
 
 mod cloudevents;
 mod error;
+mod inline;
 mod inspect;
 mod kafka;
 mod keys;
@@ -31,6 +32,7 @@ use crate::{flow, model::Cidr, session};
 pub use cloudevents::{Cloudevents, EventsIncomplete, EventsMode, EventsUrl};
 pub use error::ConfigError;
 pub(crate) use error::{closest, list, not_allowed};
+pub use inline::Inline;
 pub use inspect::{Inspect, PolicyPath};
 pub use kafka::{Broker, Kafka, KafkaCompression, KafkaSasl, SecretFile};
 pub use keys::{Overrides, unknown_variables};
@@ -54,6 +56,8 @@ pub struct Config {
     pub session: Session,
     /// What is made of exchanges.
     pub inspect: Inspect,
+    /// The inline path: connections that policies steer (`spec.steer`) are carried by this process to where they were going.
+    pub inline: Inline,
     /// Metrics, health and readiness over HTTP.
     pub metrics: Metrics,
     /// Service map: who calls whom, and how that goes.

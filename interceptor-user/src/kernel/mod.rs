@@ -37,6 +37,7 @@ pub use capture::Capture;
 pub use cut_off::{CutOffs, TURN_FIRST, Way};
 pub use identity::Identity;
 pub use maps::{Drops, Sweep};
+pub use netns::own_number;
 pub use options::{CaptureOptions, Filters};
 pub use refusal::Refusal;
 pub use rings::Rings;

@@ -94,6 +94,11 @@ impl fmt::Display for Netns {
     }
 }
 
+/// The number of our own namespace.
+pub fn own_number() -> anyhow::Result<u32> {
+    Ok(Netns::own()?.inode())
+}
+
 /// May we enter any at all? It takes the same to enter the one that we are in.
 pub(super) fn may_enter() -> anyhow::Result<()> {
     let own = Netns { path: Some(OWN.into()), ..Netns::own()? };

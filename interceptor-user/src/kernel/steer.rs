@@ -68,6 +68,8 @@ pub struct SteerRule {
 pub struct SteerOptions {
     /// Processes in this cgroup and below are looked at.
     pub cgroup: PathBuf,
+    /// Only in this network namespace, by its inode number; None: in any that has the inline path's listener.
+    pub zone: Option<u32>,
     /// The first one that fits counts.
     pub rules: Vec<SteerRule>,
     /// Where IPv4 connections go; those that find nothing here are as those that nobody listens for.
@@ -204,7 +206,7 @@ fn to_kernel(address: SocketAddr) -> SocketAddress {
 
 /// Of no rules yet.
 fn rules(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<Rules> {
-    let SteerOptions { inline4, inline6, own, timeout, mark, exempt, proxies, .. } = options;
+    let SteerOptions { inline4, inline6, own, timeout, mark, exempt, proxies, zone, .. } = options;
     if inline4.is_none() && inline6.is_none() {
         bail!("nowhere to steer to");
     }
@@ -214,6 +216,7 @@ fn rules(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<Rules> {
         inline4: inline4.map(|to| to_kernel(to.into())).unwrap_or_default(),
         inline6: inline6.map(|to| to_kernel(to.into())).unwrap_or_default(),
         mark: mark.unwrap_or(0),
+        zone: zone.unwrap_or(0),
         flags: flag(mark.is_some(), STEER_MARK) | flag(*own, STEER_OWN),
         ..SteerConfig::default()
     };

@@ -11,6 +11,7 @@ use super::{
     extract::{Extraction, FieldPath, Place},
     rule::{Inspect, Redact, Rule},
     sample::Sample,
+    steer::{self, Steer},
     tenant::Tenant,
 };
 use crate::{
@@ -28,6 +29,7 @@ const RULES: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Policy {
     rules: Vec<Rule>,
+    steer: Vec<Steer>,
     unmatched: Sinks,
     disabled: Vec<Arc<str>>,
 }
@@ -35,7 +37,7 @@ pub struct Policy {
 impl Policy {
     /// From files: their names, which errors tell, and their texts. All of them are right, or none is taken.
     pub fn parse(files: &[(&str, &str)]) -> Result<Self, Error> {
-        let mut policy = Self { rules: Vec::new(), unmatched: Sinks::NONE, disabled: Vec::new() };
+        let mut policy = Self { rules: Vec::new(), steer: Vec::new(), unmatched: Sinks::NONE, disabled: Vec::new() };
         let mut said = false;
         let mut names = HashSet::new();
         for (name, text) in files {
@@ -53,7 +55,7 @@ impl Policy {
                 if !names.insert(name.value.clone()) {
                     return Err(file.error(name.place, format!("there is another policy of the name `{}`", *name)));
                 }
-                let rules = file.rules(&name, &document)?;
+                let (rules, steer) = (file.rules(&name, &document)?, file.steer(&name, &document)?);
                 if !document.spec.enabled {
                     policy.disabled.push(name.value.into());
                     continue;
@@ -63,6 +65,10 @@ impl Policy {
                     policy.unmatched = policy.unmatched.or(sinks(&unmatched.sinks));
                 }
                 policy.rules.extend(rules);
+                policy.steer.extend(steer);
+                if let Some(why) = steer::too_many(&policy.steer) {
+                    return Err(file.error(name.place, why));
+                }
                 if policy.rules.len() > RULES {
                     return Err(file.error(name.place, format!("there are more than {RULES} rules")));
                 }
@@ -77,6 +83,11 @@ impl Policy {
     /// Rules in force, in the order of files, documents and rules.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// Connections that go by the inline path, in the same order.
+    pub fn steer(&self) -> &[Steer] {
+        &self.steer
     }
 
     /// Sinks of exchanges that no rule matches.
@@ -127,9 +138,31 @@ impl File<'_> {
         Err(self.error(name.place, format!("`{}`: {allowed}", **name)))
     }
 
+    fn steer(self, policy: &str, document: &Document) -> Result<Vec<Steer>, Error> {
+        let Some(list) = &document.spec.steer else { return Ok(Vec::new()) };
+        if list.is_empty() {
+            return Err(self.error(list.place, "nothing is steered; leave `steer` out, or add an entry"));
+        }
+        let mut names = HashSet::new();
+        let mut all = Vec::new();
+        for steer in list.iter() {
+            self.name(&steer.name)?;
+            if !names.insert(steer.name.value.as_str()) {
+                let text = format!("there is another entry of the name `{}` in this policy", *steer.name);
+                return Err(self.error(steer.name.place, text));
+            }
+            if let Some((place, text)) = steer::problem(steer) {
+                return Err(self.error(place, text));
+            }
+            all.push(Steer::new(policy, steer));
+        }
+        Ok(all)
+    }
+
     fn rules(self, policy: &str, document: &Document) -> Result<Vec<Rule>, Error> {
-        let rules = &document.spec.rules;
-        if rules.is_empty() {
+        let none = At { value: Vec::new(), place: document.metadata.name.place };
+        let rules = document.spec.rules.as_ref().unwrap_or(&none);
+        if rules.is_empty() && document.spec.steer.is_none() {
             return Err(self.error(rules.place, "a policy has at least one rule"));
         }
         let mut names = HashSet::new();

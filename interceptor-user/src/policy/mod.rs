@@ -15,6 +15,7 @@ mod filter;
 mod rule;
 mod sample;
 pub mod settings;
+mod steer;
 mod tenant;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use self::{
     filter::{CallStatus, Filter, HostPattern, Invalid, MethodName, PathPattern, ProcessPattern, StatusRange},
     rule::{Inspect, Redact, Rule},
     sample::Sample,
+    steer::Steer,
     tenant::Tenant,
 };
 /// What is wrong with a policy: file, line, column, and what would be right.

@@ -36,6 +36,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("with_an_old_heartbeat_it_goes_straight_or_is_refused", old_heartbeat),
         ("our_own_and_exempt_sockets_are_never_steered", exempt),
         ("a_connection_in_a_pod_goes_to_the_pods_own_listener", in_a_pod),
+        ("a_connection_in_another_namespace_is_none_of_our_business", elsewhere),
         ("nothing_is_steered_after_drop", after_drop),
         ("a_socket_that_is_bound_to_an_interface_goes_straight", bound),
         ("a_socket_that_connects_again_is_known_by_where_it_goes_now", again),
@@ -182,8 +183,8 @@ fn first_rule() -> anyhow::Result<()> {
     let named = |network: String| SteerRule { networks: vec![network.parse().unwrap()], ..SteerRule::default() };
     let rules = vec![
         named("192.0.2.0/24".to_owned()),
-        SteerRule { ports: ports.clone(), ..named("198.18.0.0/15".to_owned()) },
-        SteerRule { name: "second".into(), ports, ..named(host.to_string()) },
+        SteerRule { name: "second".into(), ports: ports.clone(), ..named("198.18.0.0/15".to_owned()) },
+        SteerRule { ports, ..named(host.to_string()) },
     ];
     let steering = Steering::start(&bed.options(rules)?)?;
     steering.own(&bed.inline)?;
@@ -363,6 +364,23 @@ fn in_a_pod() -> anyhow::Result<()> {
     let zone = zone_at(&bed.pod.netns())?;
     let original = steering.original(accepted.peer_addr()?, zone)?.context("nothing is known of it")?;
     ensure!(original.destination == Endpoint::from(to), "{original:?}");
+    Ok(())
+}
+
+/// One inline path fails closed, in its own namespace: others, which have none, are not cut off from the world.
+fn elsewhere() -> anyhow::Result<()> {
+    let bed = Bed::new()?;
+    let server = TcpListener::bind((bed.pod.host[0], 0))?;
+    let to = server.local_addr()?;
+    let rule = SteerRule { ports: vec![to.port(), bed.port()?], closed: true, ..SteerRule::default() };
+    let steering = Steering::start(&SteerOptions { zone: Some(zone()?), ..bed.options(vec![rule])? })?;
+    let connect = |to: SocketAddr| TcpStream::connect_timeout(&to, Duration::from_secs(5));
+    ensure!(connect(bed.server.local_addr()?).is_err(), "it is not refused here, without a listener");
+    bed.pod.run(|| Ok(connect(to)?)).context("refused in another namespace")?;
+    steering.own(&bed.inline)?;
+    ensure!(arrived(bed.server.local_addr()?, &bed.inline)?.is_some(), "not steered here");
+    let all: u64 = steering.counts()?.values().sum();
+    ensure!(all == 2, "{:?}", steering.counts()?);
     Ok(())
 }
 

@@ -49,6 +49,9 @@ fn print(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "  {what:<9} {text}")?;
         }
     }
+    for steer in policy.steer() {
+        writeln!(out, "{}\n  {:<9} {steer}", steer.name, "steer")?;
+    }
     for name in policy.disabled() {
         writeln!(out, "{name}\n  {:<9} right, but not enabled", "off")?;
     }

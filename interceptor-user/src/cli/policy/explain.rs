@@ -47,6 +47,9 @@ fn explain(policy: &Policy, out: &mut impl Write) -> io::Result<()> {
         }
         writeln!(out)?;
     }
+    for steer in policy.steer() {
+        writeln!(out, "{}\n  With `inline.enabled`, the inline path carries connections {steer}.\n", steer.name)?;
+    }
     for name in policy.disabled() {
         writeln!(out, "{name}\n  Not in force: it is not enabled.\n")?;
     }

@@ -12,6 +12,7 @@ use crate::{
     cli::policy,
     inspect::{Plan, Policies, pii::Key},
     model::{Ports, Reach},
+    policy::Steer,
     sink::prometheus::Metrics,
 };
 
@@ -26,6 +27,8 @@ pub(super) struct Reload {
     metrics: Arc<Metrics>,
     /// Connections that they are about.
     reach: Reach,
+    /// Connections that they steer.
+    steer: Vec<Steer>,
     /// Ports that are captured at all.
     captured: Ports,
     /// Files that the policies name.
@@ -44,18 +47,24 @@ impl Reload {
         let plan = policy::plan_of_files(&paths, &key, &mut named)?;
         let seen = marks_before(before, &paths, &named);
         metrics.policy_taken(plan.policy().rules().len());
-        tracing::info!(rules = plan.policy().rules().len(), "policies are in force");
-        let reach = plan.policy().reach();
+        let (rules, steer) = (plan.policy().rules().len(), plan.policy().steer().len());
+        tracing::info!(rules, steer, "policies are in force");
+        let (reach, steer) = (plan.policy().reach(), plan.policy().steer().to_vec());
         if !reach.is_all() {
             tell(&reach, &captured);
         }
         let (policies, metrics) = (Arc::new(Policies::new(plan)), Arc::clone(metrics));
-        Ok(Some(Self { paths, key, policies, metrics, reach, captured, named, seen }))
+        Ok(Some(Self { paths, key, policies, metrics, reach, steer, captured, named, seen }))
     }
 
     /// Connections that the policies are about; the others need not be captured.
     pub(super) const fn reach(&self) -> &Reach {
         &self.reach
+    }
+
+    /// Connections that the policies steer.
+    pub(super) fn steer(&self) -> &[Steer] {
+        &self.steer
     }
 
     /// What workers look at.
@@ -64,8 +73,8 @@ impl Reload {
     }
 
     /// Looks whether a file has changed, and reads all of them if one has. `capture` has nothing else captured than what it is
-    /// given.
-    pub(super) fn look(&mut self, capture: impl Fn(&Reach)) {
+    /// given, `steer` nothing else steered; where that cannot be, the policies are refused.
+    pub(super) fn look(&mut self, capture: impl Fn(&Reach), steer: impl Fn(&[Steer]) -> anyhow::Result<()>) {
         let now = marks(&self.paths, &self.named);
         if std::mem::replace(&mut self.seen, now.clone()) == now {
             return;
@@ -77,8 +86,9 @@ impl Reload {
             self.named = named;
             self.seen = marks_before(now, &self.paths, &self.named);
         }
-        match plan {
+        match plan.map_err(anyhow::Error::from).and_then(|plan| steer(plan.policy().steer()).map(|()| plan)) {
             Ok(plan) => {
+                self.steer = plan.policy().steer().to_vec();
                 self.metrics.policy_taken(plan.policy().rules().len());
                 tracing::info!(rules = plan.policy().rules().len(), "policies were read anew and are in force");
                 self.put_in_force(plan, capture);

@@ -56,6 +56,11 @@ impl Running {
         }
     }
 
+    /// Its capture, while there is one.
+    pub(super) fn capture(&self) -> Weak<Capture> {
+        Weak::clone(&self.capture)
+    }
+
     /// Waits for its end. A panic has detached what was attached, by unwinding.
     pub(super) fn join(self) -> anyhow::Result<()> {
         match self.thread.join() {
@@ -83,7 +88,6 @@ pub(super) fn start(
     shared: Shared<'_>,
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<Running> {
-    let Shared { memory, metrics, map, policies, state, sinks } = shared;
     let mut capture = Capture::start(&plan.options)?;
     let mut source = capture.source()?;
     for attachment in capture.attached() {
@@ -93,19 +97,11 @@ pub(super) fn start(
     let ring_size = capture.rings_size();
     let skip = skip(capture.cut_offs()?);
     let capture = Arc::new(capture);
-    let options = Options {
-        flow: (&config.flow).into(),
-        session: (&config.session).into(),
-        inspect: inspect(config, policies),
-        memory: Arc::clone(memory),
-    };
-    let mut pipeline = Pipeline::new(options, Outputs::new(metrics, map, config, sinks))
-        .with_identify(Box::new(Identity::containers()))
-        .with_skip(skip);
+    let mut pipeline = pipeline(config, shared).with_skip(skip);
     let counts = Arc::clone(pipeline.counts());
     let totals = Box::new(totals(counts, Arc::downgrade(&capture), ring_size));
     let attachments = Box::new(attachments(Arc::downgrade(&capture)));
-    state.watch(Worker { name: plan.name.to_owned(), attachments, totals });
+    shared.state.watch(Worker { name: plan.name.to_owned(), attachments, totals });
 
     let (stop, watched) = (Arc::clone(stop), Arc::downgrade(&capture));
     let work = move || {
@@ -120,6 +116,18 @@ pub(super) fn start(
     let thread =
         thread::Builder::new().name(format!("capture {}", plan.name)).spawn(work).context("cannot start a thread")?;
     Ok(Running { name: plan.name, capture: watched, thread })
+}
+
+/// From connections to the sinks that the configuration names.
+pub(super) fn pipeline(config: &Config, shared: Shared<'_>) -> Pipeline<Outputs> {
+    let Shared { memory, metrics, map, policies, sinks, .. } = shared;
+    let options = Options {
+        flow: (&config.flow).into(),
+        session: (&config.session).into(),
+        inspect: inspect(config, policies),
+        memory: Arc::clone(memory),
+    };
+    Pipeline::new(options, Outputs::new(metrics, map, config, sinks)).with_identify(Box::new(Identity::containers()))
 }
 
 /// What is asked of exchanges.
@@ -147,13 +155,8 @@ fn totals(counts: Arc<Counts>, capture: Weak<Capture>, ring_size: u64) -> impl F
     let last = Mutex::new(Totals { ring_size, ..Totals::default() });
     move || {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.open_flows = counts.open_flows.load(Relaxed);
-        last.open_exchanges = counts.open_exchanges.load(Relaxed);
-        last.flows_opened = counts.flows_opened.load(Relaxed);
-        last.session_bytes = counts.session_bytes.load(Relaxed);
-        last.session_given_up = counts.session_given_up.load(Relaxed);
-        last.polls = counts.polls.load(Relaxed);
-        last.set_aside = counts.set_aside();
+        let Totals { dropped, taken, ring_size, .. } = std::mem::take(&mut *last);
+        *last = Totals { dropped, taken, ring_size, ..published(&counts) };
         match capture.upgrade().map(|capture| capture.drops()) {
             Some(Ok(drops)) => {
                 last.taken = drops.taken_total();
@@ -163,6 +166,20 @@ fn totals(counts: Arc<Counts>, capture: Weak<Capture>, ring_size: u64) -> impl F
             None => {}
         }
         last.clone()
+    }
+}
+
+/// What a pipeline publishes.
+pub(super) fn published(counts: &Counts) -> Totals {
+    Totals {
+        open_flows: counts.open_flows.load(Relaxed),
+        open_exchanges: counts.open_exchanges.load(Relaxed),
+        flows_opened: counts.flows_opened.load(Relaxed),
+        session_bytes: counts.session_bytes.load(Relaxed),
+        session_given_up: counts.session_given_up.load(Relaxed),
+        polls: counts.polls.load(Relaxed),
+        set_aside: counts.set_aside(),
+        ..Totals::default()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod action;
 mod at;
+mod steer;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use self::at::present;
 pub use self::{
     action::{Action, BackendRef, Break, Deny, Header, HeaderModifier, PathModifier, Rewrite, Route, UrlRewrite},
     at::At,
+    steer::{Direction, OnFailure, Steer},
 };
 use super::settings::{Drift, Pii, Schema, Transport};
 use crate::config::{ConfigError, Fraction, Size, closest, list};
@@ -79,9 +81,14 @@ pub struct Spec {
     /// several policies say it, the sinks of each get them.
     #[serde(default)]
     pub unmatched: Option<Unmatched>,
-    /// Its rules. Each is asked of each exchange, so that several may match one.
+    /// Connections that go by the inline path.
+    #[serde(default)]
     #[schemars(length(min = 1))]
-    pub rules: At<Vec<At<Rule>>>,
+    pub steer: Option<At<Vec<At<Steer>>>>,
+    /// Its rules. Each is asked of each exchange, so that several may match one. Without `steer`, there is at least one.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub rules: Option<At<Vec<At<Rule>>>>,
 }
 
 const fn yes() -> bool {

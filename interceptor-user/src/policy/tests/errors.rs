@@ -62,6 +62,35 @@ fn errors_say_what_where_and_how_to_fix_it() {
 }
 
 #[test]
+fn errors_of_what_is_steered() {
+    let many = (0..17).fold(String::new(), |many, index| many + &format!("\n  - {{name: s{index}}}"));
+    let cases = [
+        "[]",
+        "[{ports: [80]}]",
+        "[{name: a}, {name: a}]",
+        "[{name: a, direction: both}]",
+        "[{name: a, ports: [http]}]",
+        "[{name: a, ports: [1-3000]}]",
+        "[{name: a, networks: [10.0.0.0/33]}]",
+        "[{name: a, direction: inbound, cgroups: [pods]}]",
+        "[{name: a, onFailure: close}]",
+        &many,
+    ];
+    let text = |steer: &str| {
+        let head = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: {name: p}";
+        format!("{head}\nspec:\n  steer: {steer}\n")
+    };
+    let errors: String = cases
+        .iter()
+        .map(|steer| match Policy::parse(&[("p.yaml", &text(steer))]) {
+            Ok(_) => format!("{steer}\n(is right)\n\n"),
+            Err(error) => format!("{error}\n\n"),
+        })
+        .collect();
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
 fn errors_of_whole_documents() {
     let rest = "\nmetadata: {name: p}\nspec: {rules: [{name: r}]}\n";
     let good = format!("apiVersion: interceptor/v1alpha1\nkind: Policy{rest}");

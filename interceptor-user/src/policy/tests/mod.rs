@@ -3,6 +3,7 @@ mod needs;
 mod reach;
 mod ready;
 mod sampling;
+mod steer;
 mod total;
 mod verdict;
 

@@ -16,6 +16,7 @@ use super::{
     flows::Flows,
     histograms::{self, Histograms},
     inferences::Inferences,
+    inline::{Ask, InlinePath},
     openmetrics,
     sampled::{Sampled, Worker},
     service_graph::ServiceGraph,
@@ -161,6 +162,11 @@ impl Metrics {
     /// Includes a service map in what scrapes read.
     pub fn show_map(&self, map: Arc<map::Shared>) -> prometheus::Result<()> {
         self.registry.register(Box::new(ServiceGraph::new(map)?))
+    }
+
+    /// Includes the inline path in what scrapes read.
+    pub fn show_inline(&self, ask: Ask) -> prometheus::Result<()> {
+        self.registry.register(Box::new(InlinePath::new(ask)?))
     }
 
     /// The sinks that are watched, as they stand.

@@ -4,9 +4,11 @@ mod active;
 mod deliveries;
 mod exchanges;
 mod exemplars;
+mod families;
 mod flows;
 mod histograms;
 mod inferences;
+mod inline;
 mod labels;
 mod metrics;
 mod openmetrics;
@@ -40,6 +42,7 @@ use self::{
 };
 pub use self::{
     exemplars::{Exemplar, Gathered, Link, Linker},
+    inline::{Ask, Inline},
     metrics::Metrics,
     sampled::{Totals, Worker},
 };

@@ -364,6 +364,10 @@ fn exported() -> BTreeSet<(String, String, String)> {
     let map = Arc::new(map::Shared::new(map::Limits::default(), None));
     map.record(&Record::Exchange(Box::new(exchange("GET", "/", 200))));
     sink.metrics.show_map(map).expect("shown");
+    let steered = vec![("p/models".into(), "outbound", "steered", 7)];
+    let ask =
+        move || Inline { open: 1, accepted: 9, failed: [("stray", 1), ("unreachable", 2)], steered: steered.clone() };
+    sink.metrics.show_inline(Box::new(ask)).expect("shown");
     let text = sink.metrics.text().expect("a scrape");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     types

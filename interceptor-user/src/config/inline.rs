@@ -1,0 +1,41 @@
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Cgroup, Count, Period, SockOps, Switch};
+
+/// The inline path: connections that policies steer (`spec.steer`) are carried by this process to where they were going.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Inline {
+    /// Whether there is one. Without it nothing is steered, whatever policies say.
+    pub enabled: Switch,
+    /// Processes in this cgroup and below are steered: `root`, or a cgroup's directory.
+    pub cgroup: SockOps,
+    /// Cgroups in which nothing is steered: directories below the cgroup v2 mount, or absolute.
+    pub exempt: Vec<Cgroup>,
+    /// How long after its last sign of life the inline path counts as gone; new connections then go straight, or are refused, as
+    /// their policy says.
+    pub timeout: Period,
+    /// How long connecting to where a connection was going may take.
+    pub connect_timeout: Period,
+    /// Connections that are carried at a time; more of them wait until some are over.
+    pub connections: Count,
+    /// At the end, how long connections that are open may go on.
+    pub grace: Period,
+}
+
+impl Default for Inline {
+    fn default() -> Self {
+        Self {
+            enabled: Switch(false),
+            cgroup: SockOps::Root,
+            exempt: Vec::new(),
+            timeout: Period(Duration::from_secs(1)),
+            connect_timeout: Period(Duration::from_secs(5)),
+            connections: Count(10_000),
+            grace: Period(Duration::from_secs(10)),
+        }
+    }
+}
