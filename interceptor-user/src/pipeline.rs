@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-pub use self::{budget::Budget, carried::CarriedId};
+pub use self::{
+    budget::Budget,
+    carried::{CarriedId, Decision},
+};
 use self::{budget::Share, carried::Carried};
 use crate::{
     capture::{Polled, Source},

@@ -94,6 +94,15 @@ pub struct Session {
     pace: (Pace, Pace),
 }
 
+/// An exchange of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// On a connection that answers in order: its number, from 1.
+    Number(u64),
+    /// On HTTP/2: its stream.
+    Stream(u32),
+}
+
 /// Of each side the same.
 #[derive(Debug, Default)]
 struct Both<T> {
@@ -211,6 +220,15 @@ impl Session {
         };
         let multiplexed = multiplex.into_iter().flat_map(|multiplex| multiplex.open_exchanges(flow));
         talk.into_iter().flat_map(|talk| talk.open_exchanges(flow)).chain(multiplexed)
+    }
+
+    /// An open exchange.
+    pub fn open_exchange(&mut self, which: Which) -> Option<&mut Exchange> {
+        match (&mut self.state, which) {
+            (State::Talking(talk), Which::Number(number)) => talk.pairing.open_exchange(number),
+            (State::Multiplexed(multiplex), Which::Stream(stream)) => multiplex.streams.open_exchange(stream),
+            _ => None,
+        }
     }
 
     /// How many exchanges are open.

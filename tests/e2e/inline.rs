@@ -34,15 +34,21 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// nginx in one pod; in the other one a sidecar, with a policy.
-struct Sidecar {
-    bed: Bed,
+pub(crate) struct Sidecar {
+    pub(crate) bed: Bed,
     files: TempDir,
 }
 
 impl Sidecar {
     fn new(steer: &str) -> Result<Self> {
+        Self::with_rules(steer, "")
+    }
+
+    /// `rules`: a policy's, each a list's entry in two columns.
+    pub(crate) fn with_rules(steer: &str, rules: &str) -> Result<Self> {
         let sidecar = Self { bed: Bed::new()?, files: TempDir::new()? };
-        sidecar.policy(steer)?;
+        let rules = if rules.is_empty() { String::new() } else { format!("\n  rules:\n{rules}") };
+        sidecar.policy(&format!("{steer}{rules}"))?;
         Ok(sidecar)
     }
 
@@ -56,7 +62,7 @@ impl Sidecar {
         Ok(fs::rename(self.path("new"), self.path("policy.yaml"))?)
     }
 
-    fn start(&self) -> Result<Daemon> {
+    pub(crate) fn start(&self) -> Result<Daemon> {
         self.start_with(&["--inline-enabled", "true"])
     }
 
@@ -73,7 +79,7 @@ impl Sidecar {
     }
 
     /// Lines about this path.
-    fn lines(&self, path: &str) -> Result<Vec<Value>> {
+    pub(crate) fn lines(&self, path: &str) -> Result<Vec<Value>> {
         let text = fs::read_to_string(self.path("lines.json"))?;
         let lines = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
         Ok(lines.into_iter().filter(|line| line["url.path"] == path).collect())

@@ -4,6 +4,7 @@ mod capture;
 mod containers;
 mod daemon;
 mod demo;
+mod enforce;
 mod errors;
 mod grpc;
 mod inline;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         otlp::cases(),
         map::cases(),
         inline::cases(),
+        enforce::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

@@ -121,7 +121,8 @@ fn needs(config: &Config, file: Option<&Path>) -> anyhow::Result<Needs> {
         namespaces: pods || !netns.is_empty(),
         // Namespaces without a name are found by their processes.
         processes: pods || netns.iter().any(|netns| netns.0.starts_with("/proc")),
-        outbound: sinks::outbound(config),
+        // Policies may route to hosts by name.
+        outbound: sinks::outbound(config) || config.inline.enabled.0,
         written: sinks::written(config)?,
         files: cgroups
             .chain(names)

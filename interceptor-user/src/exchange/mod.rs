@@ -117,6 +117,11 @@ impl Pairing {
         })
     }
 
+    /// The open exchange with this number.
+    pub fn open_exchange(&mut self, number: u64) -> Option<&mut Exchange> {
+        self.queue.iter_mut().map(|open| &mut *open.exchange).find(|exchange| exchange.number == number)
+    }
+
     /// Bytes of memory held beside the pairing itself.
     pub fn memory(&self) -> usize {
         let spilled = if self.queue.spilled() { self.queue.capacity() * size_of::<Open>() } else { 0 };

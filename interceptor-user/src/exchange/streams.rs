@@ -112,6 +112,11 @@ impl Streams {
         })
     }
 
+    /// The open exchange on this stream.
+    pub fn open_exchange(&mut self, stream: u32) -> Option<&mut Exchange> {
+        self.open.get_mut(&stream).map(|open| &mut *open.exchange)
+    }
+
     /// About as much as [`Streams::memory`], without a look at each open exchange.
     #[inline]
     pub fn held(&self) -> usize {

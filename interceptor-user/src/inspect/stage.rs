@@ -16,7 +16,7 @@ use super::{
 use crate::{
     inference,
     model::{DriftRecord, Exchange, Needs, Record, Sinks, Timestamp},
-    policy::{Rule, Scene},
+    policy::{Enforcement, Rule, Scene},
     protobuf::Registry,
 };
 
@@ -143,6 +143,17 @@ impl Keep {
     /// Is nothing wanted of any exchange?
     pub const fn is_idle(&self) -> bool {
         self.inference == 0 && self.plan.is_none()
+    }
+
+    /// Does a rule have the inline path do something?
+    pub fn enforces(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.policy().enforces())
+    }
+
+    /// What the inline path is to do with an exchange of which the request's head was seen.
+    pub fn enforce(&self, exchange: &Exchange) -> Enforcement {
+        let Some(plan) = &self.plan else { return Enforcement::default() };
+        plan.policy().enforce(&scene(exchange, plan.reads_inference()))
     }
 
     /// What is to be kept of an exchange of which these heads were seen.

@@ -241,6 +241,8 @@ pub struct Exchange {
     pub inference: Option<Box<Inference>>,
     /// What the policy says of it, where there is one.
     pub verdict: Option<Box<Verdict>>,
+    /// Names of the rules that the inline path has carried out.
+    pub enforced: Vec<Arc<str>>,
 }
 
 impl Exchange {
@@ -259,6 +261,7 @@ impl Exchange {
             anomalies: Anomalies::NONE,
             inference: None,
             verdict: None,
+            enforced: Vec::new(),
         }
     }
 

@@ -88,13 +88,22 @@ impl Sampled {
     }
 }
 
-/// What the inline path would have done.
+/// What the inline path has done, or would have done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Would {
-    /// `deny`, `route`, `rewrite` or `break`.
+    /// `deny`, `route`, `rewrite`, `trace` or `break`.
     pub action: &'static str,
     /// How, in a few words: the status, the upstream, the fields.
     pub detail: String,
+    /// It has.
+    pub done: bool,
+}
+
+impl Would {
+    /// `would` or `did`.
+    pub const fn name(&self) -> &'static str {
+        if self.done { "did" } else { "would" }
+    }
 }
 
 /// A place that records go to.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use crate::{
-    model::{Chunk, FlowEnd, FlowEvent, FlowInfo, Ledger, Side, SideLedger, Timestamp},
-    session::Session,
+    model::{Anomaly, Chunk, FlowEnd, FlowEvent, FlowInfo, Ledger, Side, SideLedger, Timestamp},
+    policy::Enforcement,
+    session::{Session, Which},
     sink::Sink,
 };
 
@@ -16,6 +17,31 @@ pub(super) struct Carried {
     pub(super) session: Session,
     ledger: Ledger,
 }
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// It is sent on, or answered, as the policy says.
+    Forward(Box<Enforcement>),
+    /// Another reader might take it for another request, or for two (RFC 9112 section 11.2).
+    Refuse(Anomaly),
+    /// It was not read here, or not as the other reader did.
+    Unknown,
+}
+
+/// Where a message ends, or what its fields are, depends on who reads.
+const AMBIGUOUS: [Anomaly; 10] = [
+    Anomaly::TransferEncodingAndLength,
+    Anomaly::RepeatedLength,
+    Anomaly::BadLength,
+    Anomaly::BadTransferEncoding,
+    Anomaly::BadChunk,
+    Anomaly::BareLf,
+    Anomaly::ObsFold,
+    Anomaly::Nul,
+    Anomaly::BadHead,
+    Anomaly::Skipped,
+];
 
 /// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +69,29 @@ impl<K: Sink> Pipeline<K> {
         *captured += data.len() as u64;
         let next = *carried as u32;
         self.downstream.deliver(info, session, FlowEvent::Chunk { side, time, next, chunk: Chunk::Data(data) });
+    }
+
+    /// Does a rule of the policies in force have something done to requests?
+    pub fn enforces(&mut self) -> bool {
+        self.renew();
+        self.downstream.stage.keep.enforces()
+    }
+
+    /// What is to be done with a request whose head has been carried, and which somebody else has read as `method` and `target`.
+    /// What is to be done counts as done.
+    pub fn decide(&mut self, id: CarriedId, which: Which, method: &str, target: &str) -> Decision {
+        let Some(carried) = self.carried.get_mut(&id) else { return Decision::Unknown };
+        let Some(exchange) = carried.session.open_exchange(which) else { return Decision::Unknown };
+        if let Some(odd) = AMBIGUOUS.into_iter().find(|anomaly| exchange.anomalies.contains(*anomaly)) {
+            return Decision::Refuse(odd);
+        }
+        let head = exchange.request.as_ref().map(|part| &part.head);
+        if head.is_none_or(|head| head.method() != Some(method) || head.target() != Some(target)) {
+            return Decision::Unknown;
+        }
+        let enforcement = self.downstream.stage.keep.enforce(exchange);
+        exchange.enforced.clone_from(&enforcement.rules);
+        Decision::Forward(Box::new(enforcement))
     }
 
     /// `side` sends no more.

@@ -11,12 +11,14 @@ impl Action {
             ("route", route.backend_refs.iter().map(backend).collect::<Vec<_>>().join(", "))
         } else if let Some(rewrite) = &self.rewrite {
             ("rewrite", changes(rewrite))
+        } else if self.trace.is_some() {
+            ("trace", String::new())
         } else {
             let limits = self.breaker.as_ref()?;
             let detail = format!("after {} errors, for {}", limits.consecutive_errors, limits.base_ejection_time);
             ("break", detail)
         };
-        Some(Would { action, detail })
+        Some(Would { action, detail, done: false })
     }
 }
 

@@ -362,10 +362,10 @@ impl File<'_> {
     }
 
     fn action(self, action: &At<document::Action>) -> Result<document::Action, Error> {
-        let document::Action { deny, route, rewrite, breaker } = &**action;
-        let given = [deny.is_some(), route.is_some(), rewrite.is_some(), breaker.is_some()];
+        let document::Action { deny, route, rewrite, trace, breaker } = &**action;
+        let given = [deny.is_some(), route.is_some(), rewrite.is_some(), trace.is_some(), breaker.is_some()];
         if given.into_iter().filter(|given| *given).count() != 1 {
-            return Err(self.error(action.place, "an action is one of `deny`, `route`, `rewrite` and `break`"));
+            return Err(self.error(action.place, "an action is one of `deny`, `route`, `rewrite`, `trace` and `break`"));
         }
         if let Some(deny) = deny
             && !(400..600).contains(&*deny.status)

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{compile::Policy, document::Action, expression::Scene, extract::Contents, rule::Rule, tenant::Tenant};
 use crate::{
-    model::{Exchange, Inference, Needs, RuleVerdict, Sampled, SinkName, Sinks, Verdict},
+    model::{Exchange, Inference, Needs, RuleVerdict, Sampled, SinkName, Sinks, Verdict, Would},
     protobuf::Registry,
 };
 
@@ -36,6 +36,8 @@ impl Policy {
             }
             let extracted = if sampled.is_in() { rule.extracted(&contents) } else { Vec::new() };
             let would = rule.action.as_ref().and_then(Action::would);
+            let done = exchange.enforced.contains(&rule.name);
+            let would = would.map(|would| Would { done, ..would });
             verdict.rules.push(RuleVerdict { rule: Arc::clone(&rule.name), sampled, extracted, would });
         }
         if verdict.rules.is_empty() {
@@ -83,7 +85,7 @@ impl Rule {
         if needed { wanted } else { Needs::default() }
     }
 
-    fn sampled_by_now(&self, scene: &Scene<'_>) -> Option<Sampled> {
+    pub(super) fn sampled_by_now(&self, scene: &Scene<'_>) -> Option<Sampled> {
         self.sample.as_ref().map_or(Some(Sampled::All), |sample| sample.decide(scene))
     }
 

@@ -9,6 +9,7 @@ mod action;
 mod compile;
 mod decide;
 pub mod document;
+mod enforce;
 pub mod expression;
 mod extract;
 mod filter;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use self::{
     compile::Policy,
+    enforce::Enforcement,
     expression::Scene,
     extract::Extraction,
     filter::{CallStatus, Filter, HostPattern, Invalid, MethodName, PathPattern, ProcessPattern, StatusRange},

@@ -8,8 +8,13 @@
 //! One thread, one runtime, one [`Pipeline`]. What one side sends is handed to the pipeline and then to the other side, as it comes;
 //! nothing is read of a side before what it said last was taken by the other.
 
+mod answer;
+mod fields;
+mod http1;
 mod kernel;
 mod relay;
+mod spoken;
+mod tap;
 
 use std::{
     cell::RefCell,
@@ -32,10 +37,10 @@ use tokio::{
 };
 
 pub use self::kernel::Kernel;
-use self::kernel::Origin;
+use self::{kernel::Origin, spoken::Spoken};
 use crate::{
-    model::{Endpoint, FlowInfo, FlowKey, Peer, Timestamp},
-    pipeline::Pipeline,
+    model::{Endpoint, FlowEnd, FlowInfo, FlowKey, Peer, Timestamp},
+    pipeline::{CarriedId, Pipeline},
     sink::Sink,
 };
 
@@ -46,6 +51,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long connecting to where one was going may take.
     pub connect: Duration,
+    /// How long the first bytes of a connection may leave open what is spoken.
+    pub detect: Duration,
     /// How often the kernel is told that we run.
     pub beat: Duration,
     /// How long what is open may go on once the end has begun.
@@ -63,6 +70,8 @@ pub struct Counts {
     pub strays: AtomicU64,
     /// That could not be connected to where they were going.
     pub unreachable: AtomicU64,
+    /// Requests that no server answered.
+    pub unanswered: AtomicU64,
 }
 
 /// What all connections have in common.
@@ -170,8 +179,26 @@ async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, at: Socke
     let began = now();
     let Ok(us) = server.local_addr() else { return relay::reset(&client) };
     let id = shared.pipeline.borrow_mut().open(info(origin, us, shared.kernel.zone, began));
-    let end = relay::both(&client, &server, id, &shared).await;
+    let end = if shared.pipeline.borrow_mut().enforces() {
+        enforce(client, server, to, id, &shared).await
+    } else {
+        relay::both(&client, &server, id, &shared).await
+    };
     shared.pipeline.borrow_mut().close(id, end, now());
+}
+
+/// Under a policy that has something done to requests. What is no HTTP passes as it is.
+async fn enforce<K: Sink + 'static>(
+    client: TcpStream,
+    server: TcpStream,
+    to: SocketAddr,
+    id: CarriedId,
+    shared: &Rc<Shared<K>>,
+) -> FlowEnd {
+    match spoken::look(&client, &server, shared.limits.detect).await {
+        Ok(Spoken::Http1) => http1::serve(client, server, to, id, shared).await,
+        Ok(Spoken::Opaque) | Err(_) => relay::both(&client, &server, id, shared).await,
+    }
 }
 
 /// To where it was going. The kernel is told first that the socket is ours.

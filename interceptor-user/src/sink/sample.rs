@@ -241,7 +241,7 @@ fn verdict() -> Verdict {
         rules: vec![
             RuleVerdict { extracted: vec![("a".into(), 7.into())], ..rule("audit/prompts", Sampled::Always) },
             RuleVerdict {
-                would: Some(Would { action: "deny", detail: "401".into() }),
+                would: Some(Would { action: "deny", detail: "401".into(), done: false }),
                 ..rule("audit/keys", Sampled::Out)
             },
         ],

@@ -81,6 +81,7 @@ impl Bed {
         let limits = Limits {
             connections: 1000,
             connect: Duration::from_secs(2),
+            detect: Duration::from_secs(1),
             beat: Duration::from_millis(50),
             grace: Duration::from_secs(5),
         };

@@ -111,7 +111,7 @@ impl<'t> Trial<'t> {
             let uninspected = found::uninspected(&self.verdict, rule).map(found::uninspected_json);
             entries.insert("uninspected".to_owned(), uninspected.collect());
             if let Some(would) = &verdict.would {
-                entries.insert("would".to_owned(), json!({ "action": would.action, "detail": would.detail }));
+                entries.insert(would.name().to_owned(), json!({ "action": would.action, "detail": would.detail }));
             }
         }
         all
@@ -180,7 +180,7 @@ impl Trial<'_> {
         }
         found::write(&self.verdict, &answer.rule.name, f)?;
         match verdict.and_then(|verdict| verdict.would.as_ref()) {
-            Some(would) => writeln!(f, "    would {} {}", would.action, Escaped(would.detail.as_bytes())),
+            Some(would) => writeln!(f, "    {} {} {}", would.name(), would.action, Escaped(would.detail.as_bytes())),
             None => Ok(()),
         }
     }

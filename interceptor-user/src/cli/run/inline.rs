@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use anyhow::{Context as _, anyhow};
@@ -24,6 +25,9 @@ use crate::{
 
 /// How often the kernel is told that the inline path runs, in parts of the time after which it counts as gone.
 const BEATS: u32 = 5;
+
+/// How long a connection's first bytes may leave open what it speaks.
+const DETECT: Duration = Duration::from_secs(1);
 
 /// Where connections are steered to: loopback addresses, at ports that were free.
 pub(super) struct Listeners {
@@ -116,6 +120,7 @@ pub(super) fn start(
     let limits = Limits {
         connections: config.inline.connections.0 as usize,
         connect: config.inline.connect_timeout.0,
+        detect: DETECT,
         beat: config.inline.timeout.0 / BEATS,
         grace: config.inline.grace.0,
     };
@@ -144,7 +149,7 @@ fn figures(kernel: Arc<Kernel>, counts: Arc<Counts>) -> prometheus::Ask {
     Box::new(move || prometheus::Inline {
         open: counts.open.load(Relaxed),
         accepted: counts.accepted.load(Relaxed),
-        failed: [("stray", &counts.strays), ("unreachable", &counts.unreachable)]
+        failed: [("stray", &counts.strays), ("unreachable", &counts.unreachable), ("unanswered", &counts.unanswered)]
             .map(|(reason, count)| (reason, count.load(Relaxed))),
         steered: steered().unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "cannot read the kernel's counters");

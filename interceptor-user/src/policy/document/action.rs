@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::At;
+use super::{At, present};
 use crate::config::{Count, Period};
 
 /// What becomes of an exchange on the inline path. One of them.
@@ -14,10 +14,18 @@ pub struct Action {
     pub route: Option<Route>,
     /// It is changed on its way, in the terms of the Gateway API's filters `URLRewrite` and `RequestHeaderModifier`.
     pub rewrite: Option<At<Rewrite>>,
+    /// It gets a trace context (W3C Trace Context, `traceparent`) if it has none that is valid.
+    #[serde(deserialize_with = "present")]
+    pub trace: Option<Trace>,
     /// Backends that fail are left alone for a while, in the terms of Istio's outlier detection.
     #[serde(rename = "break")]
     pub breaker: Option<Break>,
 }
+
+/// A trace context.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trace {}
 
 /// An answer instead of the backend's.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -15,7 +15,9 @@ use serde::Deserialize;
 pub(super) use self::at::inside;
 use self::at::present;
 pub use self::{
-    action::{Action, BackendRef, Break, Deny, Header, HeaderModifier, PathModifier, Rewrite, Route, UrlRewrite},
+    action::{
+        Action, BackendRef, Break, Deny, Header, HeaderModifier, PathModifier, Rewrite, Route, Trace, UrlRewrite,
+    },
     at::At,
     steer::{Direction, OnFailure, Steer},
 };

@@ -16,8 +16,8 @@ pub struct Inline {
     pub open: u64,
     /// That were accepted so far.
     pub accepted: u64,
-    /// Of those, such as nobody had steered, and such whose server was not reached.
-    pub failed: [(&'static str, u64); 2],
+    /// Of those, such as nobody had steered, and such whose server was not reached; and requests that no server answered.
+    pub failed: [(&'static str, u64); 3],
     /// Connections that policies steer, so far: name of the entry, direction, what became of them.
     pub steered: Vec<(Arc<str>, &'static str, &'static str, u64)>,
 }
@@ -37,7 +37,7 @@ const ACCEPTED: Family = Family {
 };
 const FAILED: Family = Family {
     name: "interceptor_inline_failed_total",
-    help: "Connections that the inline path accepted and could not carry, by why.",
+    help: "Connections that the inline path accepted and could not carry, and requests that it could not have answered, by why.",
     labels: &["reason"],
 };
 const STEERED: Family = Family {

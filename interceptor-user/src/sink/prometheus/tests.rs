@@ -353,7 +353,10 @@ fn exported() -> BTreeSet<(String, String, String)> {
     sink.open(&mut [&both].into_iter()).expect("shown");
     record(&mut sink, both);
     for said in [sample::chat(), sample::tabular()] {
-        let Exchange { inference, verdict, .. } = said;
+        let Exchange { inference, mut verdict, .. } = said;
+        record(&mut sink, Exchange { flow: flow(&Side::BOTH), verdict: verdict.clone(), ..exchange("POST", "/", 200) });
+        let rules = verdict.iter_mut().flat_map(|verdict| &mut verdict.rules);
+        rules.filter_map(|rule| rule.would.as_mut()).for_each(|would| would.done = true);
         record(&mut sink, Exchange { flow: flow(&Side::BOTH), inference, verdict, ..exchange("POST", "/", 200) });
     }
     sink.record(&Record::Drift(Box::new(sample::drift()))).expect("recorded");
@@ -365,8 +368,12 @@ fn exported() -> BTreeSet<(String, String, String)> {
     map.record(&Record::Exchange(Box::new(exchange("GET", "/", 200))));
     sink.metrics.show_map(map).expect("shown");
     let steered = vec![("p/models".into(), "outbound", "steered", 7)];
-    let ask =
-        move || Inline { open: 1, accepted: 9, failed: [("stray", 1), ("unreachable", 2)], steered: steered.clone() };
+    let ask = move || Inline {
+        open: 1,
+        accepted: 9,
+        failed: [("stray", 1), ("unreachable", 2), ("unanswered", 3)],
+        steered: steered.clone(),
+    };
     sink.metrics.show_inline(Box::new(ask)).expect("shown");
     let text = sink.metrics.text().expect("a scrape");
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

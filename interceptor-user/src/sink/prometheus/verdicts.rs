@@ -23,6 +23,7 @@ pub(super) struct Verdicts {
     findings: IntCounterVec,
     uninspected: IntCounterVec,
     would: IntCounterVec,
+    did: IntCounterVec,
     drift_score: GaugeVec,
     drift_detected: IntGaugeVec,
     drift_windows: IntCounterVec,
@@ -76,6 +77,11 @@ impl Verdicts {
                 "Exchanges for which the inline path would have done something.",
                 &["rule", "action"],
             )?,
+            did: counter(
+                "interceptor_policy_enforced_total",
+                "Exchanges for which the inline path has done something.",
+                &["rule", "action"],
+            )?,
             drift_score: gauge(
                 "inference_drift_score",
                 "A feature's last window compared with the baseline: a p-value of ks, chisquare and z, else a distance.",
@@ -112,7 +118,8 @@ impl Verdicts {
             let rule = self.admitted(&said.rule);
             self.rules.get_metric_with_label_values(&[rule, said.sampled.name()])?.inc();
             if let Some(would) = &said.would {
-                self.would.get_metric_with_label_values(&[rule, would.action])?.inc();
+                let counter = if would.done { &self.did } else { &self.would };
+                counter.get_metric_with_label_values(&[rule, would.action])?.inc();
             }
         }
         for finding in &verdict.findings {

@@ -134,7 +134,7 @@ pub(super) fn write_verdict(out: &mut String, exchange: &Exchange, styles: &Styl
         write!(out, "{found:#}")?;
     }
     for would in rules.iter().filter_map(|rule| rule.would.as_ref()) {
-        write!(out, "  {found}would {}{found:#}", would.action)?;
+        write!(out, "  {found}{} {}{found:#}", would.name(), would.action)?;
     }
     for skipped in uninspected {
         let side = skipped.role.map_or("", |role| if role == Role::Request { " request" } else { " response" });

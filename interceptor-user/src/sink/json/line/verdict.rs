@@ -32,13 +32,16 @@ struct RuleLine<'a> {
     extracted: Option<Extracted<'a>>,
     /// What the inline path would have done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    would: Option<WouldLine<'a>>,
+    would: Option<ActionLine<'a>>,
+    /// What the inline path has done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did: Option<ActionLine<'a>>,
 }
 
-/// What the inline path would have done.
+/// What the inline path does.
 #[derive(Serialize, JsonSchema)]
-struct WouldLine<'a> {
-    /// `deny`, `route`, `rewrite` or `break`.
+struct ActionLine<'a> {
+    /// `deny`, `route`, `rewrite`, `trace` or `break`.
     action: &'static str,
     /// How.
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -115,11 +118,16 @@ impl<'a> VerdictLine<'a> {
 
 impl<'a> RuleLine<'a> {
     fn of(verdict: &'a RuleVerdict) -> Self {
+        let action = |done| {
+            let would = verdict.would.as_ref().filter(|would| would.done == done)?;
+            Some(ActionLine { action: would.action, detail: &would.detail })
+        };
         Self {
             rule: &verdict.rule,
             sampled: verdict.sampled.name(),
             extracted: (!verdict.extracted.is_empty()).then_some(Extracted(verdict)),
-            would: verdict.would.as_ref().map(|would| WouldLine { action: would.action, detail: &would.detail }),
+            would: action(false),
+            did: action(true),
         }
     }
 }

@@ -122,10 +122,10 @@ fn finding_text(finding: &Finding) -> String {
 }
 
 fn would_have(rule: &RuleVerdict, would: &Would, base: LogRecord) -> LogRecord {
-    let of = LogRecord { event_name: "interceptor.would".to_owned(), ..base };
+    let of = LogRecord { event_name: format!("interceptor.{}", would.name()), ..base };
     let body = match &*would.detail {
-        "" => format!("{} would {}", rule.rule, would.action),
-        detail => format!("{} would {}: {detail}", rule.rule, would.action),
+        "" => format!("{} {} {}", rule.rule, would.name(), would.action),
+        detail => format!("{} {} {}: {detail}", rule.rule, would.name(), would.action),
     };
     let more = [
         ("interceptor.policy.rule", &*rule.rule),

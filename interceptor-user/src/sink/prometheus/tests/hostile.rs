@@ -86,7 +86,7 @@ fn invented(number: usize) -> Exchange {
     verdict.tenant = Some(word.clone());
     for (index, rule) in verdict.rules.iter_mut().enumerate() {
         rule.rule = format!("policy{word}/{index}").into();
-        rule.would = Some(Would { action: ["deny", "route"][number % 2], detail: word.clone() });
+        rule.would = Some(Would { action: ["deny", "route"][number % 2], detail: word.clone(), done: false });
     }
     verdict.findings.push(Finding { kind: word.clone().into(), ..verdict.findings[0].clone() });
     for finding in &mut verdict.findings {

@@ -1,0 +1,80 @@
+//! What the inline path is to do with a request, by its head.
+
+use std::sync::Arc;
+
+use super::{
+    compile::Policy,
+    document::{Action, Deny, Rewrite, Route},
+    expression::Scene,
+    rule::Rule,
+};
+use crate::model::Sampled;
+
+/// What is to be done with a request before it is sent on. By default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Enforcement {
+    /// It is answered instead; then nothing else is done.
+    pub deny: Option<Deny>,
+    /// It goes to other backends.
+    pub route: Option<Route>,
+    /// It is changed, in this order.
+    pub rewrites: Vec<Rewrite>,
+    /// It gets a trace context, if it has none.
+    pub trace: bool,
+    /// Rules that say so.
+    pub rules: Vec<Arc<str>>,
+}
+
+impl Policy {
+    /// Is there a rule that has the inline path do something?
+    pub fn enforces(&self) -> bool {
+        self.rules().iter().any(|rule| rule.action.as_ref().is_some_and(Action::is_enforced))
+    }
+
+    /// What the rules say that the request's head alone satisfies, in their order: the first that denies ends it, the first that
+    /// routes counts, changes add up.
+    pub fn enforce(&self, scene: &Scene<'_>) -> Enforcement {
+        let mut all = Enforcement::default();
+        for rule in self.rules() {
+            let Some(action) = rule.action.as_ref().filter(|_| rule.certainly(scene)) else { continue };
+            if let Some(deny) = &action.deny {
+                return Enforcement {
+                    deny: Some(deny.clone()),
+                    rules: vec![Arc::clone(&rule.name)],
+                    ..Enforcement::default()
+                };
+            }
+            if all.add(action) {
+                all.rules.push(Arc::clone(&rule.name));
+            }
+        }
+        all
+    }
+}
+
+impl Enforcement {
+    /// Says whether there is something in it that counts.
+    fn add(&mut self, action: &Action) -> bool {
+        match (&action.route, &action.rewrite, &action.trace) {
+            (Some(route), ..) if self.route.is_none() => self.route = Some(route.clone()),
+            (_, Some(rewrite), _) => self.rewrites.push(rewrite.value.clone()),
+            (.., Some(_)) => self.trace = true,
+            _ => return false,
+        }
+        true
+    }
+}
+
+impl Rule {
+    /// Does it match by what is known, and is it in the sample?
+    fn certainly(&self, scene: &Scene<'_>) -> bool {
+        self.condition.test(scene) == Ok(true) && self.sampled_by_now(scene).is_some_and(Sampled::is_in)
+    }
+}
+
+impl Action {
+    /// Does the inline path do it? (What it does not do yet is only told.)
+    pub const fn is_enforced(&self) -> bool {
+        self.deny.is_some() || self.route.is_some() || self.rewrite.is_some() || self.trace.is_some()
+    }
+}

@@ -1,0 +1,187 @@
+//! Header fields on their way: those that are for one connection only, those that policies change, trace context.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
+use hyper::{
+    HeaderMap,
+    header::{self, HeaderName, HeaderValue},
+};
+
+use crate::policy::document::HeaderModifier;
+
+/// For the connection that they came on, whether `Connection` names them or not (RFC 9110 section 7.6.1).
+const HOP_BY_HOP: [&str; 7] =
+    ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "http2-settings"];
+
+/// W3C Trace Context section 3.2.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Leaves those out that are for this connection only. With `upgrade` those stay by which the connection changes its protocol.
+pub(super) fn end_to_end(fields: &mut HeaderMap, upgrade: bool) {
+    let named: Vec<String> = fields
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let wants_trailers = fields.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let stays = |name: &HeaderName| {
+        let name = name.as_str();
+        if upgrade && (name == "connection" || name == "upgrade") {
+            return true;
+        }
+        (name == "te" && wants_trailers) || !(HOP_BY_HOP.contains(&name) || named.iter().any(|named| named == name))
+    };
+    if fields.keys().all(stays) {
+        return;
+    }
+    keep(fields, stays);
+}
+
+/// Does the connection become another protocol's, by `Upgrade`? (Not HTTP/2's, RFC 9113 section 3.1: that is negotiated with us.)
+pub(super) fn upgrades(fields: &HeaderMap) -> bool {
+    let named = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|text| text.split(',').any(|name| name.trim().eq_ignore_ascii_case("upgrade")))
+    };
+    fields.get_all(header::CONNECTION).iter().any(named)
+        && fields.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().eq_ignore_ascii_case(b"h2c"))
+}
+
+/// As the Gateway API's `RequestHeaderModifier` says.
+pub(super) fn modify(fields: &mut HeaderMap, modifier: &HeaderModifier) {
+    let named = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
+    let gone: Vec<HeaderName> = modifier.remove.iter().filter_map(|name| named(name)).collect();
+    if fields.keys().any(|name| gone.contains(name)) {
+        keep(fields, |name| !gone.contains(name));
+    }
+    let pair = |field: &crate::policy::document::Header| {
+        Some((named(&field.name)?, HeaderValue::from_str(&field.value).ok()?))
+    };
+    for (name, value) in modifier.set.iter().filter_map(pair) {
+        fields.insert(name, value);
+    }
+    for (name, value) in modifier.add.iter().filter_map(pair) {
+        fields.append(name, value);
+    }
+}
+
+/// Keeps the order of what stays, which removing one by one would not.
+fn keep(fields: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
+    let mut last = None;
+    let mut kept = HeaderMap::with_capacity(fields.keys_len());
+    for (name, value) in std::mem::take(fields) {
+        // Of several with one name only the first comes with it.
+        last = name.or(last);
+        if let Some(name) = last.as_ref().filter(|name| stays(name)) {
+            kept.append(name, value);
+        }
+    }
+    *fields = kept;
+}
+
+/// Gives the request a trace context, if it has none: a new trace, sampled.
+pub(super) fn trace(fields: &mut HeaderMap) {
+    let mut given = fields.get_all(TRACEPARENT).iter();
+    if let (Some(only), None) = (given.next(), given.next())
+        && is_traceparent(only.as_bytes())
+    {
+        return;
+    }
+    let id = format!("00-{:016x}{:016x}-{:016x}-01", random() | 1, random(), random() | 1);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        fields.insert(TRACEPARENT, value);
+    }
+}
+
+/// W3C Trace Context section 3.2.2: version, trace id, parent id, flags. Of later versions there may be more behind a dash.
+fn is_traceparent(value: &[u8]) -> bool {
+    let mut parts = value.splitn(5, |byte| *byte == b'-');
+    let is_hex = |part: Option<&[u8]>, length: usize, may_be_zero: bool| {
+        part.is_some_and(|part| {
+            part.len() == length
+                && part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                && (may_be_zero || part.iter().any(|byte| *byte != b'0'))
+        })
+    };
+    let version = parts.next();
+    let (trace, parent, flags, more) = (parts.next(), parts.next(), parts.next(), parts.next());
+    is_hex(version, 2, true)
+        && version != Some(b"ff")
+        && is_hex(trace, 32, false)
+        && is_hex(parent, 16, false)
+        && is_hex(flags, 2, true)
+        && (more.is_none() || version != Some(b"00"))
+}
+
+/// Random enough to tell traces and to choose backends by: not for secrets.
+pub(super) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+        };
+        let mut map = HeaderMap::new();
+        fields.iter().map(pair).for_each(|(name, value)| {
+            map.append(name, value);
+        });
+        map
+    }
+
+    fn pairs(map: &HeaderMap) -> Vec<(&str, &str)> {
+        map.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn what_is_for_one_connection_stays_there_and_the_rest_keeps_its_order() {
+        let mut fields = map(&[
+            ("host", "a"),
+            ("connection", "close, X-Mine"),
+            ("x-mine", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("b", "2"),
+            ("transfer-encoding", "chunked"),
+            ("a", "1"),
+            ("b", "3"),
+        ]);
+        end_to_end(&mut fields, false);
+        assert_eq!(pairs(&fields), [("host", "a"), ("te", "trailers"), ("b", "2"), ("b", "3"), ("a", "1")]);
+        let mut fields = map(&[("connection", "Upgrade"), ("upgrade", "websocket"), ("te", "gzip")]);
+        assert!(upgrades(&fields));
+        end_to_end(&mut fields, true);
+        assert_eq!(pairs(&fields), [("connection", "Upgrade"), ("upgrade", "websocket")]);
+        assert!(!upgrades(&map(&[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")])));
+    }
+
+    #[test]
+    fn trace_contexts_go_on_and_begin() {
+        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let cases = [
+            (valid, true),
+            ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more", true),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more", false),
+            ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", false),
+            ("00-00000000000000000000000000000000-00f067aa0ba902b7-00", false),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-00", false),
+            ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-00", false),
+            ("", false),
+        ];
+        for (value, goes_on) in cases {
+            let mut fields = map(&[("traceparent", value)]);
+            trace(&mut fields);
+            let now = fields.get(TRACEPARENT).unwrap().to_str().unwrap();
+            assert_eq!(now == value, goes_on, "{value}");
+            assert!(is_traceparent(now.as_bytes()), "{now}");
+        }
+        let mut none = HeaderMap::new();
+        trace(&mut none);
+        assert!(is_traceparent(none.get(TRACEPARENT).unwrap().as_bytes()));
+    }
+}
