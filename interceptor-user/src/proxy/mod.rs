@@ -176,6 +176,10 @@ async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, at: Socke
             return relay::reset(&client);
         }
     };
+    // What the server says in pieces leaves in pieces: whether they wait for each other it has decided itself.
+    if let Err(error) = client.set_nodelay(true) {
+        tracing::debug!(%error, "a client's connection may be slow");
+    }
     let began = now();
     let Ok(us) = server.local_addr() else { return relay::reset(&client) };
     let id = shared.pipeline.borrow_mut().open(info(origin, us, shared.kernel.zone, began));
