@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use interceptor::demo::pod::Pod;
 use interceptor_tests::{Case, Daemon, until};
 use serde_json::Value;
 
@@ -61,12 +60,13 @@ impl Bed {
     fn connect(&self) -> Result<TcpStream> {
         let pods = &self.sidecar.bed.pods;
         let to = SocketAddr::from((pods.server.ipv4, PORT));
-        within(&pods.client, || {
+        let connected = pods.client.namespace().enter(|| {
             let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
             stream.set_read_timeout(Some(Duration::from_secs(10)))?;
             stream.set_nodelay(true)?;
             Ok(stream)
-        })
+        });
+        Ok(connected?)
     }
 
     /// Says it, and gives all that is answered until the other side ends.
@@ -86,10 +86,6 @@ impl Bed {
         let did = rules.iter().filter(|rule| rule["did"].is_object());
         Ok(did.map(|rule| (text(&rule["rule"]), text(&rule["did"]["action"]))).collect())
     }
-}
-
-fn within<T: Send>(pod: &Pod, work: impl FnOnce() -> std::io::Result<T> + Send) -> Result<T> {
-    Ok(pod.namespace().enter(work)?)
 }
 
 /// A head, up to and with its empty line.

@@ -47,9 +47,7 @@ impl Daemon {
         let mut shell = Command::new("sh");
         shell.args(["-c", "file=$1 program=$2; shift 2; exec \"$program\" \"$@\" > \"$file\"", "sh", file]);
         shell.arg(program.get_program());
-        program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
-            shell.env_remove(name);
-        });
+        forget(&program, &mut shell);
         Self::begin(shell, arguments)
     }
 
@@ -57,9 +55,7 @@ impl Daemon {
     pub fn start_in<S: AsRef<OsStr>>(pod: &Pod, arguments: impl IntoIterator<Item = S>) -> Result<Self> {
         let program = interceptor()?;
         let mut command = pod.command(program.get_program())?;
-        program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
-            command.env_remove(name);
-        });
+        forget(&program, &mut command);
         Self::begin_at(command, arguments, Some(pod.namespace().file().try_clone()?))
     }
 
@@ -148,6 +144,13 @@ impl Daemon {
             Ok(metrics.sinks().iter().all(adds_up).then_some(()))
         })
     }
+}
+
+/// Whatever starts the program lacks the variables that it is to lack.
+fn forget(program: &Command, starter: &mut Command) {
+    program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
+        starter.env_remove(name);
+    });
 }
 
 /// What `/metrics` said.

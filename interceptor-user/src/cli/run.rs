@@ -224,7 +224,7 @@ impl Running {
         }
         if let Some(listeners) = listeners {
             let captures = self.workers.iter().map(worker::Running::capture).collect();
-            self.inline = Some(inline::start(listeners, steer, captures, config, shared, stop)?);
+            self.inline = Some(inline::start(listeners, &steer, captures, config, shared, stop)?);
         }
         Ok(())
     }

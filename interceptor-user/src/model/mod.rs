@@ -26,6 +26,7 @@ mod target;
 mod tensor;
 mod time;
 mod tls;
+mod trace;
 mod verdict;
 
 pub use anomaly::{Anomalies, Anomaly};
@@ -51,4 +52,5 @@ pub use target::{Authority, Target};
 pub use tensor::{Datatype, Tensor, Values};
 pub use time::Timestamp;
 pub use tls::{TlsHello, TlsVersion};
+pub use trace::{from_hex, traceparent};
 pub use verdict::{Decide, Needs, RuleVerdict, Sampled, SinkName, Sinks, Verdict, Would};

@@ -138,6 +138,15 @@ impl File<'_> {
         Err(self.error(name.place, format!("`{}`: {allowed}", **name)))
     }
 
+    /// Of its kind there is no other one of this name among those before.
+    fn only<'n>(self, name: &'n At<String>, kind: &str, names: &mut HashSet<&'n str>) -> Result<(), Error> {
+        self.name(name)?;
+        if names.insert(name.value.as_str()) {
+            return Ok(());
+        }
+        Err(self.error(name.place, format!("there is another {kind} of the name `{}` in this policy", **name)))
+    }
+
     fn steer(self, policy: &str, document: &Document) -> Result<Vec<Steer>, Error> {
         let Some(list) = &document.spec.steer else { return Ok(Vec::new()) };
         if list.is_empty() {
@@ -146,11 +155,7 @@ impl File<'_> {
         let mut names = HashSet::new();
         let mut all = Vec::new();
         for steer in list.iter() {
-            self.name(&steer.name)?;
-            if !names.insert(steer.name.value.as_str()) {
-                let text = format!("there is another entry of the name `{}` in this policy", *steer.name);
-                return Err(self.error(steer.name.place, text));
-            }
+            self.only(&steer.name, "entry", &mut names)?;
             if let Some((place, text)) = steer::problem(steer) {
                 return Err(self.error(place, text));
             }
@@ -168,11 +173,7 @@ impl File<'_> {
         let mut names = HashSet::new();
         let mut all = Vec::new();
         for rule in rules.iter() {
-            self.name(&rule.name)?;
-            if !names.insert(rule.name.value.as_str()) {
-                let text = format!("there is another rule of the name `{}` in this policy", *rule.name);
-                return Err(self.error(rule.name.place, text));
-            }
+            self.only(&rule.name, "rule", &mut names)?;
             all.push(self.rule(policy, rule)?);
         }
         Ok(all)

@@ -7,7 +7,10 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 
-use crate::policy::document::HeaderModifier;
+use crate::{
+    model::traceparent,
+    policy::document::{Header, HeaderModifier},
+};
 
 /// For the connection that they came on, whether `Connection` names them or not (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [&str; 7] =
@@ -55,9 +58,7 @@ pub(super) fn modify(fields: &mut HeaderMap, modifier: &HeaderModifier) {
     if fields.keys().any(|name| gone.contains(name)) {
         keep(fields, |name| !gone.contains(name));
     }
-    let pair = |field: &crate::policy::document::Header| {
-        Some((named(&field.name)?, HeaderValue::from_str(&field.value).ok()?))
-    };
+    let pair = |field: &Header| Some((named(&field.name)?, HeaderValue::from_str(&field.value).ok()?));
     for (name, value) in modifier.set.iter().filter_map(pair) {
         fields.insert(name, value);
     }
@@ -84,7 +85,7 @@ fn keep(fields: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
 pub(super) fn trace(fields: &mut HeaderMap) {
     let mut given = fields.get_all(TRACEPARENT).iter();
     if let (Some(only), None) = (given.next(), given.next())
-        && is_traceparent(only.as_bytes())
+        && traceparent(only.as_bytes()).is_some()
     {
         return;
     }
@@ -92,26 +93,6 @@ pub(super) fn trace(fields: &mut HeaderMap) {
     if let Ok(value) = HeaderValue::from_str(&id) {
         fields.insert(TRACEPARENT, value);
     }
-}
-
-/// W3C Trace Context section 3.2.2: version, trace id, parent id, flags. Of later versions there may be more behind a dash.
-fn is_traceparent(value: &[u8]) -> bool {
-    let mut parts = value.splitn(5, |byte| *byte == b'-');
-    let is_hex = |part: Option<&[u8]>, length: usize, may_be_zero: bool| {
-        part.is_some_and(|part| {
-            part.len() == length
-                && part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-                && (may_be_zero || part.iter().any(|byte| *byte != b'0'))
-        })
-    };
-    let version = parts.next();
-    let (trace, parent, flags, more) = (parts.next(), parts.next(), parts.next(), parts.next());
-    is_hex(version, 2, true)
-        && version != Some(b"ff")
-        && is_hex(trace, 32, false)
-        && is_hex(parent, 16, false)
-        && is_hex(flags, 2, true)
-        && (more.is_none() || version != Some(b"00"))
 }
 
 /// Random enough to tell traces and to choose backends by: not for secrets.
@@ -178,10 +159,10 @@ mod tests {
             trace(&mut fields);
             let now = fields.get(TRACEPARENT).unwrap().to_str().unwrap();
             assert_eq!(now == value, goes_on, "{value}");
-            assert!(is_traceparent(now.as_bytes()), "{now}");
+            assert!(traceparent(now.as_bytes()).is_some(), "{now}");
         }
         let mut none = HeaderMap::new();
         trace(&mut none);
-        assert!(is_traceparent(none.get(TRACEPARENT).unwrap().as_bytes()));
+        assert!(traceparent(none.get(TRACEPARENT).unwrap().as_bytes()).is_some());
     }
 }

@@ -103,9 +103,10 @@ pub(super) fn start(
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<Running> {
     let [v4, v6] = listeners.ports()?;
-    let outbound = outbound(all, [v4, v6], &config.inline).context("cannot steer what is connected to")?;
+    let zone = own_number()?;
+    let outbound = outbound(all, [v4, v6], zone, &config.inline).context("cannot steer what is connected to")?;
     let inbound = inbound(all, &listeners, &config.inline).context("cannot steer what comes in")?;
-    let kernel = Arc::new(Kernel { outbound: Some(outbound), inbound: Some(inbound), captures, zone: own_number()? });
+    let kernel = Arc::new(Kernel { outbound: Some(outbound), inbound: Some(inbound), captures, zone });
     let listeners = listeners.all();
     // Last: from here on connections come.
     listeners.iter().try_for_each(|listener| kernel.own(listener))?;
@@ -158,14 +159,14 @@ fn figures(kernel: Arc<Kernel>, counts: Arc<Counts>) -> prometheus::Ask {
     })
 }
 
-fn outbound(all: &[Steer], [v4, v6]: [u16; 2], config: &config::Inline) -> anyhow::Result<Steering> {
+fn outbound(all: &[Steer], [v4, v6]: [u16; 2], zone: u32, config: &config::Inline) -> anyhow::Result<Steering> {
     let cgroup = match &config.cgroup {
         SockOps::Root => cgroup::mount().context("no cgroup v2 mount")?,
         SockOps::Cgroup(cgroup) => cgroup::resolve(&cgroup.0),
     };
     Steering::start(&SteerOptions {
         cgroup,
-        zone: Some(own_number()?),
+        zone: Some(zone),
         rules: rules(all, Direction::Outbound)?,
         inline4: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, v4)),
         inline6: (v6 != 0).then(|| SocketAddrV6::new(Ipv6Addr::LOCALHOST, v6, 0, 0)),

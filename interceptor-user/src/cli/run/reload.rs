@@ -27,8 +27,6 @@ pub(super) struct Reload {
     metrics: Arc<Metrics>,
     /// Connections that they are about.
     reach: Reach,
-    /// Connections that they steer.
-    steer: Vec<Steer>,
     /// Ports that are captured at all.
     captured: Ports,
     /// Files that the policies name.
@@ -49,12 +47,12 @@ impl Reload {
         metrics.policy_taken(plan.policy().rules().len());
         let (rules, steer) = (plan.policy().rules().len(), plan.policy().steer().len());
         tracing::info!(rules, steer, "policies are in force");
-        let (reach, steer) = (plan.policy().reach(), plan.policy().steer().to_vec());
+        let reach = plan.policy().reach();
         if !reach.is_all() {
             tell(&reach, &captured);
         }
         let (policies, metrics) = (Arc::new(Policies::new(plan)), Arc::clone(metrics));
-        Ok(Some(Self { paths, key, policies, metrics, reach, steer, captured, named, seen }))
+        Ok(Some(Self { paths, key, policies, metrics, reach, captured, named, seen }))
     }
 
     /// Connections that the policies are about; the others need not be captured.
@@ -63,8 +61,8 @@ impl Reload {
     }
 
     /// Connections that the policies steer.
-    pub(super) fn steer(&self) -> &[Steer] {
-        &self.steer
+    pub(super) fn steer(&self) -> Vec<Steer> {
+        self.policies.newer(&mut 0).map(|plan| plan.policy().steer().to_vec()).unwrap_or_default()
     }
 
     /// What workers look at.
@@ -88,7 +86,6 @@ impl Reload {
         }
         match plan.map_err(anyhow::Error::from).and_then(|plan| steer(plan.policy().steer()).map(|()| plan)) {
             Ok(plan) => {
-                self.steer = plan.policy().steer().to_vec();
                 self.metrics.policy_taken(plan.policy().rules().len());
                 tracing::info!(rules = plan.policy().rules().len(), "policies were read anew and are in force");
                 self.put_in_force(plan, capture);

@@ -7,7 +7,7 @@ mod tests;
 
 use base64::{Engine as _, alphabet::STANDARD, engine};
 
-use crate::model::Fields;
+use crate::model::{Fields, from_hex, traceparent};
 
 /// Id of a trace.
 pub type TraceId = [u8; 16];
@@ -57,24 +57,11 @@ impl Context {
     }
 }
 
-/// `VERSION-TRACE-PARENT-FLAGS`. A later version may have more after that (section 4.3).
 fn w3c(fields: &Fields) -> Option<Context> {
     let mut lines = fields.get_all("traceparent");
     let (Some(text), None) = (lines.next(), lines.next()) else { return None };
-    let text = text.trim_ascii();
-    if text.iter().any(u8::is_ascii_uppercase) {
-        return None;
-    }
-    let mut parts = text.split(|byte| *byte == b'-');
-    let mut next = || parts.next();
-    let (version, trace, span, flags) = (next()?, next()?, next()?, next()?);
-    let [version] = hex(version)?;
-    let more = parts.next().is_some();
-    if version == 0xff || (version == 0 && more) {
-        return None;
-    }
-    let parent = Parent::new(hex(trace)?, hex(span)?)?;
-    let [flags] = hex(flags)?;
+    let (trace, span, flags) = traceparent(text.trim_ascii())?;
+    let parent = Parent { trace, span };
     Some(Context { parent: Some(parent), sampled: Some(flags & 1 == 1), state: state(fields) })
 }
 
@@ -124,7 +111,7 @@ fn b3(fields: &Fields) -> Option<Context> {
         let sampled = Some(decision(first)?);
         return Some(Context { sampled, ..Context::default() });
     };
-    let parent = Parent::new(long_or_short(first)?, hex(span)?)?;
+    let parent = Parent::new(long_or_short(first)?, from_hex(span)?)?;
     let sampled = parts.next().map(|state| decision(state).ok_or(())).transpose().ok()?;
     Some(Context { parent: Some(parent), sampled, state: String::new() })
 }
@@ -134,7 +121,7 @@ fn b3_multi(fields: &Fields) -> Option<Context> {
     let debug = get("x-b3-flags") == Some(b"1");
     let sampled = if debug { Some(true) } else { get("x-b3-sampled").and_then(decision) };
     let ids = get("x-b3-traceid").zip(get("x-b3-spanid"));
-    let parent = ids.and_then(|(trace, span)| Parent::new(long_or_short(trace)?, hex(span)?));
+    let parent = ids.and_then(|(trace, span)| Parent::new(long_or_short(trace)?, from_hex(span)?));
     (parent.is_some() || sampled.is_some()).then(|| Context { parent, sampled, state: String::new() })
 }
 
@@ -149,17 +136,5 @@ fn decision(state: &[u8]) -> Option<bool> {
 
 /// B3's traces have 16 or 8 bytes; the short ones are the lower half.
 fn long_or_short(text: &[u8]) -> Option<TraceId> {
-    hex(text).or_else(|| hex::<8>(text).map(|low| u128::from(u64::from_be_bytes(low)).to_be_bytes()))
-}
-
-fn hex<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
-    if text.len() != 2 * N {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks().0) {
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        *byte = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
-    }
-    Some(bytes)
+    from_hex(text).or_else(|| from_hex::<8>(text).map(|low| u128::from(u64::from_be_bytes(low)).to_be_bytes()))
 }

@@ -9,7 +9,7 @@ fn context(lines: &[(&str, &str)]) -> Context {
 }
 
 fn parent() -> Parent {
-    Parent { trace: hex(TRACE.as_bytes()).unwrap(), span: hex(SPAN.as_bytes()).unwrap() }
+    Parent { trace: from_hex(TRACE.as_bytes()).unwrap(), span: from_hex(SPAN.as_bytes()).unwrap() }
 }
 
 fn known(sampled: Option<bool>) -> Context {
