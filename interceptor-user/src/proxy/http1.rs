@@ -227,7 +227,7 @@ async fn tunnelled<K: Sink>(client: &mut Tap<K>, said: &[u8], server: OnUpgrade)
 }
 
 /// One of the backends, by their weights: `host:port`.
-fn backend(route: &Route, port: u16) -> String {
+pub(super) fn backend(route: &Route, port: u16) -> String {
     let all: u64 = route.backend_refs.iter().map(|backend| u64::from(backend.weight)).sum();
     let mut at = fields::random() % all.max(1);
     let mut chosen = route.backend_refs.first();
@@ -259,7 +259,7 @@ fn apply(rewrite: &Rewrite, request: &mut Request<Incoming>) {
 }
 
 /// Another path, with the same query. None where it does not change, or would not be one.
-fn rewritten(modifier: &PathModifier, uri: &hyper::Uri) -> Option<hyper::Uri> {
+pub(super) fn rewritten(modifier: &PathModifier, uri: &hyper::Uri) -> Option<hyper::Uri> {
     let path = match modifier {
         PathModifier::ReplaceFullPath { replace_full_path } => replace_full_path.clone(),
         PathModifier::ReplacePrefixMatch { prefix_match, replace_prefix_match } => {

@@ -11,6 +11,7 @@
 mod answer;
 mod fields;
 mod http1;
+mod http2;
 mod kernel;
 mod relay;
 mod spoken;
@@ -201,6 +202,7 @@ async fn enforce<K: Sink + 'static>(
 ) -> FlowEnd {
     match spoken::look(&client, &server, shared.limits.detect).await {
         Ok(Spoken::Http1) => http1::serve(client, server, to, id, shared).await,
+        Ok(Spoken::Http2) => http2::serve(client, server, to, id, shared).await,
         Ok(Spoken::Opaque) | Err(_) => relay::both(&client, &server, id, shared).await,
     }
 }

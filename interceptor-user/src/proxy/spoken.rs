@@ -1,10 +1,14 @@
 //! What a connection speaks, before anything of it is taken.
 
-use std::{io, time::Duration};
+use std::{io, os::fd::AsRawFd as _, time::Duration};
 
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, recv},
+};
 use tokio::{
     net::TcpStream,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout_at},
 };
 
 use crate::protocol::detect::{self, Guess};
@@ -14,33 +18,51 @@ use crate::protocol::detect::{self, Guess};
 pub(super) enum Spoken {
     /// The client asks by HTTP/1.
     Http1,
-    /// Anything else, also where the server speaks first.
+    /// The client begins with HTTP/2's preface.
+    Http2,
+    /// Anything else, also where the server speaks first. (In HTTP/2 both speak first.)
     Opaque,
 }
 
 /// Between two looks at a beginning that does not tell yet.
 const AGAIN: Duration = Duration::from_millis(2);
 
-/// Waits until one of both says something. What the client's first bytes do not tell within `time` is opaque.
+/// Waits until one of both says something. What the first bytes do not tell within `time` from then on is opaque.
 pub(super) async fn look(client: &TcpStream, server: &TcpStream, time: Duration) -> io::Result<Spoken> {
-    let mut first = [0; detect::ENOUGH];
-    let server_first = async {
-        server.readable().await?;
-        io::Result::Ok(None)
-    };
-    let client_first = async { Ok(Some(client.peek(&mut first).await?)) };
-    let Some(mut count) = tokio::select! { said = server_first => said, said = client_first => said }? else {
-        return Ok(Spoken::Opaque);
-    };
+    tokio::select! {
+        ready = client.readable() => ready,
+        ready = server.readable() => ready,
+    }?;
     let end = Instant::now() + time;
     loop {
-        match detect::guess(first.get(..count).unwrap_or_default()) {
-            Guess::Http1Request => return Ok(Spoken::Http1),
-            Guess::More if count > 0 && Instant::now() < end => {
-                sleep(AGAIN).await;
-                count = client.peek(&mut first).await?;
-            }
+        // The server's SETTINGS may be there before the client's preface is (RFC 9113 section 3.4).
+        let told = guess(server)?;
+        let asked = match told {
+            None | Some(Guess::Http2Server | Guess::More) => guess(client)?,
+            Some(_) => return Ok(Spoken::Opaque),
+        };
+        match (asked, told) {
+            (Some(Guess::Http2Client), _) => return Ok(Spoken::Http2),
+            (Some(Guess::Http1Request), None) => return Ok(Spoken::Http1),
+            (None | Some(Guess::More), _) if Instant::now() < end => {}
             _ => return Ok(Spoken::Opaque),
         }
+        if asked.is_none() {
+            // Nothing of it is there, so this does wait. If it lasts too long, the end is noticed above.
+            let _late = timeout_at(end, client.readable()).await;
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// What a side's first bytes look like; None where there are none yet. They stay where they are.
+fn guess(stream: &TcpStream) -> io::Result<Option<Guess>> {
+    let mut first = [0; detect::ENOUGH];
+    match recv(stream.as_raw_fd(), &mut first, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+        // It will say nothing.
+        Ok(0) => Ok(Some(Guess::Foreign)),
+        Ok(count) => Ok(Some(detect::guess(first.get(..count).unwrap_or_default()))),
+        Err(Errno::EAGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -13,9 +14,11 @@ use std::{
 
 use anyhow::{Context as _, anyhow, ensure};
 use interceptor::{
+    inspect::{self, Plan, Policies, pii::Key},
     kernel::{Capture, CaptureOptions, Filters, SteerRule, Steering},
     model::{Endpoint, Exchange, FlowRecord, Record},
     pipeline::{Options, Pipeline},
+    policy::Policy,
     proxy::{self, Counts, Kernel, Limits},
     sink::Sink,
 };
@@ -43,7 +46,7 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// Keeps what it gets.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<Record>>>);
+pub(crate) struct Kept(Arc<Mutex<Vec<Record>>>);
 
 impl Sink for Kept {
     fn record(&mut self, record: &Record) -> anyhow::Result<()> {
@@ -53,10 +56,10 @@ impl Sink for Kept {
 }
 
 /// Servers in a pod, and an inline path that connections to them are steered to.
-struct Bed {
-    ends: steering::Bed,
+pub(crate) struct Bed {
+    pub(crate) ends: steering::Bed,
     kept: Kept,
-    counts: Arc<Counts>,
+    pub(crate) counts: Arc<Counts>,
     kernel: Arc<Kernel>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
@@ -68,6 +71,20 @@ impl Bed {
     }
 
     fn beside(bed: steering::Bed, captures: Vec<Weak<Capture>>) -> anyhow::Result<Self> {
+        Self::with(bed, captures, Options::default())
+    }
+
+    /// Under a policy with these rules.
+    pub(crate) fn under(rules: &str) -> anyhow::Result<Self> {
+        let head = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: { name: p }\nspec:\n  rules:\n";
+        let policy = Policy::parse(&[("p.yaml", &format!("{head}{rules}"))])?;
+        let none = |_: &Path| Err(ErrorKind::NotFound.into());
+        let policies = Arc::new(Policies::new(Plan::new(policy, &none, &Key::new(b"k"))?));
+        let inspect = inspect::Options { policies: Some(policies), ..inspect::Options::default() };
+        Self::with(steering::Bed::new()?, Vec::new(), Options { inspect, ..Options::default() })
+    }
+
+    fn with(bed: steering::Bed, captures: Vec<Weak<Capture>>, options: Options) -> anyhow::Result<Self> {
         let ports = vec![bed.port()?, bed.server6.local_addr()?.port()];
         let rule = SteerRule { ports, closed: true, ..SteerRule::default() };
         let outbound = Some(Steering::start(&bed.options(vec![rule])?)?);
@@ -77,7 +94,7 @@ impl Bed {
             kernel.own(listener)?;
         }
         let (kept, counts, stop) = (Kept::default(), Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
-        let pipeline = Pipeline::new(Options::default(), kept.clone());
+        let pipeline = Pipeline::new(options, kept.clone());
         let limits = Limits {
             connections: 1000,
             connect: Duration::from_secs(2),
@@ -103,12 +120,12 @@ impl Bed {
         self.kept.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(of).collect()
     }
 
-    fn exchanges(&self) -> Vec<Exchange> {
+    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
         self.records(|record| if let Record::Exchange(exchange) = record { Some((**exchange).clone()) } else { None })
     }
 
     /// Waits until so many flows are over.
-    fn flows(&self, count: usize) -> anyhow::Result<Vec<FlowRecord>> {
+    pub(crate) fn flows(&self, count: usize) -> anyhow::Result<Vec<FlowRecord>> {
         let end = Instant::now() + Duration::from_secs(5);
         loop {
             let flows =

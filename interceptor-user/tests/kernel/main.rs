@@ -8,9 +8,11 @@ mod capturing;
 mod carrying;
 mod collect;
 mod counting;
+mod enforcing_http2;
 mod filtering;
 mod following;
 mod frames;
+mod http2_ends;
 mod inbound;
 mod killed;
 mod large;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         inbound::tests(),
         outliving::tests(),
         carrying::tests(),
+        enforcing_http2::tests(),
     ];
     let trials = groups
         .into_iter()
