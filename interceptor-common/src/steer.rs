@@ -13,6 +13,10 @@ pub const STEER_CGROUPS_MAX: u32 = 4096;
 /// Steered connections that are open at one time.
 pub const STEERED_MAX: u32 = 64 * 1024;
 
+/// Number of the layout of what may be pinned, which another version of the interceptor finds: one more with each change of what is
+/// in the maps for steering, or of what it means.
+pub const STEER_LAYOUT: u32 = 1;
+
 /// What the connect programs go by; the single value of an array map. All zeros steer nothing.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +41,8 @@ pub struct SteerConfig {
     pub active: u32,
     /// Only processes in this network namespace; 0: in any. One that the kernel does not tell counts as this one.
     pub zone: u32,
-    /// Explicit padding.
-    pub pad: u32,
+    /// Who wrote this: a number that each process draws for itself. The kernel does not look at it.
+    pub owner: u32,
 }
 
 /// [`SteerConfig::mark`] means something.
@@ -155,6 +159,7 @@ mod pod {
     unsafe impl aya::Pod for Steered {}
 }
 
+// With another size goes another `STEER_LAYOUT`.
 const _: () = {
     assert!(size_of::<SteerConfig>() == 8 + 20 + 20 + 8 * 4 && align_of::<SteerConfig>() == 8);
     assert!(size_of::<SteeredKey>() == 24);

@@ -17,11 +17,11 @@ use tempfile::TempDir;
 
 use super::{Bed, NEEDS, curl};
 
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// Of the load.
 const CLIENTS: usize = 2;
 /// After which it counts as gone.
-const TIMEOUT: Duration = Duration::from_millis(500);
+pub(crate) const TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -40,7 +40,7 @@ pub(crate) struct Sidecar {
 }
 
 impl Sidecar {
-    fn new(steer: &str) -> Result<Self> {
+    pub(crate) fn new(steer: &str) -> Result<Self> {
         Self::with_rules(steer, "")
     }
 
@@ -66,7 +66,7 @@ impl Sidecar {
         self.start_with(&["--inline-enabled", "true"])
     }
 
-    fn start_with(&self, more: &[&str]) -> Result<Daemon> {
+    pub(crate) fn start_with(&self, more: &[&str]) -> Result<Daemon> {
         self.start_in(&self.bed.pods.client, more)
     }
 
@@ -86,12 +86,12 @@ impl Sidecar {
     }
 }
 
-fn steered(daemon: &Daemon, outcome: &str) -> Result<u64> {
+pub(crate) fn steered(daemon: &Daemon, outcome: &str) -> Result<u64> {
     let labels = format!("direction=\"outbound\",outcome=\"{outcome}\",rule=\"p/web\"");
     daemon.metrics()?.get(&format!("interceptor_steered_connections_total{{{labels}}}"))
 }
 
-fn web(more: &str) -> String {
+pub(crate) fn web(more: &str) -> String {
     format!("[{{name: web, ports: [{}]{more}}}]", Nginx::PORT)
 }
 
@@ -157,14 +157,14 @@ fn comes_in() -> Result<()> {
 }
 
 /// Connections that are made all the while, each with one request. Counts answers and failures.
-struct Load {
+pub(crate) struct Load {
     answered: AtomicU64,
     failed: AtomicU64,
     stop: AtomicBool,
 }
 
 impl Load {
-    fn run(bed: &Bed, meanwhile: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+    pub(crate) fn run(bed: &Bed, meanwhile: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         let load = Self { answered: AtomicU64::new(0), failed: AtomicU64::new(0), stop: AtomicBool::new(false) };
         let server = (bed.pods.server.ipv4, Nginx::PORT);
         let client = || -> io::Result<()> {
@@ -187,12 +187,12 @@ impl Load {
         })
     }
 
-    fn more(&self, count: u64) -> Result<()> {
+    pub(crate) fn more(&self, count: u64) -> Result<()> {
         let goal = self.answered.load(Relaxed) + count;
         until(SOON, "requests to be answered", || Ok((self.answered.load(Relaxed) >= goal).then_some(())))
     }
 
-    fn failed(&self) -> u64 {
+    pub(crate) fn failed(&self) -> u64 {
         self.failed.load(Relaxed)
     }
 }

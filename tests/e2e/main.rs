@@ -22,6 +22,7 @@ mod prometheus;
 mod receivers;
 mod served;
 mod stream;
+mod upgrade;
 mod volume;
 
 use std::process::ExitCode;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         map::cases(),
         inline::cases(),
         enforce::cases(),
+        upgrade::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

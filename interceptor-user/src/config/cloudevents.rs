@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Pair, Pem, Period,
+    MaybePath, Pair, Period,
     scalar::{Scalar, scalar},
 };
 
@@ -35,7 +35,7 @@ pub struct Cloudevents {
     /// How long the receiver may take for one event.
     pub timeout: Period,
     /// PEM file of the authority that is trusted; empty trusts those that the system trusts.
-    pub certificate: Pem,
+    pub certificate: MaybePath,
 }
 
 impl Default for Cloudevents {
@@ -52,7 +52,7 @@ impl Default for Cloudevents {
             incomplete: EventsIncomplete::Mark,
             headers: Vec::new(),
             timeout: Period(Duration::from_secs(10)),
-            certificate: Pem::default(),
+            certificate: MaybePath::default(),
         }
     }
 }

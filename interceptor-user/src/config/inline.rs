@@ -3,7 +3,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cgroup, Count, Period, SockOps, Switch};
+use super::{Cgroup, Count, MaybePath, Period, SockOps, Switch};
 
 /// The inline path: connections that policies steer (`spec.steer`) are carried by this process to where they were going.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub struct Inline {
     pub connections: Count,
     /// At the end, how long connections that are open may go on.
     pub grace: Period,
+    /// A directory of a BPF file system, such as `/sys/fs/bpf/interceptor`: what steers is pinned there, stays in force when this
+    /// process ends, however that happens, and is taken over by the next one. Removing the directory ends it.
+    pub pins: MaybePath,
 }
 
 impl Default for Inline {
@@ -36,6 +39,7 @@ impl Default for Inline {
             connect_timeout: Period(Duration::from_secs(5)),
             connections: Count(10_000),
             grace: Period(Duration::from_secs(10)),
+            pins: MaybePath::default(),
         }
     }
 }

@@ -1,10 +1,10 @@
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Pem, Period, Switch,
+    MaybePath, Period, Switch,
     scalar::{Scalar, scalar},
 };
 
@@ -27,13 +27,13 @@ pub struct Kafka {
     /// Whether connections are encrypted.
     pub tls: Switch,
     /// PEM file of the authority that is trusted; empty trusts those that the system trusts.
-    pub certificate: Pem,
+    pub certificate: MaybePath,
     /// How we authenticate.
     pub sasl: KafkaSasl,
     /// As whom.
     pub username: String,
     /// File with the password, up to its first line end. Without, the environment variable INTERCEPTOR_KAFKA_PASSWORD has it.
-    pub password_file: SecretFile,
+    pub password_file: MaybePath,
 }
 
 impl Default for Kafka {
@@ -46,10 +46,10 @@ impl Default for Kafka {
             client_id: "interceptor".to_owned(),
             timeout: Period(Duration::from_secs(10)),
             tls: Switch(false),
-            certificate: Pem::default(),
+            certificate: MaybePath::default(),
             sasl: KafkaSasl::None,
             username: String::new(),
-            password_file: SecretFile::default(),
+            password_file: MaybePath::default(),
         }
     }
 }
@@ -78,26 +78,6 @@ impl fmt::Display for Broker {
 }
 
 scalar!(Broker, "host:port", { "type": "string", "pattern": "^.+:[0-9]+$" });
-
-/// The path of a file that holds a secret, or nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecretFile(pub Option<PathBuf>);
-
-impl FromStr for SecretFile {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(Self((!text.is_empty()).then(|| text.into())))
-    }
-}
-
-impl fmt::Display for SecretFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_deref().map_or(Ok(()), |path| path.display().fmt(f))
-    }
-}
-
-scalar!(SecretFile, "path", { "type": "string" });
 
 /// Whether record batches are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

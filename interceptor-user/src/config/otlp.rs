@@ -1,10 +1,10 @@
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fraction, Period,
+    Fraction, MaybePath, Period,
     scalar::{Scalar, scalar},
 };
 
@@ -26,7 +26,7 @@ pub struct Otlp {
     /// How long a request may take.
     pub timeout: Period,
     /// PEM file of the authority that is trusted; empty trusts those that the system trusts.
-    pub certificate: Pem,
+    pub certificate: MaybePath,
     /// How often metrics are sent.
     pub metrics_interval: Period,
     /// The part of the traces that begin here (without a parent on the wire) that is sent. Those with a parent are sent if
@@ -49,7 +49,7 @@ impl Default for Otlp {
             headers: Vec::new(),
             compression: OtlpCompression::None,
             timeout: Period(Duration::from_secs(10)),
-            certificate: Pem::default(),
+            certificate: MaybePath::default(),
             metrics_interval: Period(Duration::from_mins(1)),
             sample: Fraction(1.0),
             parent_wait: Period(Duration::from_secs(5)),
@@ -95,26 +95,6 @@ impl fmt::Display for OtlpEndpoint {
 }
 
 scalar!(OtlpEndpoint, "url", { "type": "string", "pattern": "^(https?://.+)?$" });
-
-/// The path of a PEM file, or nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pem(pub Option<PathBuf>);
-
-impl FromStr for Pem {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(Self((!text.is_empty()).then(|| text.into())))
-    }
-}
-
-impl fmt::Display for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_deref().map_or(Ok(()), |path| path.display().fmt(f))
-    }
-}
-
-scalar!(Pem, "path", { "type": "string" });
 
 /// A name and a value.
 #[derive(Clone, PartialEq, Eq)]

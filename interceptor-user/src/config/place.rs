@@ -106,6 +106,26 @@ impl fmt::Display for Netns {
 
 scalar!(Netns, "netns", { "type": "string", "minLength": 1 });
 
+/// The path of a file or directory, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MaybePath(pub Option<PathBuf>);
+
+impl FromStr for MaybePath {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self((!text.is_empty()).then(|| text.into())))
+    }
+}
+
+impl fmt::Display for MaybePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_deref().map_or(Ok(()), |path| path.display().fmt(f))
+    }
+}
+
+scalar!(MaybePath, "path", { "type": "string" });
+
 /// The directory of a cgroup, or a pattern: absolute, or below the cgroup v2 mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup(pub PathBuf);

@@ -2,10 +2,7 @@
 
 use std::fs;
 
-use aya::{
-    Ebpf,
-    programs::{Program, ProgramError},
-};
+use aya::{Ebpf, programs::ProgramError};
 use caps::{
     CapSet,
     Capability::{CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_ADMIN},
@@ -210,7 +207,7 @@ fn programs() -> Vec<Check> {
     checks.push(program(&mut ebpf, "cgroup_skb", &["intercept_cgout", "intercept_cgin"]));
     checks.push(program(&mut ebpf, "sock_ops", &["intercept_sock"]));
     checks.push(program(&mut ebpf, "connect", &["intercept_conn4", "intercept_conn6"]));
-    checks.push(program(&mut ebpf, "steering", &STEERING));
+    checks.push(program(&mut ebpf, "steering", &STEERING.map(|(name, _)| name)));
     checks
 }
 
@@ -223,15 +220,7 @@ fn program(ebpf: &mut Ebpf, name: &'static str, programs: &[&str]) -> Check {
         _ => Feature::Connect.consequence(),
     };
     for program in programs {
-        let loaded = match ebpf.program_mut(program) {
-            Some(Program::SchedClassifier(program)) => program.load(),
-            Some(Program::CgroupSkb(program)) => program.load(),
-            Some(Program::SockOps(program)) => program.load(),
-            Some(Program::CgroupSockAddr(program)) => program.load(),
-            Some(Program::CgroupSockopt(program)) => program.load(),
-            Some(Program::SkLookup(program)) => program.load(),
-            _ => Err(ProgramError::UnexpectedProgramType),
-        };
+        let loaded = ebpf.program_mut(program).map_or(Err(ProgramError::UnexpectedProgramType), object::load_program);
         if let Err(error) = loaded {
             let error = object::explain_program(program, &error);
             let fix = "use Linux 5.10 or later, with the capabilities above";

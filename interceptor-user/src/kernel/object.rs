@@ -1,13 +1,18 @@
 //! The embedded object, and its load.
 
 use anyhow::Context as _;
-use aya::{Ebpf, EbpfError, EbpfLoader, maps::MapError, programs::ProgramError};
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::MapError,
+    programs::{Program, ProgramError},
+};
 use interceptor_common::CARRIED_MAX;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 use super::{
     features,
     options::CaptureOptions,
+    pins::Pins,
     refusal::Refusal,
     zone::{Layout, Zones},
 };
@@ -44,9 +49,14 @@ pub(super) fn load(options: &CaptureOptions, layout: Layout, zones: Zones) -> an
 const OF_CAPTURING: [&str; 4] = ["CUT_OFFS", "LOST", "CONNECTING", "CARRIED"];
 
 /// Creates the maps for steering, which is a load of its own: it may outlive captures, and they it.
-pub(super) fn load_steering() -> anyhow::Result<Ebpf> {
+///
+/// With `pins`, these maps are those of who was there before, and stay for who comes next.
+pub(super) fn load_steering(pins: Option<&Pins>, pinned: &[&'static str]) -> anyhow::Result<Ebpf> {
     let layout = Layout::get();
     let mut loader = loader(&layout);
+    if let Some(pins) = pins {
+        pins.maps(&mut loader, pinned);
+    }
     for map in OF_CAPTURING {
         loader.map_max_entries(map, 1);
     }
@@ -126,10 +136,23 @@ pub(super) fn explain_program(name: &str, error: &ProgramError) -> anyhow::Error
     }
 }
 
-/// Loads a program and gives it as its type.
+/// Loads a program of whatever type.
+pub(super) fn load_program(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::SchedClassifier(program) => program.load(),
+        Program::CgroupSkb(program) => program.load(),
+        Program::SockOps(program) => program.load(),
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::CgroupSockopt(program) => program.load(),
+        Program::SkLookup(program) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// Gives a program as its type.
 pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut P>
 where
-    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
     let program = ebpf.program_mut(name).with_context(|| format!("the kernel object has no program {name}"))?;
     program.try_into().map_err(|error| explain_program(name, &error))

@@ -11,14 +11,14 @@
 mod counts;
 mod heartbeat;
 mod inbound;
+mod links;
 mod rules;
 mod words;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
     net::{SocketAddr, SocketAddrV4, SocketAddrV6},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -28,24 +28,18 @@ use anyhow::{Context as _, bail};
 use aya::{
     Ebpf,
     maps::{HashMap, MapData, MapError},
-    programs::{CgroupAttachMode, CgroupSockAddr, CgroupSockopt, SockOps, cgroup_sock_addr::CgroupSockAddrLink},
 };
 use interceptor_common::{STEER_MARK, STEER_OWN, SocketAddress, SteerConfig, SteerOutcome, Steered, SteeredKey};
 
 pub use self::inbound::{Inbound, InboundOptions};
-use self::{heartbeat::Heartbeat, rules::Rules};
-use super::{
-    attach::{self, loaded, refused},
-    cgroup,
-    maps::take,
-    object::{self, explain_program, program},
-    owned::Owned,
+pub(super) use self::links::STEERING;
+use self::{
+    heartbeat::Heartbeat,
+    links::{Links, Place},
+    rules::Rules,
 };
+use super::{cgroup, maps::take, object, owned::Owned, pins::Pins};
 use crate::model::{Cidr, Endpoint};
-
-/// The programs.
-pub(super) const STEERING: [&str; 7] =
-    ["steer_conn4", "steer_conn6", "steer_peer4", "steer_peer6", "steer_sock", "steer_original", "steer_lookup"];
 
 /// Which connections are steered. What is empty is about all; all that is given must fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,6 +80,9 @@ pub struct SteerOptions {
     pub exempt: Vec<PathBuf>,
     /// Cgroups of other proxies: as those above, and their sockets are told where connections were going (SO_ORIGINAL_DST).
     pub proxies: Vec<PathBuf>,
+    /// A directory of a BPF file system. What is there from another process is taken over, and what is steered stays so beyond the
+    /// end of this one.
+    pub pins: Option<PathBuf>,
 }
 
 /// Where a steered connection was going, and who asked.
@@ -105,35 +102,56 @@ pub struct Original {
     pub rule: Option<Arc<str>>,
 }
 
-/// Connections are steered as long as it lives.
+/// Connections are steered as long as it lives, or as its links are pinned.
 pub struct Steering {
-    /// Detached first: what is steered finds its memory to the end.
-    _connect: Vec<CgroupSockAddrLink>,
+    /// Detached one after the other: what is steered finds its memory to the end. None of them is here if they are pinned.
+    _links: Vec<OwnedFd>,
+    pinned: bool,
     heartbeat: Heartbeat,
     rules: Rules,
     own: Owned,
     originals: HashMap<MapData, SteeredKey, Steered>,
-    /// All other programs, where they are attached, and the maps that only they use.
+    /// The programs, and the maps that only they use.
     _ebpf: Ebpf,
 }
 
+/// The maps that who comes next goes on with.
+const PINNED: [&str; 9] = [
+    "STEERING",
+    "STEER_PORTS",
+    "STEER_NETWORKS",
+    "STEER_CGROUPS",
+    "STEER_COUNTS",
+    "HEARTBEAT",
+    "OWN",
+    "STEERED",
+    "ORIGINALS",
+];
+
 impl Steering {
     /// Loads and attaches. The listeners must be there, and known to be [`Steering::own`], for anything to be steered.
+    ///
+    /// If what is taken over has rules in force, these stay so until [`Steering::set_rules`]: the listeners come first.
     pub fn start(options: &SteerOptions) -> anyhow::Result<Self> {
-        let mut ebpf = object::load_steering()?;
+        let pins = options.pins.as_deref().map(|directory| Pins::open(&directory.join("outbound"))).transpose()?;
+        let mut ebpf = object::load_steering(pins.as_ref(), &PINNED)?;
         let rules = rules(&mut ebpf, options)?;
-        rules.set(&options.rules)?;
-        let directory = cgroup::open(&options.cgroup)?;
-        let path = options.cgroup.as_path();
-        sock_ops(&mut ebpf, &directory, path)?;
-        // Only there: the kernel does more for each getsockopt(2) that a program looks at.
-        options.proxies.iter().try_for_each(|path| original_dst(&mut ebpf, path))?;
-        for name in ["steer_peer4", "steer_peer6"] {
-            attach::sock_addr(&mut ebpf, name, &directory, path)?;
+        if !rules.are_there() {
+            rules.set(&options.rules)?;
         }
-        let connect = ["steer_conn4", "steer_conn6"].map(|name| connect(&mut ebpf, name, &directory, path));
+        let mut links = Links::new(&mut ebpf, pins);
+        // These first, so that nothing is steered that finds no memory.
+        let cgroup = place(&options.cgroup)?;
+        links.attach("steer_sock", &cgroup)?;
+        // Only there: the kernel does more for each getsockopt(2) that a program looks at.
+        options.proxies.iter().try_for_each(|path| links.attach("steer_original", &place(path)?))?;
+        for name in ["steer_peer4", "steer_peer6", "steer_conn4", "steer_conn6"] {
+            links.attach(name, &cgroup)?;
+        }
+        let pinned = options.pins.is_some();
         Ok(Self {
-            _connect: connect.into_iter().collect::<anyhow::Result<_>>()?,
+            _links: links.end()?,
+            pinned,
             heartbeat: Heartbeat::new(&mut ebpf)?,
             rules,
             own: Owned::new(&mut ebpf)?,
@@ -147,9 +165,15 @@ impl Steering {
         self.heartbeat.beat()
     }
 
-    /// From now on nothing more is steered, nor refused. What was steered is known as before.
+    /// From now on nothing more is steered, nor refused; or, if it is pinned, all is as while the inline path does not answer, until
+    /// another process steers. What was steered is known as before.
     pub fn release(&self) -> anyhow::Result<()> {
-        self.rules.clear()
+        release(&self.rules, &self.heartbeat, self.pinned)
+    }
+
+    /// Another process has put its rules in the place of ours, and carries what is steered from now on.
+    pub fn is_replaced(&self) -> anyhow::Result<bool> {
+        self.rules.are_replaced()
     }
 
     /// Puts other rules in force, all at once: no connection is looked at by some of these and some of those.
@@ -223,29 +247,18 @@ fn rules(ebpf: &mut Ebpf, options: &SteerOptions) -> anyhow::Result<Rules> {
     Rules::new(ebpf, exempt, *timeout, config)
 }
 
+fn place(path: &Path) -> anyhow::Result<Place> {
+    Ok(Place { file: cgroup::open(path)?, number: id(path)?, name: format!("cgroup {}", path.display()) })
+}
+
 fn id(path: &Path) -> anyhow::Result<u64> {
     cgroup::id(path).with_context(|| format!("no cgroup at {}", path.display()))
 }
 
-fn connect(ebpf: &mut Ebpf, name: &str, directory: &File, path: &Path) -> anyhow::Result<CgroupSockAddrLink> {
-    let link = attach::sock_addr(ebpf, name, directory, path)?;
-    let program: &mut CgroupSockAddr = program(ebpf, name)?;
-    program.take_link(link).map_err(|error| refused(name, path, &error))
-}
-
-fn sock_ops(ebpf: &mut Ebpf, directory: &File, path: &Path) -> anyhow::Result<()> {
-    let name = "steer_sock";
-    let program: &mut SockOps = program(ebpf, name)?;
-    program.load().map_err(|error| explain_program(name, &error))?;
-    program.attach(directory, CgroupAttachMode::Single).map_err(|error| refused(name, path, &error))?;
-    Ok(())
-}
-
-fn original_dst(ebpf: &mut Ebpf, path: &Path) -> anyhow::Result<()> {
-    let name = "steer_original";
-    let directory = cgroup::open(path)?;
-    let program: &mut CgroupSockopt = program(ebpf, name)?;
-    loaded(name, program.load())?;
-    program.attach(&directory, CgroupAttachMode::Single).map_err(|error| refused(name, path, &error))?;
-    Ok(())
+fn release(rules: &Rules, heartbeat: &Heartbeat, pinned: bool) -> anyhow::Result<()> {
+    match (pinned, rules.are_replaced()?) {
+        (_, true) => Ok(()),
+        (true, false) => heartbeat.end(),
+        (false, false) => rules.clear(),
+    }
 }

@@ -38,7 +38,14 @@ impl Kernel {
         self.outbound.as_ref().map_or(Ok(()), |outbound| outbound.own(socket))
     }
 
-    pub(super) fn beat(&self) -> anyhow::Result<()> {
+    /// Another interceptor carries what is steered from now on.
+    pub(super) fn is_replaced(&self) -> anyhow::Result<bool> {
+        let outbound = self.outbound.as_ref().map_or(Ok(false), Steering::is_replaced)?;
+        Ok(outbound || self.inbound.as_ref().map_or(Ok(false), Inbound::is_replaced)?)
+    }
+
+    /// The inline path runs.
+    pub fn beat(&self) -> anyhow::Result<()> {
         self.outbound.as_ref().map_or(Ok(()), Steering::beat)?;
         self.inbound.as_ref().map_or(Ok(()), Inbound::beat)
     }

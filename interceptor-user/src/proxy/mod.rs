@@ -123,15 +123,22 @@ async fn serve<K: Sink + 'static>(
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while !stop.load(Relaxed) {
         beat.tick().await;
+        if shared.kernel.is_replaced()? {
+            tracing::info!("another interceptor steers to itself from now on");
+            break;
+        }
         shared.kernel.beat()?;
         shared.pipeline.borrow_mut().tick(now());
     }
-    // From here on connections go straight; those that were steered before are in the listeners' queues, or here.
+    // From here on no more are steered to us; those that were before are in the listeners' queues, or here.
     shared.kernel.release()?;
     let end = time::Instant::now() + shared.limits.grace;
-    while shared.counts.open.load(Relaxed) > 0 && time::Instant::now() < end {
+    loop {
         beat.tick().await;
         shared.pipeline.borrow_mut().tick(now());
+        if shared.counts.open.load(Relaxed) == 0 || time::Instant::now() >= end {
+            break;
+        }
     }
     accepting.iter().for_each(tokio::task::JoinHandle::abort);
     Ok(())

@@ -27,7 +27,7 @@ const NAMES: [&str; 2] = ["v4", "v6"];
 
 /// Applications in a pod, IPv4 and IPv6, and listeners of an inline path at other ports and addresses.
 pub(crate) struct Bed {
-    pod: Pod,
+    pub(crate) pod: Pod,
     application: [TcpListener; 2],
     pub(crate) inline: [TcpListener; 2],
 }
@@ -59,7 +59,7 @@ impl Bed {
             closed: true,
             ..SteerRule::default()
         };
-        Ok(InboundOptions { netns: Some(self.pod.netns()), rules: vec![open, closed], timeout: None })
+        Ok(InboundOptions { netns: Some(self.pod.netns()), rules: vec![open, closed], ..InboundOptions::default() })
     }
 
     pub(crate) fn listen(&self, inbound: &mut Inbound) -> anyhow::Result<()> {

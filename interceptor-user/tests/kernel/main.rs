@@ -19,6 +19,7 @@ mod large;
 mod leaving;
 mod matrix;
 mod outliving;
+mod pinning;
 mod privilege;
 mod program;
 mod refusing;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         steering::tests(),
         inbound::tests(),
         outliving::tests(),
+        pinning::tests(),
         carrying::tests(),
         enforcing_http2::tests(),
     ];

@@ -151,7 +151,7 @@ fn killed() -> anyhow::Result<()> {
 }
 
 /// Names of our programs for steering that are loaded.
-fn of_steering() -> anyhow::Result<Vec<String>> {
+pub(crate) fn of_steering() -> anyhow::Result<Vec<String>> {
     let names = loaded_programs().map(|program| Ok(program?.name_as_str().unwrap_or_default().to_owned()));
     let names: anyhow::Result<Vec<String>> = names.collect();
     Ok(names?.into_iter().filter(|name| name.starts_with("steer_")).collect())

@@ -108,7 +108,6 @@ pub(super) fn start(
     let inbound = inbound(all, &listeners, &config.inline).context("cannot steer what comes in")?;
     let kernel = Arc::new(Kernel { outbound: Some(outbound), inbound: Some(inbound), captures, zone });
     let listeners = listeners.all();
-    // Last: from here on connections come.
     listeners.iter().try_for_each(|listener| kernel.own(listener))?;
     let counts = Arc::new(Counts::default());
     let pipeline = worker::pipeline(config, shared);
@@ -135,7 +134,11 @@ pub(super) fn start(
     };
     let thread = thread::Builder::new().name("inline".to_owned()).spawn(work).context("cannot start a thread")?;
     tracing::info!(rules = all.len(), "the inline path runs, at 127.0.0.1:{v4} and [::1]:{v6}");
-    Ok(Running { kernel, thread })
+    // Last: from here on connections come, also those that came to another interceptor till now.
+    kernel.beat()?;
+    let running = Running { kernel, thread };
+    running.steer(all)?;
+    Ok(running)
 }
 
 /// For metrics.
@@ -173,13 +176,15 @@ fn outbound(all: &[Steer], [v4, v6]: [u16; 2], zone: u32, config: &config::Inlin
         own: true,
         timeout: Some(config.timeout.0),
         exempt: config.exempt.iter().map(|cgroup| cgroup::resolve(&cgroup.0)).collect(),
+        pins: config.pins.0.clone(),
         ..SteerOptions::default()
     })
 }
 
 fn inbound(all: &[Steer], listeners: &Listeners, config: &config::Inline) -> anyhow::Result<Inbound> {
     let rules = rules(all, Direction::Inbound)?;
-    let mut inbound = Inbound::start(&InboundOptions { netns: None, rules, timeout: Some(config.timeout.0) })?;
+    let (timeout, pins) = (Some(config.timeout.0), config.pins.0.clone());
+    let mut inbound = Inbound::start(&InboundOptions { netns: None, rules, timeout, pins })?;
     inbound.listen4(&listeners.v4)?;
     listeners.v6.as_ref().map_or(Ok(()), |listener| inbound.listen6(listener))?;
     Ok(inbound)

@@ -1,6 +1,6 @@
 //! What became of connections that rules are about.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use anyhow::Context as _;
 use aya::{
@@ -10,7 +10,6 @@ use aya::{
 };
 use interceptor_common::SteerOutcome;
 
-use super::SteerRule;
 use crate::kernel::maps::take;
 
 type Totals = BTreeMap<(Arc<str>, SteerOutcome), u64>;
@@ -34,16 +33,21 @@ impl Counts {
         Ok(totals)
     }
 
-    /// Others get the bits of these rules. What they counted is remembered as long as a rule of the same name is among `left`.
-    pub(super) fn keep(&mut self, rules: &[(u32, &SteerRule)], left: &[&[SteerRule]]) -> anyhow::Result<()> {
+    /// Others get these bits. What the rules counted that had them, `gone`, is remembered as long as one of the same name is `left`.
+    pub(super) fn keep<'a>(
+        &mut self,
+        bits: Range<u32>,
+        gone: impl Iterator<Item = (u32, &'a Arc<str>)>,
+        left: &[&Arc<str>],
+    ) -> anyhow::Result<()> {
         let mut past = self.past.clone();
-        self.add(rules.iter().map(|(bit, rule)| (*bit, &rule.name)), &mut past)?;
-        past.retain(|(name, _), _| left.iter().copied().flatten().any(|rule| rule.name == *name));
+        self.add(gone, &mut past)?;
+        past.retain(|(name, _), _| left.contains(&name));
         self.past = past;
-        for (bit, _) in rules {
+        for bit in bits {
             for outcome in SteerOutcome::ALL {
                 let nothing = PerCpuValues::try_from(vec![0; nr_cpus().map_err(|(_, error)| error)?])?;
-                self.map.set(index(*bit, outcome), nothing, 0).context("cannot count anew what is steered")?;
+                self.map.set(index(bit, outcome), nothing, 0).context("cannot count anew what is steered")?;
             }
         }
         Ok(())

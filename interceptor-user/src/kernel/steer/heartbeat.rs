@@ -25,7 +25,15 @@ impl Heartbeat {
     /// It runs.
     pub(super) fn beat(&self) -> anyhow::Result<()> {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).context("no monotonic clock")?;
-        let nanos = u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX);
+        self.write(u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// It does not, from now on.
+    pub(super) fn end(&self) -> anyhow::Result<()> {
+        self.write(0)
+    }
+
+    fn write(&self, nanos: u64) -> anyhow::Result<()> {
         let mut heartbeat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         heartbeat.set(0, nanos, 0).context("cannot write the heartbeat")
     }

@@ -1,22 +1,28 @@
 //! What comes into a network namespace is given to the inline path, by sk_lookup.
 
-use std::{collections::BTreeMap, os::fd::AsRawFd, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsRawFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 use aya::{
     Ebpf,
     maps::{MapData, SockMap},
-    programs::{SkLookup, sk_lookup::SkLookupLink},
 };
 use interceptor_common::{SteerConfig, SteerOutcome};
 
-use super::{SteerRule, heartbeat::Heartbeat, rules::Rules};
-use crate::kernel::{
-    attach::root,
-    maps::take,
-    netns::Netns,
-    object::{self, explain_program, program},
+use super::{
+    SteerRule,
+    heartbeat::Heartbeat,
+    links::{Links, Place},
+    release,
+    rules::Rules,
 };
+use crate::kernel::{maps::take, netns::Netns, object, pins::Pins};
 
 /// What is steered that comes in.
 #[derive(Clone, Debug, Default)]
@@ -27,11 +33,17 @@ pub struct InboundOptions {
     pub rules: Vec<SteerRule>,
     /// How long after an [`Inbound::beat`] the inline path counts as gone. None: a listener is enough.
     pub timeout: Option<Duration>,
+    /// A directory of a BPF file system, as that of [`super::SteerOptions`].
+    pub pins: Option<PathBuf>,
 }
 
-/// Connections that come in are steered as long as it lives.
+/// The maps that who comes next goes on with.
+const PINNED: [&str; 6] = ["STEERING", "STEER_PORTS", "STEER_NETWORKS", "STEER_COUNTS", "HEARTBEAT", "LISTENERS"];
+
+/// Connections that come in are steered as long as it lives, or as its link is pinned.
 pub struct Inbound {
-    _link: SkLookupLink,
+    _links: Vec<OwnedFd>,
+    pinned: bool,
     rules: Rules,
     listeners: SockMap<MapData>,
     heartbeat: Heartbeat,
@@ -40,22 +52,24 @@ pub struct Inbound {
 
 impl Inbound {
     /// Loads and attaches. Until there are listeners, all is as without.
+    ///
+    /// If what is taken over has rules in force, these stay so until [`Inbound::set_rules`]: the listeners come first.
     pub fn start(options: &InboundOptions) -> anyhow::Result<Self> {
         let by_cgroup = options.rules.iter().any(|rule| !rule.cgroups.is_empty());
         ensure!(!by_cgroup, "what comes in is not of a cgroup");
-        let mut ebpf = object::load_steering()?;
+        let pins = options.pins.as_deref().map(|directory| Pins::open(&directory.join("inbound"))).transpose()?;
+        let mut ebpf = object::load_steering(pins.as_ref(), &PINNED)?;
         let rules = Rules::new(&mut ebpf, Vec::new(), options.timeout, SteerConfig::default())?;
-        rules.set(&options.rules)?;
+        if !rules.are_there() {
+            rules.set(&options.rules)?;
+        }
+        let mut links = Links::new(&mut ebpf, pins);
         let netns = Netns::open(options.netns.as_deref())?;
-        let name = "steer_lookup";
-        let program: &mut SkLookup = program(&mut ebpf, name)?;
-        program.load().map_err(|error| explain_program(name, &error))?;
-        let link = program
-            .attach(netns.file()?)
-            .and_then(|link| program.take_link(link))
-            .map_err(|error| anyhow::anyhow!("cannot attach {name} to {netns}: {}", root(&error)))?;
+        let place = Place { file: netns.file()?, number: netns.inode().into(), name: netns.to_string() };
+        links.attach("steer_lookup", &place)?;
         Ok(Self {
-            _link: link,
+            _links: links.end()?,
+            pinned: options.pins.is_some(),
             rules,
             listeners: take(&mut ebpf, "LISTENERS")?,
             heartbeat: Heartbeat::new(&mut ebpf)?,
@@ -78,9 +92,14 @@ impl Inbound {
         self.rules.set(rules)
     }
 
-    /// From now on nothing more is steered, nor refused.
+    /// From now on nothing more is steered, nor refused; or, if it is pinned, all is as while the inline path does not answer.
     pub fn release(&self) -> anyhow::Result<()> {
-        self.rules.clear()
+        release(&self.rules, &self.heartbeat, self.pinned)
+    }
+
+    /// Another process has put its rules in the place of ours.
+    pub fn is_replaced(&self) -> anyhow::Result<bool> {
+        self.rules.are_replaced()
     }
 
     /// The inline path runs.

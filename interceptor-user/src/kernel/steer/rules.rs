@@ -2,18 +2,21 @@
 //!
 //! A rule is a bit. Those in force have one half of the bits of a word, and those that are to take their place get the other one:
 //! they are written beside the old ones, then one write of the configuration has them in force, then the old ones go.
+//!
+//! Maps that were pinned have rules of another process in force: these are treated as any that are to be replaced.
 
 use std::{
     collections::BTreeMap,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     net::Ipv6Addr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, MapData, lpm_trie::Key},
+    maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use interceptor_common::{STEER_RULES_MAX, SteerCgroup, SteerConfig, SteerOutcome};
 
@@ -34,14 +37,18 @@ struct Inner {
     base: SteerConfig,
     exempt: Vec<u64>,
     written: Words,
-    /// The rules that each half of the bits has: those in force, and those before them.
-    halves: [Vec<SteerRule>; 2],
+    /// What is in force.
+    now: Words,
+    /// Names of the rules that each half of the bits has: those in force, and those before them.
+    halves: [Vec<Arc<str>>; 2],
     /// Which half is in force.
     upper: bool,
+    /// What is in force is ours, unless another process has put its rules in the place of ours.
+    ours: bool,
 }
 
 impl Rules {
-    /// None yet. What is in the cgroups `exempt` is never steered.
+    /// None of ours yet. What is in the cgroups `exempt` is never steered.
     pub(super) fn new(
         ebpf: &mut Ebpf,
         exempt: Vec<u64>,
@@ -49,18 +56,36 @@ impl Rules {
         base: SteerConfig,
     ) -> anyhow::Result<Self> {
         let nanos = |timeout: Duration| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX).max(1);
-        Ok(Self(Mutex::new(Inner {
-            config: take(ebpf, "STEERING")?,
+        let owner = RandomState::new().build_hasher().finish() as u32 | 1;
+        let config: Array<MapData, SteerConfig> = take(ebpf, "STEERING")?;
+        let before = config.get(&0, 0).context("cannot read what is steered")?;
+        let mut inner = Inner {
+            config,
             ports: take(ebpf, "STEER_PORTS")?,
             networks: take(ebpf, "STEER_NETWORKS")?,
             cgroups: take(ebpf, "STEER_CGROUPS")?,
             counts: Counts::new(ebpf)?,
-            base: SteerConfig { timeout_ns: timeout.map_or(0, nanos), ..base },
+            base: SteerConfig { timeout_ns: timeout.map_or(0, nanos), owner, ..base },
             exempt,
             written: Words::default(),
+            now: Words::default(),
             halves: [Vec::new(), Vec::new()],
-            upper: true,
-        })))
+            upper: before.active & lower() == 0,
+            ours: false,
+        };
+        inner.written = inner.read().context("cannot read what is steered")?;
+        inner.now = Words { active: before.active, ..inner.written.clone().only(before.active) };
+        Ok(Self(Mutex::new(inner)))
+    }
+
+    /// Are there rules in force, whoever wrote them?
+    pub(super) fn are_there(&self) -> bool {
+        self.inner().now.active != 0
+    }
+
+    /// Has another process put its rules in the place of ours?
+    pub(super) fn are_replaced(&self) -> anyhow::Result<bool> {
+        self.inner().are_replaced()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -72,9 +97,12 @@ impl Rules {
         self.inner().set(rules)
     }
 
-    /// Nothing is steered, nor refused, from now on.
+    /// Nothing is steered, nor refused, from now on, if that is ours to say.
     pub(super) fn clear(&self) -> anyhow::Result<()> {
         let mut inner = self.inner();
+        if inner.are_replaced()? {
+            return Ok(());
+        }
         let base = inner.base;
         inner.config.set(0, base, 0).context("cannot end to steer")
     }
@@ -95,23 +123,43 @@ impl Inner {
     fn set(&mut self, rules: &[SteerRule]) -> anyhow::Result<()> {
         ensure!(rules.len() <= STEER_RULES_MAX, "{} rules to steer by: {STEER_RULES_MAX} at the most", rules.len());
         let [now, next] = [self.upper, !self.upper].map(usize::from);
+        if self.are_replaced()? {
+            bail!("another interceptor steers by now");
+        }
         // The half is used again: what its rules counted is kept by their names.
-        let gone: Vec<(u32, &SteerRule)> = bits(next, &self.halves[next]).collect();
-        self.counts.keep(&gone, &[rules, &self.halves[now]])?;
-        self.halves[next] = rules.to_vec();
-        let new: Vec<(u32, &SteerRule)> = bits(next, rules).collect();
-        let old = self.halves[now].clone();
-        let both: Vec<(u32, &SteerRule)> = bits(now, &old).chain(new.iter().copied()).collect();
-        self.write(&Words::of(&both, &self.exempt))?;
-        let words = Words::of(&new, &self.exempt);
-        self.config.set(0, self.configuration(&words), 0).context("cannot write what is steered")?;
-        self.upper = !self.upper;
-        self.write(&words)
+        let left: Vec<&Arc<str>> = rules.iter().map(|rule| &rule.name).chain(&self.halves[now]).collect();
+        let first = first(next);
+        self.counts.keep(first..first + STEER_RULES_MAX as u32, bits(next, &self.halves[next]), &left)?;
+        self.halves[next] = rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
+        let new = Words::of(&bits(next, rules).collect::<Vec<_>>(), &self.exempt);
+        self.write(&self.now.join(&new))?;
+        self.config.set(0, self.configuration(&new), 0).context("cannot write what is steered")?;
+        (self.upper, self.ours, self.now) = (!self.upper, true, new.clone());
+        self.write(&new)
+    }
+
+    fn are_replaced(&self) -> anyhow::Result<bool> {
+        let config = self.config.get(&0, 0).context("cannot read what is steered")?;
+        Ok(self.ours && config.owner != self.base.owner)
+    }
+
+    /// What the maps have.
+    fn read(&self) -> Result<Words, MapError> {
+        let networks = self
+            .networks
+            .iter()
+            .map(|entry| entry.map(|(key, rules)| ((Ipv6Addr::from(key.data()), key.prefix_len()), rules)));
+        Ok(Words {
+            ports: self.ports.iter().collect::<Result<_, _>>()?,
+            networks: networks.collect::<Result<_, _>>()?,
+            cgroups: self.cgroups.iter().collect::<Result<_, _>>()?,
+            ..Words::default()
+        })
     }
 
     /// All bits that mean something, with the names of their rules.
     fn named(&self) -> impl Iterator<Item = (u32, &Arc<str>)> {
-        (0..).zip(&self.halves).flat_map(|(half, rules)| bits(half, rules)).map(|(bit, rule)| (bit, &rule.name))
+        (0..).zip(&self.halves).flat_map(|(half, names)| bits(half, names))
     }
 
     fn configuration(&self, words: &Words) -> SteerConfig {
@@ -148,10 +196,19 @@ impl Inner {
     }
 }
 
-/// Each rule with its bit.
-fn bits(half: usize, rules: &[SteerRule]) -> impl Iterator<Item = (u32, &SteerRule)> {
-    let first = if half == 0 { 0 } else { STEER_RULES_MAX as u32 };
-    (first..).zip(rules)
+/// Each with its bit.
+fn bits<T>(half: usize, rules: &[T]) -> impl Iterator<Item = (u32, &T)> {
+    (first(half)..).zip(rules)
+}
+
+/// The first bit of a half.
+const fn first(half: usize) -> u32 {
+    if half == 0 { 0 } else { STEER_RULES_MAX as u32 }
+}
+
+/// All bits of the lower half.
+const fn lower() -> u32 {
+    (1 << STEER_RULES_MAX) - 1
 }
 
 /// Makes `written` what is `wanted`; `write` gets None for what is to go.

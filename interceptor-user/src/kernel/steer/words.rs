@@ -53,6 +53,39 @@ impl Words {
         }
         words
     }
+
+    /// Only these rules.
+    pub(super) fn only(mut self, rules: u32) -> Self {
+        self.ports.values_mut().chain(self.networks.values_mut()).for_each(|word| *word &= rules);
+        self.cgroups.values_mut().for_each(|said| said.rules &= rules);
+        self
+    }
+
+    /// Ports, networks and cgroups of both.
+    pub(super) fn join(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        for (port, word) in &other.ports {
+            *both.ports.entry(*port).or_default() |= word;
+        }
+        for (id, said) in &other.cgroups {
+            let of = both.cgroups.entry(*id).or_default();
+            *of = SteerCgroup { rules: of.rules | said.rules, exempt: of.exempt | said.exempt };
+        }
+        // What one of them says of a network it says where it knows a wider one.
+        let all = self.networks.keys().chain(other.networks.keys());
+        both.networks = all.map(|network| (*network, self.about(*network) | other.about(*network))).collect();
+        both
+    }
+
+    /// What is said of addresses of which nothing narrower than this network is known.
+    fn about(&self, (address, prefix): (Ipv6Addr, u32)) -> u32 {
+        let around = |(ip, length): &(Ipv6Addr, u32)| {
+            *length <= prefix && (ip.to_bits() ^ address.to_bits()).leading_zeros() >= *length
+        };
+        let longest =
+            self.networks.iter().filter(|(network, _)| around(network)).max_by_key(|((_, length), _)| *length);
+        longest.map_or(0, |(_, word)| *word)
+    }
 }
 
 /// Is the rule about each address of it?
@@ -90,13 +123,7 @@ mod tests {
 
     /// What the kernel finds: the longest one that fits.
     fn found(words: &Words, address: &str) -> u32 {
-        let address: Cidr = address.parse().unwrap();
-        let fits = |(ip, prefix): &&(Ipv6Addr, u32)| {
-            let differing = ip.to_bits() ^ address.mapped().0.to_bits();
-            differing.leading_zeros() >= *prefix
-        };
-        let longest = words.networks.keys().filter(fits).max_by_key(|(_, prefix)| *prefix).unwrap();
-        words.networks[longest]
+        words.about(address.parse::<Cidr>().unwrap().mapped())
     }
 
     fn words(rules: &[SteerRule], exempt: &[u64]) -> Words {
@@ -140,6 +167,22 @@ mod tests {
         for (address, rules) in [("fe80::7", 0), ("fe80::8", 0), ("fec0::1", 0b101)] {
             assert_eq!(found(&words, address), rules, "{address}");
         }
+    }
+
+    #[test]
+    fn two_sets_joined_say_of_each_address_what_each_says() {
+        let rule =
+            |list: &[&str], port| SteerRule { networks: networks(list), ports: vec![port], ..SteerRule::default() };
+        let old = words(&[rule(&["10.0.0.0/8", "fd00::/8"], 80), SteerRule::default()], &[]);
+        let new = rule(&["10.1.0.0/16", "0.0.0.0/0"], 81);
+        let new = Words::of(&[(16, &new)], &[7]);
+        let both = old.join(&new);
+        for address in ["10.1.2.3", "10.2.0.1", "192.0.2.1", "127.0.0.1", "fd00::1", "fe80::1", "::2"] {
+            assert_eq!(found(&both, address), found(&old, address) | found(&new, address), "{address}");
+        }
+        assert_eq!(both.ports, BTreeMap::from([(80, 1), (81, 1 << 16)]));
+        assert_eq!(both.cgroups[&7].exempt, 1);
+        assert_eq!(both.only(new.active).ports, BTreeMap::from([(80, 0), (81, 1 << 16)]));
     }
 
     #[test]

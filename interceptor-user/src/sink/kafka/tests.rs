@@ -124,7 +124,7 @@ fn a_password_comes_from_a_file_or_the_variable_and_is_asked_for() {
     assert!(
         sink(|config| {
             scram(config);
-            config.password_file = config::SecretFile(Some(file.path().to_owned()));
+            config.password_file = config::MaybePath(Some(file.path().to_owned()));
         })
         .is_ok()
     );

@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -20,7 +20,11 @@ pub struct Rotated {
 impl Rotated {
     /// Continues the file, or makes it.
     pub fn open(path: &Path, size: u64, files: u32) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), size, files, file: open(path)? })
+        let mut file = open(path)?;
+        if is_torn(path) {
+            file.write_all(b"\n")?;
+        }
+        Ok(Self { path: path.to_owned(), size, files, file })
     }
 
     /// Is what we have open still what is there by that name?
@@ -52,6 +56,19 @@ impl Rotated {
         name.push(format!(".{number}"));
         name.into()
     }
+}
+
+/// Does it end within a line? Who was killed, or had no more room, leaves half of one: ours is to be whole.
+fn is_torn(path: &Path) -> bool {
+    let last = || -> io::Result<Option<u8>> {
+        // Nothing else is read: a pipe would lose what it has.
+        let length = fs::metadata(path).map(|there| if there.is_file() { there.len() } else { 0 })?;
+        let mut last = [0];
+        let Some(at) = length.checked_sub(1) else { return Ok(None) };
+        File::open(path)?.read_exact_at(&mut last, at)?;
+        Ok(Some(last[0]))
+    };
+    last().is_ok_and(|last| last.is_some_and(|last| last != b'\n'))
 }
 
 fn open(path: &Path) -> io::Result<File> {

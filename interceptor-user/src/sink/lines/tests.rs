@@ -89,3 +89,16 @@ fn a_file_that_another_program_takes_away_is_begun_anew() {
     lines.write(batch(1));
     assert_eq!(fs::read_to_string(&path).expect("text").lines().count(), 1);
 }
+
+#[test]
+fn half_a_line_of_who_was_killed_spoils_no_other_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("lines.jsonl");
+    for (there, lines) in [("", 1), ("{\"whole\":1}\n", 2), ("{\"ha", 2)] {
+        fs::write(&path, there).expect("written");
+        Lines::to_file(&path, 0, 1).expect("opened").write(batch(1));
+        let text = fs::read_to_string(&path).expect("text");
+        assert_eq!(text.lines().count(), lines, "{there}");
+        assert!(text.lines().last().is_some_and(|line| line.starts_with('{') && line.ends_with('}')), "{text}");
+    }
+}
