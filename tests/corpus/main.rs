@@ -5,6 +5,7 @@
 //! and no variable changes it.
 
 mod inference;
+mod inline;
 mod join;
 mod log;
 mod map;
@@ -42,6 +43,8 @@ fn main() -> ExitCode {
         let said = move || expect(&page, &policies::page(&policy, &captures)?);
         cases.push(Case::new(format!("corpus::policies::{name}"), &[], said));
     }
+    let (captures, rules) = (all.clone(), files(&policies, "yaml").expect("policies are part of the repository"));
+    cases.push(Case::new("corpus::inline", &[], move || inline::compare_all(&captures, &rules)));
     let pii = root.clone();
     cases.push(Case::new("corpus::pii", &[], move || {
         expect(&pii.join("../../docs/pii.md"), &pii::page(&pii.join("pii/labelled.jsonl"))?)
