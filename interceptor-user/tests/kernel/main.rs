@@ -18,6 +18,7 @@ mod killed;
 mod large;
 mod leaving;
 mod matrix;
+mod original;
 mod outliving;
 mod pinning;
 mod privilege;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         privilege::tests(),
         stalled::tests(),
         steering::tests(),
+        original::tests(),
         inbound::tests(),
         outliving::tests(),
         pinning::tests(),

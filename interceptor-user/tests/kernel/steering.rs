@@ -17,7 +17,7 @@ use interceptor::{
 };
 use interceptor_common::SteerOutcome;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, getsockopt, setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, setsockopt, socket, sockopt,
 };
 
 use crate::{
@@ -40,8 +40,7 @@ pub(crate) fn tests() -> Vec<Test> {
         ("nothing_is_steered_after_drop", after_drop),
         ("a_socket_that_is_bound_to_an_interface_goes_straight", bound),
         ("a_socket_that_connects_again_is_known_by_where_it_goes_now", again),
-        ("so_original_dst_is_answered", original_dst),
-        ("haproxy_finds_where_connections_were_going", haproxy),
+        ("what_connects_as_it_sends_is_steered", fast_open),
     ]
 }
 
@@ -426,6 +425,33 @@ assert one.getpeername() == (host, straight), one.getpeername()
 print(one.getsockname()[1])
 ";
 
+/// TCP Fast Open (RFC 7413): sendto(2) connects, and takes the first bytes along.
+const FAST_OPEN: &str = "\
+import socket, sys
+client = socket.socket()
+client.sendto(b'first', socket.MSG_FASTOPEN, (sys.argv[1], int(sys.argv[2])))
+print(client.getpeername()[1], client.recv(16).decode())
+";
+
+fn fast_open() -> anyhow::Result<()> {
+    let bed = Bed::new()?;
+    let steering = bed.steer()?;
+    let port = bed.port()?.to_string();
+    let mut python = Command::new("python3");
+    let python = python.args(["-c", FAST_OPEN, &bed.pod.peer[0].to_string(), &port]).stdout(Stdio::piped()).spawn();
+    let Ok(python) = python else { return Err(NotHere("python3 is not installed").into()) };
+    let (mut accepted, from) = bed.inline.accept()?;
+    let mut first = [0; 5];
+    accepted.read_exact(&mut first)?;
+    ensure!(&first == b"first", "{first:?}");
+    let original = steering.original(from, zone()?)?.context("nothing is known of it")?;
+    ensure!(original.destination == bed.server.local_addr()?.into(), "{original:?}");
+    accepted.write_all(b"answer")?;
+    let output = python.wait_with_output()?;
+    ensure!(String::from_utf8_lossy(&output.stdout).trim_end() == format!("{port} answer"), "{output:?}");
+    Ok(())
+}
+
 fn again() -> anyhow::Result<()> {
     let bed = Bed::new()?;
     let steering = bed.steer()?;
@@ -437,90 +463,5 @@ fn again() -> anyhow::Result<()> {
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let (_accepted, from) = other.accept()?;
     ensure!(steering.original(from, zone()?)?.is_none(), "it is known by where it went before");
-    Ok(())
-}
-
-/// The proxy's listeners are in its cgroup, and with them what they accept.
-fn original_dst() -> anyhow::Result<()> {
-    let group = Group::new()?;
-    let mut bed = Bed::new()?;
-    (bed.inline, bed.inline6) = group.run(|| Ok((TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("[::1]:0")?)))?;
-    let ports = vec![bed.port()?, bed.server6.local_addr()?.port()];
-    let options = SteerOptions {
-        own: false,
-        proxies: vec![group.0.clone()],
-        ..bed.options(vec![SteerRule { ports, ..SteerRule::default() }])?
-    };
-    let _steering = Steering::start(&options)?;
-    let to = bed.server.local_addr()?;
-    let (_client, accepted) = arrived(to, &bed.inline)?.context("it went straight")?;
-    let answer = SockaddrIn::from(getsockopt(&accepted, sockopt::OriginalDst)?);
-    ensure!(SocketAddr::from((answer.ip(), answer.port())) == to, "{answer}");
-    let to = bed.server6.local_addr()?;
-    let (_client, accepted) = arrived(to, &bed.inline6)?.context("it went straight")?;
-    let answer = SockaddrIn6::from(getsockopt(&accepted, sockopt::Ip6tOriginalDst)?);
-    ensure!(SocketAddr::from((answer.ip(), answer.port())) == to, "{answer}");
-    // Of what was not steered the kernel says what it always says.
-    let plain = TcpListener::bind("127.0.0.1:0")?;
-    let client = TcpStream::connect(plain.local_addr()?)?;
-    ensure!(getsockopt(&client, sockopt::OriginalDst).is_err());
-    Ok(())
-}
-
-fn haproxy() -> anyhow::Result<()> {
-    if Command::new("haproxy").arg("-v").stdout(Stdio::null()).status().is_err() {
-        return Err(NotHere("haproxy is not installed").into());
-    }
-    let bed = Bed::new()?;
-    let proxy = bed.inline.local_addr()?;
-    let group = Group::new()?;
-    let rule = SteerRule { ports: vec![bed.port()?], closed: true, ..SteerRule::default() };
-    let proxies = vec![group.0.clone()];
-    let options = SteerOptions { own: false, inline6: None, proxies, ..bed.options(vec![rule])? };
-    let Bed { pod: _pod, server, inline, .. } = bed;
-    let to = server.local_addr()?;
-    // It is haproxy that listens there.
-    drop(inline);
-    let steering = Steering::start(&options)?;
-    let directory = tempfile::tempdir()?;
-    let file = directory.path().join("haproxy.cfg");
-    // To where the connection was going, which it asks the kernel for.
-    std::fs::write(
-        &file,
-        format!(
-            "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n\
-             listen all\n  bind {proxy}\n  server there 0.0.0.0:0\n"
-        ),
-    )?;
-    let mut child = group.run(|| {
-        let file = file.to_str().context("a path")?;
-        Ok(Command::new("haproxy").args(["-db", "-q", "-f", file]).stdout(Stdio::null()).spawn()?)
-    })?;
-    let talked = talk(&server, to, &steering);
-    child.kill()?;
-    child.wait()?;
-    talked
-}
-
-/// Through the proxy, once it is there; before, connections are refused.
-fn talk(server: &TcpListener, to: SocketAddr, steering: &Steering) -> anyhow::Result<()> {
-    let end = Instant::now() + Duration::from_secs(10);
-    let mut client = loop {
-        match TcpStream::connect_timeout(&to, Duration::from_secs(5)) {
-            Ok(client) => break client,
-            Err(error) => ensure!(Instant::now() < end, "haproxy does not come up: {error}"),
-        }
-        thread::sleep(Duration::from_millis(20));
-    };
-    ensure!(client.peer_addr()? == to);
-    client.write_all(b"ping")?;
-    let (mut accepted, from) = server.accept()?;
-    ensure!(from != client.local_addr()?, "it came straight");
-    let mut heard = [0; 4];
-    accepted.read_exact(&mut heard)?;
-    accepted.write_all(b"pong")?;
-    client.read_exact(&mut heard)?;
-    ensure!(&heard == b"pong");
-    ensure!(count(steering, "", SteerOutcome::Steered)? == 1 && count(steering, "", SteerOutcome::Exempt)? == 1);
     Ok(())
 }
