@@ -32,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let needs = [NEEDS, &[Need::Program("runc", "runc"), Need::Program("bpftool", "bpftool")]].concat();
     vec![
         Case::new("containers::a_sidecar_captures_its_pod_from_inside", &needs, from_inside),
+        Case::new("containers::a_sidecar_carries_what_its_pod_asks_and_is_asked", &needs, carries),
         Case::new("containers::the_node_captures_a_pod_from_outside", &needs, from_the_node),
         Case::new("containers::a_sidecar_ends_in_order_with_its_ledger", &needs, ends_in_order),
         Case::new("containers::nothing_is_left_after_a_failure", &needs, nothing_is_left),
@@ -124,6 +125,54 @@ fn from_inside() -> Result<()> {
     bed.is_app(inside, "server")
 }
 
+/// Of a pod whose other containers know nothing of it.
+const CARRIED: &str = "\
+apiVersion: interceptor/v1alpha1
+kind: Policy
+metadata: {name: pod}
+spec:
+  steer: [{name: asks, onFailure: closed, ports: [ASKED]}, {name: is-asked, direction: inbound, ports: [SERVED]}]
+  rules: [{name: trace, action: {trace: {}}}]
+";
+
+fn carries() -> Result<()> {
+    let bed = Bed::new()?;
+    // Each hears one request, with what it says of its caller.
+    let listener = bed.pods.client.namespace().enter(|| TcpListener::bind((bed.pods.client.ipv4, 0)))?;
+    let asked = listener.local_addr()?;
+    let files = TempDir::new()?;
+    let policy = CARRIED.replace("ASKED", &asked.port().to_string()).replace("SERVED", &Nginx::PORT.to_string());
+    fs::write(files.path().join("policy.yaml"), policy)?;
+    let program = interceptor()?.get_program().to_owned();
+    let run = ["/interceptor", "run", "--inline-enabled", "true", "--inspect-policies", "/policies/policy.yaml"];
+    let config = Config::new(run.into_iter().chain(["--lines-to", "stdout"]))
+        .capabilities(&["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"])
+        .bind(Path::new(&program), "/interceptor", "ro")
+        .bind(files.path(), "/policies", "ro")
+        .bind(Path::new("/sys/fs/cgroup"), "/host/cgroup", "ro")
+        .cgroup_namespace();
+    let mut sidecar = bed.pod.run(&config)?;
+    sidecar.process()?.wait_stderr(SOON, "capturing").context("the sidecar does not run")?;
+    let answering = thread::spawn(move || answer_once(&listener));
+    bed.app.exec(&["curl", "-sS", &format!("http://{asked}/out")])?;
+    let heard = answering.join().ok().context("the server panicked")??;
+    ensure!(heard.contains("traceparent: 00-"), "it came straight: {heard}");
+    bed.ask()?;
+    let lines = sidecar.process()?.wait_stdout(SOON, |lines| (lines.len() >= 3).then(|| lines.to_vec()))?;
+    let exchanges = check(&lines)?;
+    let did = |exchange: &Value| exchange["interceptor.policy.rules"][0]["did"].is_object();
+    let out = exchanges.iter().find(|exchange| exchange["url.path"] == "/out").context("no /out")?;
+    ensure!(out["complete"] == true && out["process.command"] == "curl", "{out}");
+    bed.is_app(out, "client")?;
+    // Who asks from inside asks the application itself.
+    for (exchange, carried) in [(out, true), (with(&exchanges, "node")?, true), (with(&exchanges, "inside")?, false)] {
+        ensure!(did(exchange) == carried, "{exchange}");
+    }
+    ensure!(sidecar.stop(Signal::SIGTERM)?.success().is_ok());
+    // And without it all goes on.
+    bed.ask()
+}
+
 fn from_the_node() -> Result<()> {
     let bed = Bed::new()?;
     let veth = Tail::start(["--netns", bed.pods.client.name(), "--iface", INTERFACE])?;
@@ -152,12 +201,14 @@ fn from_the_node() -> Result<()> {
     bed.is_app(with(&in_cgroup, "node")?, "server")
 }
 
-/// A server that is no container.
-fn answer_once(listener: &TcpListener) -> Result<()> {
+/// A server that is no container. Gives what it was asked.
+fn answer_once(listener: &TcpListener) -> Result<String> {
     let (mut stream, _) = listener.accept()?;
     let mut request = [0; 1024];
-    ensure!(stream.read(&mut request)? > 0);
-    Ok(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")?)
+    let length = stream.read(&mut request)?;
+    ensure!(length > 0);
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")?;
+    Ok(String::from_utf8_lossy(&request[..length]).into_owned())
 }
 
 fn ends_in_order() -> Result<()> {

@@ -25,6 +25,7 @@ mod options;
 mod owned;
 mod pins;
 mod places;
+mod quiescence;
 mod reach;
 mod refusal;
 mod ring;

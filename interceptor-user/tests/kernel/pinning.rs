@@ -96,8 +96,10 @@ fn killed() -> anyhow::Result<()> {
     ensure!(outliving::of_steering()?.len() == of_others + OUTBOUND, "{:?}", outliving::of_steering()?);
     drop(next);
     fs::remove_dir_all(files.pins())?;
+    // The kernel frees them a little later (RCU); until then it is as if nobody were there.
+    soon(|| Ok(outliving::of_steering()?.len() == of_others))?;
     ensure!(arrived(closed, &inline)?.is_none(), "it is steered without a pin");
-    soon(|| Ok(outliving::of_steering()?.len() == of_others))
+    Ok(())
 }
 
 fn soon(is_so: impl Fn() -> anyhow::Result<bool>) -> anyhow::Result<()> {

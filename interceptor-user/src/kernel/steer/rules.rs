@@ -1,7 +1,8 @@
 //! The rules in the kernel's maps. Others may take their place at any time, all at once.
 //!
 //! A rule is a bit. Those in force have one half of the bits of a word, and those that are to take their place get the other one:
-//! they are written beside the old ones, then one write of the configuration has them in force, then the old ones go.
+//! they are written beside the old ones, then one word of the configuration has them in force, then the old ones go, as soon as no
+//! program is at work that may have seen them in force.
 //!
 //! Maps that were pinned have rules of another process in force: these are treated as any that are to be replaced.
 
@@ -21,7 +22,7 @@ use aya::{
 use interceptor_common::{STEER_RULES_MAX, SteerCgroup, SteerConfig, SteerOutcome};
 
 use super::{SteerRule, counts::Counts, words::Words};
-use crate::kernel::maps::take;
+use crate::kernel::{maps::take, quiescence::wait_for_programs};
 
 /// The rules, for whoever asks or changes them.
 pub(super) struct Rules(Mutex<Inner>);
@@ -73,8 +74,8 @@ impl Rules {
             upper: before.active & lower() == 0,
             ours: false,
         };
-        inner.written = inner.read().context("cannot read what is steered")?;
-        inner.now = Words { active: before.active, ..inner.written.clone().only(before.active) };
+        inner.written = inner.read(&before).context("cannot read what is steered")?;
+        inner.now = inner.written.clone().only(before.active);
         Ok(Self(Mutex::new(inner)))
     }
 
@@ -132,10 +133,22 @@ impl Inner {
         self.counts.keep(first..first + STEER_RULES_MAX as u32, bits(next, &self.halves[next]), &left)?;
         self.halves[next] = rules.iter().map(|rule| Arc::clone(&rule.name)).collect();
         let new = Words::of(&bits(next, rules).collect::<Vec<_>>(), &self.exempt);
-        self.write(&self.now.join(&new))?;
-        self.config.set(0, self.configuration(&new), 0).context("cannot write what is steered")?;
+        let both = self.now.join(&new);
+        self.write(&both)?;
+        // A program reads words one after the other, and may see some of before and some of after: only one of them changes what
+        // the others mean.
+        self.configure(&Words { active: self.now.active, ..both.clone() })?;
+        self.configure(&Words { active: new.active, ..both })?;
         (self.upper, self.ours, self.now) = (!self.upper, true, new.clone());
+        wait_for_programs();
+        self.configure(&new)?;
         self.write(&new)
+    }
+
+    fn configure(&mut self, words: &Words) -> anyhow::Result<()> {
+        let Words { any_port, any_cgroup, closed, active, .. } = *words;
+        let config = SteerConfig { any_port, any_cgroup, closed, active, ..self.base };
+        self.config.set(0, config, 0).context("cannot write what is steered")
     }
 
     fn are_replaced(&self) -> anyhow::Result<bool> {
@@ -144,7 +157,7 @@ impl Inner {
     }
 
     /// What the maps have.
-    fn read(&self) -> Result<Words, MapError> {
+    fn read(&self, config: &SteerConfig) -> Result<Words, MapError> {
         let networks = self
             .networks
             .iter()
@@ -153,18 +166,16 @@ impl Inner {
             ports: self.ports.iter().collect::<Result<_, _>>()?,
             networks: networks.collect::<Result<_, _>>()?,
             cgroups: self.cgroups.iter().collect::<Result<_, _>>()?,
-            ..Words::default()
+            any_port: config.any_port,
+            any_cgroup: config.any_cgroup,
+            closed: config.closed,
+            active: config.active,
         })
     }
 
     /// All bits that mean something, with the names of their rules.
     fn named(&self) -> impl Iterator<Item = (u32, &Arc<str>)> {
         (0..).zip(&self.halves).flat_map(|(half, names)| bits(half, names))
-    }
-
-    fn configuration(&self, words: &Words) -> SteerConfig {
-        let Words { any_port, any_cgroup, closed, active, .. } = *words;
-        SteerConfig { any_port, any_cgroup, closed, active, ..self.base }
     }
 
     /// What is new or changed is written first: a network that goes leaves its addresses to one around it. What is known to be

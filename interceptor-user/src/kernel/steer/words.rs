@@ -58,10 +58,13 @@ impl Words {
     pub(super) fn only(mut self, rules: u32) -> Self {
         self.ports.values_mut().chain(self.networks.values_mut()).for_each(|word| *word &= rules);
         self.cgroups.values_mut().for_each(|said| said.rules &= rules);
+        for word in [&mut self.any_port, &mut self.any_cgroup, &mut self.closed, &mut self.active] {
+            *word &= rules;
+        }
         self
     }
 
-    /// Ports, networks and cgroups of both.
+    /// What both say.
     pub(super) fn join(&self, other: &Self) -> Self {
         let mut both = self.clone();
         for (port, word) in &other.ports {
@@ -73,6 +76,10 @@ impl Words {
         }
         // What one of them says of a network it says where it knows a wider one.
         let all = self.networks.keys().chain(other.networks.keys());
+        both.any_port |= other.any_port;
+        both.any_cgroup |= other.any_cgroup;
+        both.closed |= other.closed;
+        both.active |= other.active;
         both.networks = all.map(|network| (*network, self.about(*network) | other.about(*network))).collect();
         both
     }
