@@ -39,8 +39,18 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
 ];
 
 /// What the benchmark uses.
-pub(crate) const FOR_BENCH: &[Tool] =
-    &[tool("ip", "iproute2"), tool("nginx", "nginx-light"), tool("tcpdump", "tcpdump"), tool("wrk", "wrk")];
+pub(crate) const FOR_BENCH: &[Tool] = &[
+    tool("ip", "iproute2"),
+    tool("curl", "curl"),
+    tool("nginx", "nginx-light"),
+    tool("tcpdump", "tcpdump"),
+    tool("wrk", "wrk"),
+    tool("haproxy", "haproxy"),
+    tool("nghttpd", "nghttp2-server"),
+    tool("h2load", "nghttp2-client"),
+    // Envoy comes as a package of Python's.
+    tool("/usr/share/doc/python3-venv/copyright", "python3-venv"),
+];
 
 /// Those that are not installed.
 pub(crate) fn missing(tools: &[Tool]) -> Vec<&Tool> {

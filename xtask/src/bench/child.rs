@@ -160,6 +160,13 @@ pub(super) fn resident_part(pid: u32, name: &str) -> Result<u64> {
     value.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} is no number"))
 }
 
+/// What of it is its own, and its share of what others have, too, in KiB.
+pub(super) fn proportional_kib(pid: u32) -> Result<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let value = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss")?;
+    value.trim().trim_end_matches(" kB").parse().context("Pss is no number")
+}
+
 /// Of its resident memory what are BPF maps (the rings), in KiB.
 pub(super) fn maps_kib(pid: u32) -> Result<u64> {
     let smaps = fs::read_to_string(format!("/proc/{pid}/smaps"))?;
@@ -189,6 +196,7 @@ mod tests {
         }
         assert!(cpu_nanos(&[std::process::id()]) - before > 10_000_000);
         assert!(resident_kib(std::process::id()).unwrap() > 500);
+        assert!(proportional_kib(std::process::id()).unwrap() > 300);
         assert!(machine_nanos().unwrap() > 0);
     }
 

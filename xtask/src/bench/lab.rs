@@ -145,6 +145,11 @@ impl Lab {
         self.client.as_ref().unwrap_or(&self.server).command(program)
     }
 
+    /// A command where the server is.
+    pub(super) fn in_server(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        self.server.command(program)
+    }
+
     /// This program's own client.
     pub(super) fn load_client(&self) -> Result<Command> {
         let mut command = self.in_client(std::env::current_exe()?);
@@ -179,10 +184,26 @@ impl Lab {
 
     /// Attaches the interceptor and waits until it is ready.
     pub(super) fn interceptor(&self, binary: &Path, more: &[&str]) -> Result<Interceptor<'_>> {
-        let mut command = self.server.command(binary);
-        command.args(["run", "--capture-interfaces", self.interface, "--capture-ports", &PORT.to_string()]);
+        let port = PORT.to_string();
+        self.daemon(&self.server, binary, &["--capture-ports", &port], more)
+    }
+
+    /// Starts one beside the client, as its sidecar, and waits until it is ready.
+    pub(super) fn sidecar(&self, binary: &Path, more: &[&str]) -> Result<Interceptor<'_>> {
+        self.daemon(self.client.as_ref().unwrap_or(&self.server), binary, &[], more)
+    }
+
+    fn daemon<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        binary: &Path,
+        first: &[&str],
+        more: &[&str],
+    ) -> Result<Interceptor<'a>> {
+        let mut command = namespace.command(binary);
+        command.args(["run", "--capture-interfaces", self.interface]).args(first);
         command.args(["--metrics-address", METRICS, "--log-level", "error"]).args(more);
-        let mut interceptor = Interceptor { lab: self, running: Running::start("interceptor", &mut command)? };
+        let mut interceptor = Interceptor { namespace, running: Running::start("interceptor", &mut command)? };
         let started = Instant::now();
         while interceptor.get("readyz").is_err() {
             interceptor.running.still_there()?;
@@ -207,13 +228,13 @@ impl Lab {
 
 /// A daemon that is ready.
 pub(super) struct Interceptor<'a> {
-    lab: &'a Lab,
+    namespace: &'a Namespace,
     pub(super) running: Running,
 }
 
 impl Interceptor<'_> {
     fn get(&self, page: &str) -> Result<String> {
-        get(self.lab.server.command("curl"), &format!("http://{METRICS}/{page}"))
+        get(self.namespace.command("curl"), &format!("http://{METRICS}/{page}"))
     }
 
     pub(super) fn metrics(&self) -> Result<Metrics> {
@@ -279,7 +300,7 @@ fn write_site(directory: &Path, workers: usize) -> Result<PathBuf> {
     Ok(config)
 }
 
-fn get(mut curl: Command, url: &str) -> Result<String> {
+pub(super) fn get(mut curl: Command, url: &str) -> Result<String> {
     let output = curl.args(["--silent", "--show-error", "--fail", "--max-time", "5", url]).output()?;
     if !output.status.success() {
         bail!("{url}: {}", String::from_utf8_lossy(&output.stderr).trim());

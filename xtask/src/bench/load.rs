@@ -84,6 +84,11 @@ pub(crate) fn load(args: &Load) -> Result<()> {
     for client in clients {
         latencies.extend(client.join().map_err(|_| anyhow::anyhow!("a client thread failed"))??);
     }
+    tell(latencies, started)
+}
+
+/// Prints the report of a load that began then.
+pub(super) fn tell(mut latencies: Vec<u64>, started: Instant) -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     latencies.sort_unstable();
     let usage = getrusage(UsageWho::RUSAGE_SELF)?;
@@ -185,8 +190,10 @@ fn is_whole(buffer: &[u8]) -> Result<bool> {
     if !text.starts_with("HTTP/1.1 200") {
         bail!("unexpected answer: {}", text.lines().next().unwrap_or_default());
     }
-    let length = text.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-    let length: usize = length.context("an answer without Content-Length")?.trim().parse()?;
+    // Proxies have cases of their own.
+    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+    let length = fields.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length: usize = length.context("an answer without Content-Length")?.1.trim().parse()?;
     Ok(buffer.len() >= head + 4 + length)
 }
 
@@ -196,11 +203,14 @@ mod tests {
 
     #[test]
     fn an_answer_is_whole_with_its_content() {
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
-        for end in 0..answer.len() {
-            assert!(!is_whole(&answer[..end]).unwrap(), "{end}");
+        for answer in
+            ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"]
+        {
+            for end in 0..answer.len() {
+                assert!(!is_whole(&answer.as_bytes()[..end]).unwrap(), "{end}");
+            }
+            assert!(is_whole(answer.as_bytes()).unwrap());
         }
-        assert!(is_whole(answer).unwrap());
         assert!(is_whole(b"HTTP/1.1 404 Not Found\r\n\r\n").is_err());
     }
 

@@ -10,6 +10,7 @@ mod daemon;
 mod drift;
 mod generate;
 mod hpack;
+mod inline;
 mod inspect;
 mod lab;
 mod live;
@@ -61,6 +62,13 @@ enum Client {
     Hold(Hold),
     #[command(hide = true)]
     Receive(Receive),
+    #[command(hide = true)]
+    SendEvents(inline::SendEvents),
+    #[command(hide = true)]
+    ReadEvents(inline::ReadEvents),
+    /// Takes what is left of a CPU.
+    #[command(hide = true)]
+    Spin,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -87,6 +95,8 @@ enum Part {
     Memory,
     /// Time in each kernel program.
     Micro,
+    /// The inline path beside HAProxy, nginx and Envoy: throughput, CPU, added latency, memory.
+    Inline,
 }
 
 /// How much of everything.
@@ -110,6 +120,9 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
         Some(Client::Load(args)) => return load(&args).map(|()| ExitCode::SUCCESS),
         Some(Client::Hold(args)) => return hold(&args).map(|()| ExitCode::SUCCESS),
         Some(Client::Receive(args)) => return receive::receive(&args).map(|()| ExitCode::SUCCESS),
+        Some(Client::SendEvents(args)) => return inline::send_events(&args).map(|()| ExitCode::SUCCESS),
+        Some(Client::ReadEvents(args)) => return inline::read_events(&args).map(|()| ExitCode::SUCCESS),
+        Some(Client::Spin) => return inline::spin().map(|()| ExitCode::SUCCESS),
         None => {}
     }
     let scale = if args.quick { QUICK } else { FULL };
@@ -136,6 +149,7 @@ pub(crate) fn run(project: &Project, args: Args) -> Result<ExitCode> {
             Part::Sinks => sinks::run(&binary, &scale)?,
             Part::Memory => memory::run(&binary, &scale)?,
             Part::Micro => micro::run(&binary, &scale)?,
+            Part::Inline => inline::run(project, &binary, &scale)?,
         };
         println!("\n{}", section.markdown());
         if args.quick {
