@@ -6,7 +6,7 @@ use nix::{
     libc::linger,
     sys::socket::{Shutdown, setsockopt, shutdown, sockopt},
 };
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 
 use super::{Shared, now};
 use crate::{
@@ -69,6 +69,10 @@ fn pass<K: Sink>(
 ) -> io::Result<Option<Vec<u8>>> {
     let mut buffer = shared.buffer.borrow_mut();
     let count = from.try_read(&mut buffer)?;
+    if count < buffer.len() {
+        // That was all. Tokio learns it so, without asking the kernel again; what comes from now on is told anew (epoll(7), question 9).
+        from.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into())).ok();
+    }
     let Some(data) = buffer.get(..count).filter(|data| !data.is_empty()) else { return Ok(None) };
     shared.pipeline.borrow_mut().carry(id, side, now(), data);
     let written = match to.try_write(data) {
