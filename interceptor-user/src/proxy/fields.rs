@@ -21,20 +21,18 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Leaves those out that are for this connection only. With `upgrade` those stay by which the connection changes its protocol.
 pub(super) fn end_to_end(fields: &mut HeaderMap, upgrade: bool) {
-    let named: Vec<String> = fields
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
+    let options: Vec<HeaderValue> = fields.get_all(header::CONNECTION).iter().cloned().collect();
+    let is_named = |name: &str| {
+        let mut named = options.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        named.any(|option| option.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+    };
     let wants_trailers = fields.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     let stays = |name: &HeaderName| {
         let name = name.as_str();
         if upgrade && (name == "connection" || name == "upgrade") {
             return true;
         }
-        (name == "te" && wants_trailers) || !(HOP_BY_HOP.contains(&name) || named.iter().any(|named| named == name))
+        (name == "te" && wants_trailers) || !(HOP_BY_HOP.contains(&name) || is_named(name))
     };
     if fields.keys().all(stays) {
         return;
@@ -70,15 +68,15 @@ pub(super) fn modify(fields: &mut HeaderMap, modifier: &HeaderModifier) {
 /// Keeps the order of what stays, which removing one by one would not.
 fn keep(fields: &mut HeaderMap, stays: impl Fn(&HeaderName) -> bool) {
     let mut last = None;
-    let mut kept = HeaderMap::with_capacity(fields.keys_len());
-    for (name, value) in std::mem::take(fields) {
+    // The map keeps its memory, which is more than a few fields need.
+    let all: Vec<_> = fields.drain().collect();
+    for (name, value) in all {
         // Of several with one name only the first comes with it.
         last = name.or(last);
         if let Some(name) = last.as_ref().filter(|name| stays(name)) {
-            kept.append(name, value);
+            fields.append(name, value);
         }
     }
-    *fields = kept;
 }
 
 /// Gives the request a trace context, if it has none: a new trace, sampled.
