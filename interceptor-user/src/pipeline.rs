@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
+
 pub use self::{
     budget::Budget,
     carried::{CarriedId, Decision},
@@ -73,7 +75,7 @@ const SKIP_LEAST: u64 = 64 * 1024;
 pub struct Pipeline<K> {
     flows: flow::Table<Session>,
     /// Connections that we carry ourselves.
-    carried: HashMap<CarriedId, Carried>,
+    carried: HashMap<CarriedId, Carried, RandomState>,
     carried_ids: u64,
     /// When the sink was last told of the exchanges that are not over.
     told_open: Timestamp,
@@ -110,7 +112,7 @@ impl<K: Sink> Pipeline<K> {
     pub fn new(options: Options, sink: K) -> Self {
         Self {
             flows: flow::Table::new(options.flow),
-            carried: HashMap::new(),
+            carried: HashMap::default(),
             carried_ids: 0,
             told_open: Timestamp::default(),
             downstream: Downstream {

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, mem};
 
+use foldhash::fast::RandomState;
+
 use crate::model::FlowInfo;
 
 /// Sockets that are remembered before those that were not seen meanwhile are forgotten.
@@ -10,8 +12,8 @@ const MOST: usize = 4096;
 /// Where the connection of each socket is counted: a cookie is one socket's, wherever its packets are seen.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    now: HashMap<u64, u32>,
-    before: HashMap<u64, u32>,
+    now: HashMap<u64, u32, RandomState>,
+    before: HashMap<u64, u32, RandomState>,
 }
 
 impl Connections {

@@ -24,6 +24,8 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
+
 pub use self::{
     chart::{Chart, ChartEdge},
     dot::Dot,
@@ -75,11 +77,11 @@ const MODEL_BYTES: usize = 128;
 #[derive(Debug)]
 pub struct Map {
     limits: Limits,
-    nodes: HashSet<Arc<Node>>,
+    nodes: HashSet<Arc<Node>, RandomState>,
     /// Addresses and processes of clients that are nodes, by what they become part of.
-    neighbours: HashMap<Node, usize>,
+    neighbours: HashMap<Node, usize, RandomState>,
     models: HashSet<Arc<str>>,
-    edges: HashMap<Key, Edge>,
+    edges: HashMap<Key, Edge, RandomState>,
     names: Names,
     connections: Connections,
     folded: u64,
@@ -91,10 +93,10 @@ impl Map {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            nodes: HashSet::new(),
-            neighbours: HashMap::new(),
+            nodes: HashSet::default(),
+            neighbours: HashMap::default(),
             models: HashSet::new(),
-            edges: HashMap::new(),
+            edges: HashMap::default(),
             names: Names::default(),
             connections: Connections::default(),
             folded: 0,

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
+use foldhash::fast::RandomState;
+
 use super::node::Node;
 use crate::model::{Peer, Side, Timestamp};
 
@@ -10,7 +12,7 @@ const STALE: Duration = Duration::from_mins(1);
 
 /// Owners of addresses, and of addresses with ports.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashMap<(IpAddr, Option<u16>), Claim>);
+pub(super) struct Names(HashMap<(IpAddr, Option<u16>), Claim, RandomState>);
 
 #[derive(Debug)]
 struct Claim {
