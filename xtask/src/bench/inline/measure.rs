@@ -68,6 +68,13 @@ impl Load {
         }
     }
 
+    pub(super) fn extent(self, scale: &Scale) -> String {
+        match self {
+            Self::Open => format!("{} rounds", scale.rounds),
+            _ => format!("{} rounds of {} s", scale.rounds, scale.seconds),
+        }
+    }
+
     pub(super) fn concerns(self, proxy: Proxy) -> bool {
         match proxy {
             Proxy::Nothing => self != Self::Open,

@@ -40,7 +40,7 @@ pub(super) fn run(project: &Project, binary: &Path, scale: &Scale) -> Result<Sec
         eprintln!("==> {}", load.title());
         let scale = load.scale(scale);
         let table = measured(&lab, &proxies, &scale, load)?;
-        section.paragraph(&format!("**{}**, {} rounds of {} s", load.title(), scale.rounds, scale.seconds));
+        section.paragraph(&format!("**{}**, {}", load.title(), load.extent(&scale)));
         load.describe(&mut section, &table);
     }
     drop(servers);
