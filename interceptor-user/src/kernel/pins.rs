@@ -1,8 +1,8 @@
 //! What outlives its process: links and maps, as files of a BPF file system.
 //!
 //! ```text
-//! DIR/outbound/steer_conn4@4711     a link: the program's name, and what it is attached to
-//! DIR/outbound/maps-1/ORIGINALS     a map: by the number of its layout
+//! DIR/ZONE/outbound/steer_conn4@4711     a link: the program's name, and what it is attached to
+//! DIR/ZONE/outbound/maps-1/ORIGINALS     a map: by the number of its layout
 //! ```
 //!
 //! Who comes next puts its programs into these links, and they use these maps: there is no moment without one. Removing the files

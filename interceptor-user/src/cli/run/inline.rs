@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -105,7 +105,7 @@ pub(super) fn start(
     let [v4, v6] = listeners.ports()?;
     let zone = own_number()?;
     let outbound = outbound(all, [v4, v6], zone, &config.inline).context("cannot steer what is connected to")?;
-    let inbound = inbound(all, &listeners, &config.inline).context("cannot steer what comes in")?;
+    let inbound = inbound(all, &listeners, zone, &config.inline).context("cannot steer what comes in")?;
     let kernel = Arc::new(Kernel { outbound: Some(outbound), inbound: Some(inbound), captures, zone });
     let listeners = listeners.all();
     listeners.iter().try_for_each(|listener| kernel.own(listener))?;
@@ -176,18 +176,23 @@ fn outbound(all: &[Steer], [v4, v6]: [u16; 2], zone: u32, config: &config::Inlin
         own: true,
         timeout: Some(config.timeout.0),
         exempt: config.exempt.iter().map(|cgroup| cgroup::resolve(&cgroup.0)).collect(),
-        pins: config.pins.0.clone(),
+        pins: pins(zone, config),
         ..SteerOptions::default()
     })
 }
 
-fn inbound(all: &[Steer], listeners: &Listeners, config: &config::Inline) -> anyhow::Result<Inbound> {
+fn inbound(all: &[Steer], listeners: &Listeners, zone: u32, config: &config::Inline) -> anyhow::Result<Inbound> {
     let rules = rules(all, Direction::Inbound)?;
-    let (timeout, pins) = (Some(config.timeout.0), config.pins.0.clone());
+    let (timeout, pins) = (Some(config.timeout.0), pins(zone, config));
     let mut inbound = Inbound::start(&InboundOptions { netns: None, rules, timeout, pins })?;
     inbound.listen4(&listeners.v4)?;
     listeners.v6.as_ref().map_or(Ok(()), |listener| inbound.listen6(listener))?;
     Ok(inbound)
+}
+
+/// Each network namespace has its own: of pods on one node none is to take over what is another one's.
+fn pins(zone: u32, config: &config::Inline) -> Option<PathBuf> {
+    config.pins.0.as_ref().map(|directory| directory.join(zone.to_string()))
 }
 
 /// As the kernel takes them.
