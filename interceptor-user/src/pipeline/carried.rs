@@ -8,7 +8,7 @@ use crate::{
     model::{Anomaly, Chunk, FlowEnd, FlowEvent, FlowInfo, Ledger, Side, SideLedger, Timestamp},
     policy::Enforcement,
     session::{Session, Which},
-    sink::Sink,
+    sink::{Sink, otlp::trace::ids::Trace},
 };
 
 /// One of them.
@@ -89,7 +89,11 @@ impl<K: Sink> Pipeline<K> {
         if head.is_none_or(|head| head.method() != Some(method) || head.target() != Some(target)) {
             return Decision::Unknown;
         }
-        let enforcement = self.downstream.stage.keep.enforce(exchange);
+        let mut enforcement = self.downstream.stage.keep.enforce(exchange);
+        if enforcement.trace {
+            // The same that our own spans will have.
+            enforcement.traceparent = Trace::of(exchange).map(|trace| trace.traceparent(&exchange.flow));
+        }
         exchange.enforced.clone_from(&enforcement.rules);
         Decision::Forward(Box::new(enforcement))
     }

@@ -1,5 +1,6 @@
 //! What a pipeline tells of itself.
 
+mod carried;
 mod delays;
 mod reload;
 

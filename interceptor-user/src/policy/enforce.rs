@@ -21,6 +21,8 @@ pub struct Enforcement {
     pub rewrites: Vec<Rewrite>,
     /// It gets a trace context, if it has none.
     pub trace: bool,
+    /// This one, which the rules do not know.
+    pub traceparent: Option<String>,
     /// Rules that say so.
     pub rules: Vec<Arc<str>>,
 }

@@ -162,8 +162,8 @@ impl<K: Sink + 'static> Caller<K> {
         for rewrite in &enforcement.rewrites {
             apply(rewrite, &mut request);
         }
-        if enforcement.trace {
-            fields::trace(request.headers_mut());
+        if let Some(context) = &enforcement.traceparent {
+            fields::trace(request.headers_mut(), context);
         }
         let connects = request.method() == Method::CONNECT;
         let mut response = self.send(request, enforcement.route.as_ref()).await?;

@@ -239,13 +239,22 @@ pub(crate) async fn ask(
 pub(crate) async fn read(response: Response<RecvStream>) -> anyhow::Result<Answer> {
     let (head, mut content) = response.into_parts();
     let mut body = Vec::new();
+    // Who is answered and then told that no more of its request is wanted has its answer (RFC 9113 section 8.1).
+    let is_whole = |error: &h2::Error| error.is_reset() && error.reason() == Some(Reason::NO_ERROR);
     while let Some(data) = content.data().await {
-        let data = data?;
+        let data = match data {
+            Err(error) if is_whole(&error) => break,
+            data => data?,
+        };
         content.flow_control().release_capacity(data.len())?;
         body.extend_from_slice(&data);
     }
     ensure!(head.version == hyper::Version::HTTP_2);
-    Ok(Answer { status: head.status, fields: head.headers, body, trailers: content.trailers().await? })
+    let trailers = match content.trailers().await {
+        Err(error) if is_whole(&error) => None,
+        trailers => trailers?,
+    };
+    Ok(Answer { status: head.status, fields: head.headers, body, trailers })
 }
 
 /// The reason for which an answer is not whole.

@@ -23,8 +23,8 @@ pub(super) fn request(head: Parts, enforcement: &Enforcement, destination: Socke
     for rewrite in &enforcement.rewrites {
         apply(rewrite, &mut request);
     }
-    if enforcement.trace {
-        fields::trace(request.headers_mut());
+    if let Some(context) = &enforcement.traceparent {
+        fields::trace(request.headers_mut(), context);
     }
     // What a policy sets for one connection would make the request malformed (RFC 9113 section 8.2.2).
     fields::end_to_end(request.headers_mut(), false);

@@ -15,7 +15,10 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::context::{Context, Parent, SpanId, TraceId};
-use crate::model::{Exchange, Side};
+use crate::{
+    model::{Exchange, FlowInfo, Side},
+    sink::prometheus::sides,
+};
 
 /// Tells the traces that begin in this process from those of others.
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one("traces"));
@@ -53,6 +56,14 @@ impl Trace {
         let id = digest.first_chunk().copied().unwrap_or_default();
         // Zero stands for none.
         if id == [0; 8] { [1; 8] } else { id }
+    }
+
+    /// What whoever gets the request is to be told, if the client tells nothing of the kind: `traceparent` (W3C Trace Context) with
+    /// the id of our own span, that of the server's end if it is here.
+    pub fn traceparent(&self, flow: &FlowInfo) -> String {
+        let side = sides(flow).next().unwrap_or(Side::Server);
+        let (trace, span) = (u128::from_be_bytes(self.id), u64::from_be_bytes(self.span(side)));
+        format!("00-{trace:032x}-{span:016x}-{:02x}", u8::from(self.sampled.unwrap_or(true)))
     }
 
     /// Is it sent? What the wire decided is respected; for what it left open the trace's id decides, with this part of

@@ -1,0 +1,68 @@
+use std::{io::ErrorKind, path::Path};
+
+use super::*;
+use crate::{
+    inspect::{Plan, Policies, pii::Key},
+    model::{Endpoint, FlowEnd, Peer},
+    policy::Policy,
+    session::Which,
+    sink::otlp::trace::ids::Trace,
+};
+
+const TRACE: &str = "\
+apiVersion: interceptor/v1alpha1
+kind: Policy
+metadata: {name: p}
+spec:
+  rules: [{name: trace, action: {trace: {}}}]
+";
+
+#[derive(Default)]
+struct Kept(Vec<Exchange>);
+
+impl Sink for Kept {
+    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
+        if let Record::Exchange(exchange) = record {
+            self.0.push(Exchange::clone(exchange));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_server_is_told_of_the_trace_that_our_own_spans_have() {
+    let policy = Policy::parse(&[("p.yaml", TRACE)]).unwrap();
+    let none = |_: &Path| Err(ErrorKind::NotFound.into());
+    let policies = Arc::new(Policies::new(Plan::new(policy, &none, &Key::new(b"k")).unwrap()));
+    let inspect = inspect::Options { policies: Some(policies), ..inspect::Options::default() };
+    let mut pipeline = Pipeline::new(Options { inspect, ..Options::default() }, Kept::default());
+    let [client, server] = ["10.0.0.1:4000", "10.0.0.2:80"].map(|end| end.parse::<std::net::SocketAddr>().unwrap());
+    let [client, server] = [Endpoint::from(client), Endpoint::from(server)];
+    let info = |client| FlowInfo {
+        id: 0,
+        key: FlowKey::new(0, Endpoint::from(std::net::SocketAddr::from(([10, 0, 0, 1], 4000))), server),
+        client,
+        server: Peer::new(server),
+        start: Timestamp::from_nanos(7),
+        joined: false,
+        round_trip: None,
+        interface: 0,
+    };
+    // Of what our own pod asks, and of what it is asked.
+    for (peer, side) in
+        [(Peer { cookie: Some(1), ..Peer::new(client) }, Side::Client), (Peer::new(client), Side::Server)]
+    {
+        let id = pipeline.open(info(peer));
+        pipeline.carry(id, Side::Client, Timestamp::from_nanos(8), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let Decision::Forward(enforcement) = pipeline.decide(id, Which::Number(1), "GET", "/") else {
+            panic!("refused")
+        };
+        let told = enforcement.traceparent.unwrap();
+        pipeline.carry(id, Side::Server, Timestamp::from_nanos(9), b"HTTP/1.1 204 No Content\r\n\r\n");
+        pipeline.close(id, FlowEnd::Closed, Timestamp::from_nanos(10));
+        let trace = Trace::of(pipeline.sink().0.last().unwrap()).unwrap();
+        let (_, span, flags) = crate::model::traceparent(told.as_bytes()).unwrap();
+        assert_eq!((span, flags), (trace.span(side), 1), "{told}");
+        assert_eq!(crate::model::traceparent(told.as_bytes()).unwrap().0, trace.id);
+    }
+}
