@@ -105,7 +105,11 @@ fn in_words(problem: &str) -> &str {
 }
 
 fn unknown_key(key: &str, expected: &[&str]) -> String {
-    let section = KEYS.iter().find(|known| expected.contains(&known.name.as_str()) && !expected.contains(&"capture"));
+    // One key may be in several sections; all keys of a section are in one.
+    let is_expected = |section: &str| {
+        KEYS.iter().filter(|known| known.section == section).all(|known| expected.contains(&known.name.as_str()))
+    };
+    let section = KEYS.iter().find(|known| is_expected(&known.section));
     let place = section.map_or_else(String::new, |known| format!(" in `{}`", known.section));
     if let Some(meant) = closest(key, expected.iter().copied()) {
         return format!("unknown key `{key}`{place}; did you mean `{meant}`?");

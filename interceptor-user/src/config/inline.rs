@@ -1,9 +1,14 @@
+mod upstream;
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Cgroup, Count, MaybePath, Period, SockOps, Switch};
+pub use upstream::{
+    Budget, Connections, Ejection, ErrorCode, HealthCheck, HealthChecks, Percent, RequestLimits, Retry, Timeouts, Upstream, Wait,
+};
 
 /// The inline path: connections that policies steer (`spec.steer`) are carried by this process to where they were going.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +32,10 @@ pub struct Inline {
     /// A directory of a BPF file system, such as `/sys/fs/bpf/interceptor`: what steers is pinned there, stays in force when this
     /// process ends, however that happens, and is taken over by the next one. Removing the directory ends it.
     pub pins: MaybePath,
+    /// A client's connection that policies are enforced on is closed after so long without a request.
+    pub idle_timeout: Period,
+    /// Servers that requests go to.
+    pub upstream: Upstream,
 }
 
 impl Default for Inline {
@@ -40,6 +49,8 @@ impl Default for Inline {
             connections: Count(10_000),
             grace: Period(Duration::from_secs(10)),
             pins: MaybePath::default(),
+            idle_timeout: Period(Duration::from_hours(1)),
+            upstream: Upstream::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::{Config, ConfigError, error, schema};
 
 /// One key of the configuration.
 pub(super) struct Key {
+    /// With a dot before each section that is in another.
     pub(super) section: String,
     pub(super) name: String,
     /// `section.name`, also the id of its argument.
@@ -33,12 +34,21 @@ pub(super) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let schema = schema();
     let mut keys = Vec::new();
     for (section, inner) in properties(schema.as_value()) {
-        for (name, leaf) in properties(inner) {
-            keys.push(Key::new(section, inner, name, leaf));
-        }
+        add(&mut keys, section, inner, inner);
     }
     keys
 });
+
+/// The keys of a section and of those in it; in the help they stand under the outermost one.
+fn add(keys: &mut Vec<Key>, section: &str, outermost: &Value, inner: &Value) {
+    for (name, leaf) in properties(inner) {
+        if leaf.get("properties").is_some() {
+            add(keys, &format!("{section}.{name}"), outermost, leaf);
+        } else {
+            keys.push(Key::new(section, outermost, name, leaf));
+        }
+    }
+}
 
 fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flatten()
@@ -63,7 +73,7 @@ impl Key {
         };
         // Rust's doc comments are wrapped; help is wrapped anew to the terminal.
         let help = text(leaf, "description").replace('\n', " ") + &default;
-        let flag = format!("{section}-{name}").replace('_', "-");
+        let flag = format!("{section}-{name}").replace(['_', '.'], "-");
         Self {
             path: format!("{section}.{name}"),
             variable: format!("INTERCEPTOR_{}", flag.replace('-', "_").to_uppercase()),
@@ -146,8 +156,8 @@ impl Key {
         let mut texts = values.iter().filter(|text| !self.list || !text.is_empty()).cloned().map(Value::String);
         let value = if self.list { Value::Array(texts.collect()) } else { texts.next().unwrap_or_default() };
         let mut tree = serde_json::to_value(config).map_err(|error| error.to_string())?;
-        let section = tree.get_mut(&self.section).and_then(Value::as_object_mut);
-        section.unwrap_or(&mut Map::new()).insert(self.name.clone(), value);
+        let section = self.section.split('.').try_fold(&mut tree, |outer, name| outer.get_mut(name));
+        section.and_then(Value::as_object_mut).unwrap_or(&mut Map::new()).insert(self.name.clone(), value);
         serde_json::from_value(tree).map_err(|error| error.to_string())
     }
 }

@@ -32,7 +32,9 @@ use crate::{flow, model::Cidr, session};
 pub use cloudevents::{Cloudevents, EventsIncomplete, EventsMode, EventsUrl};
 pub use error::ConfigError;
 pub(crate) use error::{closest, list, not_allowed};
-pub use inline::Inline;
+pub use inline::{
+    Budget, Connections, Ejection, ErrorCode, HealthCheck, HealthChecks, Inline, Percent, RequestLimits, Retry, Timeouts, Upstream, Wait,
+};
 pub use inspect::{Inspect, PolicyPath};
 pub use kafka::{Broker, Kafka, KafkaCompression, KafkaSasl};
 pub use keys::{Overrides, unknown_variables};

@@ -49,6 +49,13 @@ fn errors_in_files_say_what_where_and_how_to_fix_it() {
         "flow:\n  gap_bytes: [1]\n",
         "metrics:\n  address: localhost\n",
         "metrics:\n  paths: templated\n",
+        "inline:\n  upstream:\n    timeouts: {response: 0}\n",
+        "inline:\n  upstream:\n    timeouts: {respond: 1s}\n",
+        "inline:\n  upstream:\n    retries: {attempts: 2}\n",
+        "inline:\n  upstream:\n    retry:\n      codes: [503, 200]\n",
+        "inline:\n  upstream:\n    retry:\n      budget: {percent: 120}\n",
+        "inline:\n  upstream:\n    health: {check: healthz}\n",
+        "inline:\n  upstream:\n    limits: {requests: 0}\n",
         "privileges:\n  drop: maybe\n",
         "log:\n  level: verbose\n",
         "log:\n  level: info\n  level: warn\n",
@@ -64,8 +71,9 @@ fn errors_in_files_say_what_where_and_how_to_fix_it() {
 
 #[test]
 fn errors_in_flags_name_the_flag() {
-    let cases: [&[&str]; 7] = [
+    let cases: [&[&str]; 8] = [
         &["--metrics-address", "localhost"],
+        &["--inline-upstream-retry-budget-percent", "half"],
         &["--capture-direction", "outgoing"],
         &["--log-format", "jsonl"],
         &["--capture-ports", "80,http"],
@@ -129,12 +137,18 @@ fn a_missing_file_is_one_clear_line() {
 fn every_key_is_a_flag_and_a_variable_by_one_rule() {
     let command = Overrides::augment_args(Command::new("run"));
     let tree = serde_json::to_value(Config::default()).expect("serialises");
+    let mut open: Vec<(String, serde_json::Value)> = vec![(String::new(), tree)];
     let mut leaves = 0;
-    for (section, keys) in tree.as_object().expect("sections") {
-        for name in keys.as_object().expect("keys").keys() {
-            let flag = format!("{section}-{name}").replace('_', "-");
+    while let Some((section, value)) = open.pop() {
+        for (name, inner) in value.as_object().expect("a section") {
+            let path = if section.is_empty() { name.clone() } else { format!("{section}_{name}") };
+            if inner.is_object() {
+                open.push((path, inner.clone()));
+                continue;
+            }
+            let flag = path.replace('_', "-");
             let arg = command.get_arguments().find(|arg| arg.get_long() == Some(&flag)).expect("a flag");
-            let variable = format!("INTERCEPTOR_{section}_{name}").to_uppercase();
+            let variable = format!("INTERCEPTOR_{path}").to_uppercase();
             assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(variable.as_str()));
             assert!(arg.get_help().is_some_and(|help| help.to_string().len() > 10), "{flag} has no help");
             leaves += 1;

@@ -6,12 +6,15 @@ use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::{
     HeaderMap, Response, StatusCode,
-    body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
 
+use super::upstream::Download;
+
 /// What the client gets: the server's content, or one of ours.
-pub(super) type Body = Either<Incoming, Full<Bytes>>;
+pub(super) type Body = Either<Download, Full<Bytes>>;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Does the caller speak gRPC, so that an error is to be a status of its own?
 pub(super) fn is_grpc(request: &HeaderMap) -> bool {
@@ -25,7 +28,7 @@ pub(super) fn error(status: StatusCode, detail: &str, grpc: bool) -> Response<Bo
     let fields = response.headers_mut();
     if grpc {
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        fields.insert(HeaderName::from_static("grpc-status"), HeaderValue::from(grpc_status(status)));
+        fields.insert(GRPC_STATUS, HeaderValue::from(grpc_status(status)));
         if let Ok(message) = HeaderValue::from_str(&percent_encoded(detail)) {
             fields.insert(HeaderName::from_static("grpc-message"), message);
         }
@@ -41,6 +44,10 @@ pub(super) fn error(status: StatusCode, detail: &str, grpc: bool) -> Response<Bo
     *response.body_mut() = Either::Right(Full::from(serde_json::Value::from(problem).to_string()));
     *response.status_mut() = status;
     response
+}
+
+pub(super) fn set_grpc_status(response: &mut Response<Body>, status: u16) {
+    response.headers_mut().insert(GRPC_STATUS, HeaderValue::from(status));
 }
 
 /// As gRPC's clients take a status of HTTP (gRPC's doc/http-grpc-status-mapping.md).

@@ -2,18 +2,21 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
-    future::poll_fn,
+    future::{Future as _, poll_fn},
     net::SocketAddr,
+    pin::{Pin, pin},
     rc::Rc,
+    sync::atomic::Ordering::Relaxed,
+    task::Poll,
+    time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use http_body_util::{BodyExt as _, Either};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    client::conn::http1::{self as client, SendRequest},
+    header::{CONNECTION, HeaderValue},
     server::conn::http1::{self as server, Parts},
     service::service_fn,
     upgrade::OnUpgrade,
@@ -23,29 +26,34 @@ use tokio::{
     io::{AsyncWriteExt as _, copy_bidirectional},
     net::TcpStream,
     task::spawn_local,
+    time,
 };
 
 use super::{
     Shared,
     answer::{self, Body},
-    connect, fields,
+    client::{Activity, Busy},
+    fields, rewrite,
     tap::{Broken, Tap},
+    upstream::{self, Failure, Pinned, Target},
 };
 use crate::{
-    model::{Anomaly, FlowEnd},
-    pipeline::{CarriedId, Decision},
+    model::FlowEnd,
+    pipeline::CarriedId,
     policy::{
         Enforcement,
-        document::{Deny, PathModifier, Rewrite, Route},
+        document::{Deny, Rewrite},
     },
     session::Which,
     sink::Sink,
 };
 
 /// Fields of a head at the most; hyper's own limit is lower than what servers take.
-const FIELDS: usize = 256;
+pub(super) const FIELDS: usize = 256;
 /// Of a content that nobody is to get, so much is read, so that the client can read its answer.
 const DRAIN: usize = 1 << 20;
+/// In the end, how long connections without a request may yet get one.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// One client's connection.
 struct Caller<K: Sink> {
@@ -53,110 +61,133 @@ struct Caller<K: Sink> {
     id: CarriedId,
     /// Where the connection was going.
     destination: SocketAddr,
-    /// Connections to servers that may be used again, by what a route calls them; the one to `destination` has no name.
-    servers: RefCell<BTreeMap<String, SendRequest<Incoming>>>,
+    activity: Rc<Activity>,
+    pinned: Rc<Pinned>,
     /// Requests so far.
     asked: Cell<u64>,
     /// The server's end of what the connection has become.
     tunnel: RefCell<Option<OnUpgrade>>,
 }
 
-/// Carries `client`, whose connection to `destination` is `server`.
+/// Carries `client`, whose connection to `destination` is `server`, if it has one of its own.
 pub(super) async fn serve<K: Sink + 'static>(
     client: TcpStream,
-    server: TcpStream,
+    server: Option<TcpStream>,
     destination: SocketAddr,
     id: CarriedId,
     shared: &Rc<Shared<K>>,
 ) -> FlowEnd {
+    if let Some(server) = server {
+        shared.upstreams.take_http1(destination, server).await;
+    }
     let caller = Rc::new(Caller {
         shared: Rc::clone(shared),
         id,
         destination,
-        servers: RefCell::default(),
+        activity: Activity::new(),
+        pinned: Rc::default(),
         asked: Cell::new(0),
         tunnel: RefCell::default(),
     });
-    if let Ok(server) = begin(server).await {
-        caller.servers.borrow_mut().insert(String::new(), server);
-    }
     let broken = Broken::default();
-    let io = TokioIo::new(Tap::new(client, id, shared, &broken));
-    let service = service_fn(|request| {
-        let caller = Rc::clone(&caller);
-        Box::pin(caller.ask(request))
-    });
-    let mut builder = server::Builder::new();
-    builder.preserve_header_case(true).half_close(true).auto_date_header(false).max_headers(FIELDS);
-    let mut connection = builder.serve_connection(io, service);
-    let spoken = poll_fn(|context| connection.poll_without_shutdown(context)).await.context("HTTP/1");
-    let Parts { io, read_buf, .. } = connection.into_parts();
-    let mut io = io.into_inner();
-    let tunnel = caller.tunnel.take();
-    let ended = match (spoken, tunnel) {
-        (Ok(()), Some(server)) => tunnelled(&mut io, &read_buf, server).await.context("a tunnel"),
-        (Ok(()), None) => io.shutdown().await.context("the end"),
-        (Err(error), _) => Err(error),
-    };
-    if let Err(error) = &ended {
-        tracing::debug!(error = format!("{error:#}"), "a client's connection is cut");
-        broken.set(true);
-    }
-    if ended.is_ok() { FlowEnd::Closed } else { FlowEnd::Reset }
-}
-
-/// HTTP/1 on a connection to a server.
-async fn begin(server: TcpStream) -> hyper::Result<SendRequest<Incoming>> {
-    let mut builder = client::Builder::new();
-    builder.preserve_header_case(true).max_headers(FIELDS);
-    let (sender, connection) = builder.handshake(TokioIo::new(server)).await?;
-    spawn_local(async {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "a server's connection ends");
+    let tap = Tap::new(client, id, shared, &broken);
+    match caller.serve(tap, &broken).await {
+        Ok(()) => FlowEnd::Closed,
+        Err(error) => {
+            tracing::debug!(error = format!("{error:#}"), "a client's connection is cut");
+            FlowEnd::Reset
         }
-    });
-    Ok(sender)
+    }
 }
 
 impl<K: Sink + 'static> Caller<K> {
-    /// One request, to its answer's head. An error ends the connection.
-    async fn ask(self: Rc<Self>, request: Request<Incoming>) -> anyhow::Result<Response<Body>> {
-        let number = self.asked.get() + 1;
-        self.asked.set(number);
-        let grpc = answer::is_grpc(request.headers());
-        let enforcement = match self.decide(number, &request) {
-            Ok(enforcement) => enforcement,
-            Err(why) => return Ok(refuse(&why)),
+    /// To the connection's end.
+    async fn serve(self: &Rc<Self>, tap: Tap<K>, broken: &Broken) -> anyhow::Result<()> {
+        let service = service_fn(|request| Box::pin(Rc::clone(self).ask(request)));
+        let mut builder = server::Builder::new();
+        builder.preserve_header_case(true).half_close(true).auto_date_header(false).max_headers(FIELDS);
+        let mut connection = builder.serve_connection(TokioIo::new(tap), service);
+        let mut leaves = pin!(self.leaves());
+        let mut has_left = false;
+        let mut stands_still = pin!(self.stands_still());
+        let spoken = poll_fn(|context| {
+            if !has_left && leaves.as_mut().poll(context).is_ready() {
+                has_left = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            if stands_still.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(anyhow!("an answer stands still")));
+            }
+            connection.poll_without_shutdown(context).map(|ended| ended.context("HTTP/1"))
+        })
+        .await;
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        let mut io = io.into_inner();
+        let ended = match (spoken, self.tunnel.take()) {
+            (Ok(()), Some(server)) => tunnelled(&mut io, &read_buf, server).await.context("a tunnel"),
+            (Ok(()), None) => io.shutdown().await.context("the end"),
+            (Err(error), _) => Err(error),
         };
-        if let Some(deny) = &enforcement.deny {
-            return Ok(denied(deny, request, grpc));
-        }
-        match self.forward(request, &enforcement).await {
-            Ok(response) => Ok(response),
-            Err(error) => {
-                tracing::debug!(error = format!("{error:#}"), "a request is not answered");
-                self.shared.counts.unanswered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                Ok(answer::error(StatusCode::BAD_GATEWAY, "the server cannot be reached, or did not answer", grpc))
+        broken.set(ended.is_err());
+        ended
+    }
+
+    /// Waits until no more requests are to come. In the end of it all, who is asking all the while is told with an answer, and only
+    /// who is not is cut off: what comes while a connection closes would be lost.
+    async fn leaves(&self) {
+        let shared = &self.shared;
+        tokio::select! {
+            () = shared.drain.begun() => time::sleep(LAST_CALL.min(shared.limits.grace / 2)).await,
+            () = self.activity.is_idle(shared.limits.idle) => {
+                shared.counts.client_idle.fetch_add(1, Relaxed);
             }
         }
     }
 
-    /// What the policy says. An error says why it is not even asked.
+    async fn stands_still(&self) {
+        self.activity.stands_still(self.shared.upstreams.idle_timeout()).await;
+        self.shared.upstreams.stands_still();
+    }
+
+    /// One request, to its answer's head. An error ends the connection.
+    async fn ask(self: Rc<Self>, request: Request<Incoming>) -> anyhow::Result<Response<Body>> {
+        let mut response = self.answer(request).await;
+        if self.shared.drain.has_begun() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    async fn answer(self: &Rc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let number = self.asked.get() + 1;
+        self.asked.set(number);
+        let busy = self.activity.begin();
+        let grpc = answer::is_grpc(request.headers());
+        let enforcement = match self.decide(number, &request) {
+            Ok(enforcement) => enforcement,
+            Err(why) => return refuse(&why),
+        };
+        if let Some(deny) = &enforcement.deny {
+            return denied(deny, request, grpc);
+        }
+        let answered = self.forward(request, &enforcement, busy).await;
+        answered.unwrap_or_else(|failure| {
+            self.shared.unanswered(failure);
+            failure.answer(grpc)
+        })
+    }
+
     fn decide(&self, number: u64, request: &Request<Incoming>) -> Result<Enforcement, String> {
         let target = request.uri().to_string();
-        let which = Which::Number(number);
-        match self.shared.pipeline.borrow_mut().decide(self.id, which, request.method().as_str(), &target) {
-            Decision::Forward(enforcement) => Ok(*enforcement),
-            Decision::Refuse(anomaly) => Err(ambiguous(anomaly)),
-            Decision::Unknown => Err("the request can be read in more than one way".to_owned()),
-        }
+        self.shared.decide(self.id, Which::Number(number), request.method().as_str(), &target)
     }
 
     async fn forward(
         self: &Rc<Self>,
         mut request: Request<Incoming>,
         enforcement: &Enforcement,
-    ) -> anyhow::Result<Response<Body>> {
+        busy: Busy,
+    ) -> Result<Response<Body>, Failure> {
         let upgrades = fields::upgrades(request.headers());
         fields::end_to_end(request.headers_mut(), upgrades);
         for rewrite in &enforcement.rewrites {
@@ -166,55 +197,19 @@ impl<K: Sink + 'static> Caller<K> {
             fields::trace(request.headers_mut(), context);
         }
         let connects = request.method() == Method::CONNECT;
-        let mut response = self.send(request, enforcement.route.as_ref()).await?;
+        let target = Target::of(enforcement.route.as_ref(), self.destination);
+        let upstream = self.shared.upstreams.get(&target);
+        let mut response = upstream::ask(&upstream, request, &self.pinned, busy).await?;
         let switches = match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => upgrades,
             status => connects && status.is_success(),
         };
         if switches {
             *self.tunnel.borrow_mut() = Some(hyper::upgrade::on(&mut response));
+            response.body_mut().switches();
         }
         fields::end_to_end(response.headers_mut(), switches && !connects);
         Ok(response.map(Either::Left))
-    }
-
-    /// To the server. A connection that it has closed in between is made again; what it may have begun to answer is not asked again.
-    async fn send(&self, mut request: Request<Incoming>, route: Option<&Route>) -> anyhow::Result<Response<Incoming>> {
-        let name = route.map(|route| backend(route, self.destination.port())).unwrap_or_default();
-        loop {
-            let known = self.servers.borrow_mut().remove(&name).filter(|server| !server.is_closed());
-            let is_new = known.is_none();
-            let mut server = match known {
-                Some(server) => server,
-                None => begin(self.connect(&name).await?).await?,
-            };
-            if let Err(error) = server.ready().await {
-                if is_new {
-                    return Err(error.into());
-                }
-                continue;
-            }
-            match server.try_send_request(request).await {
-                Ok(response) => {
-                    self.servers.borrow_mut().insert(name, server);
-                    return Ok(response);
-                }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if !is_new => request = unsent,
-                    _ => return Err(error.into_error().into()),
-                },
-            }
-        }
-    }
-
-    async fn connect(&self, name: &str) -> anyhow::Result<TcpStream> {
-        let to = if name.is_empty() {
-            self.destination
-        } else {
-            let mut found = tokio::net::lookup_host(name).await.with_context(|| format!("no address of {name}"))?;
-            found.next().with_context(|| format!("no address of {name}"))?
-        };
-        connect(to, &self.shared).await.with_context(|| format!("cannot connect to {to}"))
     }
 }
 
@@ -226,53 +221,18 @@ async fn tunnelled<K: Sink>(client: &mut Tap<K>, said: &[u8], server: OnUpgrade)
     Ok(())
 }
 
-/// One of the backends, by their weights: `host:port`.
-pub(super) fn backend(route: &Route, port: u16) -> String {
-    let all: u64 = route.backend_refs.iter().map(|backend| u64::from(backend.weight)).sum();
-    let mut at = fields::random() % all.max(1);
-    let mut chosen = route.backend_refs.first();
-    for backend in route.backend_refs.iter() {
-        let weight = u64::from(backend.weight);
-        if at < weight {
-            chosen = Some(backend);
-            break;
-        }
-        at -= weight;
-    }
-    let Some(backend) = chosen else { return String::new() };
-    let namespace = backend.namespace.as_ref().map(|namespace| format!(".{namespace}")).unwrap_or_default();
-    format!("{}{namespace}:{}", backend.name, backend.port.as_ref().map_or(port, |port| port.value))
-}
-
 fn apply(rewrite: &Rewrite, request: &mut Request<Incoming>) {
     if let Some(url) = &rewrite.url_rewrite {
         if let Some(host) = url.hostname.as_ref().and_then(|name| name.parse().ok()) {
             request.headers_mut().insert(hyper::header::HOST, host);
         }
-        if let Some(uri) = url.path.as_ref().and_then(|path| rewritten(path, request.uri())) {
+        if let Some(uri) = url.path.as_ref().and_then(|path| rewrite::path(path, request.uri())) {
             *request.uri_mut() = uri;
         }
     }
     if let Some(modifier) = &rewrite.request_header_modifier {
         fields::modify(request.headers_mut(), modifier);
     }
-}
-
-/// Another path, with the same query. None where it does not change, or would not be one.
-pub(super) fn rewritten(modifier: &PathModifier, uri: &hyper::Uri) -> Option<hyper::Uri> {
-    let path = match modifier {
-        PathModifier::ReplaceFullPath { replace_full_path } => replace_full_path.clone(),
-        PathModifier::ReplacePrefixMatch { prefix_match, replace_prefix_match } => {
-            let prefix = prefix_match.trim_end_matches('/');
-            let rest = uri.path().strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
-            format!("{}{rest}", replace_prefix_match.trim_end_matches('/'))
-        }
-    };
-    let path = if path.starts_with('/') { path } else { format!("/{path}") };
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(format!("{path}{query}").parse().ok()?);
-    hyper::Uri::from_parts(parts).ok()
 }
 
 /// What the policy answers. What the client still sends is read, so that it can go on.
@@ -295,10 +255,6 @@ async fn drain(mut content: Incoming) {
 /// And the connection ends: what follows on it may not be what it seems.
 fn refuse(why: &str) -> Response<Body> {
     let mut response = answer::error(StatusCode::BAD_REQUEST, why, false);
-    response.headers_mut().insert(hyper::header::CONNECTION, hyper::header::HeaderValue::from_static("close"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
-}
-
-fn ambiguous(anomaly: Anomaly) -> String {
-    format!("the request can be read in more than one way: {}", anomaly.name())
 }

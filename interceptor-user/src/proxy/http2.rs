@@ -2,53 +2,43 @@
 //!
 //! Streams are forwarded by themselves, each in a task; what they share is the client's connection and those to the servers.
 
+mod call;
 mod outgoing;
 mod pump;
-mod upstream;
 
 use std::{
-    future::poll_fn,
+    cell::Cell,
     net::SocketAddr,
-    pin::Pin,
+    pin::pin,
     rc::Rc,
     sync::atomic::Ordering::Relaxed,
-    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use h2::{
-    Reason, RecvStream,
-    client::ResponseFuture,
+    RecvStream,
     server::{Builder, SendResponse},
 };
 use http_body_util::BodyExt as _;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::{net::TcpStream, task::spawn_local};
 
-use self::{
-    pump::{Ended, pump},
-    upstream::Servers,
-};
+use self::{call::Call, pump::Ended};
 use super::{
     Shared,
     answer::{self, Body},
-    http1,
+    client::Activity,
     tap::{Broken, Tap},
+    upstream::{Failure, Target, is_repeatable},
 };
-use crate::{
-    model::{Anomaly, FlowEnd},
-    pipeline::{CarriedId, Decision},
-    policy::Enforcement,
-    session::Which,
-    sink::Sink,
-};
+use crate::{model::FlowEnd, pipeline::CarriedId, policy::Enforcement, session::Which, sink::Sink};
 
 /// Bytes of a stream that are on their way before the other side has taken them: what waits here of one stream at the most.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// The same of all streams of a connection. It is larger than one stream's by far, or few streams that wait would hold up all.
+pub(super) const STREAM_WINDOW: u32 = 256 << 10;
+/// The same of all streams of a client's connection. It is larger than one stream's by far, or few streams that wait would hold up all.
 const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Bytes of a head, as sessions take them.
-const HEAD: u32 = 64 << 10;
+pub(super) const HEAD: u32 = 64 << 10;
 /// Streams of a client at a time. RFC 9113 section 6.5.2 wants 100 at the least.
 const STREAMS: u32 = 256;
 
@@ -57,7 +47,7 @@ struct Caller<K: Sink> {
     shared: Rc<Shared<K>>,
     id: CarriedId,
     destination: SocketAddr,
-    servers: Servers<K>,
+    activity: Rc<Activity>,
 }
 
 /// Why a stream is not answered as the server would have.
@@ -65,7 +55,9 @@ enum Failed {
     /// One side gave it up.
     Ended(Ended),
     /// There is no answer of a server, and none has begun.
-    Unanswered(StatusCode),
+    Unanswered(Failure),
+    /// It is to be tried again.
+    Again,
 }
 
 impl From<Ended> for Failed {
@@ -74,16 +66,24 @@ impl From<Ended> for Failed {
     }
 }
 
-/// Carries `client`, whose connection to `destination` is `server`.
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self::Unanswered(failure)
+    }
+}
+
+/// Carries `client`, whose connection to `destination` is `server`, if it has one of its own.
 pub(super) async fn serve<K: Sink + 'static>(
     client: TcpStream,
-    server: TcpStream,
+    server: Option<TcpStream>,
     destination: SocketAddr,
     id: CarriedId,
     shared: &Rc<Shared<K>>,
 ) -> FlowEnd {
-    let servers = Servers::new(Rc::clone(shared), destination, server).await;
-    let caller = Rc::new(Caller { shared: Rc::clone(shared), id, destination, servers });
+    if let Some(server) = server {
+        shared.upstreams.take_http2(destination, server).await;
+    }
+    let caller = Rc::new(Caller { shared: Rc::clone(shared), id, destination, activity: Activity::new() });
     // A stream that is not whole says so itself.
     let tap = Tap::new(client, id, shared, &Broken::default());
     match accept(tap, &caller).await {
@@ -107,16 +107,39 @@ async fn accept<K: Sink + 'static>(tap: Tap<K>, caller: &Rc<Caller<K>>) -> Resul
         .max_header_list_size(HEAD)
         .max_concurrent_streams(STREAMS);
     let mut connection = builder.handshake(tap).await?;
-    while let Some(stream) = connection.accept().await {
-        let (request, respond) = stream?;
-        spawn_local(Rc::clone(caller).ask(request, respond));
+    let mut leaves = pin!(caller.leaves());
+    let mut has_left = false;
+    loop {
+        tokio::select! {
+            biased;
+            () = leaves.as_mut(), if !has_left => {
+                has_left = true;
+                connection.graceful_shutdown();
+            }
+            stream = connection.accept() => {
+                let Some(stream) = stream else { return Ok(()) };
+                let (request, respond) = stream?;
+                spawn_local(Rc::clone(caller).ask(request, respond));
+            }
+        }
     }
-    Ok(())
 }
 
 impl<K: Sink + 'static> Caller<K> {
+    /// Waits until no more requests are to come: the client gets a GOAWAY, and what it has asked for until it knows is answered.
+    async fn leaves(&self) {
+        let shared = &self.shared;
+        tokio::select! {
+            () = shared.drain.begun() => {}
+            () = self.activity.is_idle(shared.limits.idle) => {
+                shared.counts.client_idle.fetch_add(1, Relaxed);
+            }
+        }
+    }
+
     /// One request, to the end of its answer.
     async fn ask(self: Rc<Self>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let _busy = self.activity.begin();
         let grpc = answer::is_grpc(request.headers());
         let said = match self.decide(&request, respond.stream_id().as_u32()) {
             Err(why) => say(&mut respond, answer::error(StatusCode::BAD_REQUEST, &why, grpc)).await,
@@ -130,11 +153,10 @@ impl<K: Sink + 'static> Caller<K> {
                     Ok(())
                 }
                 // Where it is not answered in full, the client knows: it is who gave up, or it is gone.
-                Ok(()) | Err(Failed::Ended(Ended::Taker(_))) => Ok(()),
-                Err(Failed::Unanswered(status)) => {
-                    self.shared.counts.unanswered.fetch_add(1, Relaxed);
-                    let text = "the server cannot be reached, or did not answer";
-                    say(&mut respond, answer::error(status, text, grpc)).await
+                Ok(()) | Err(Failed::Ended(Ended::Taker(_)) | Failed::Again) => Ok(()),
+                Err(Failed::Unanswered(failure)) => {
+                    self.shared.unanswered(failure);
+                    say(&mut respond, failure.answer(grpc)).await
                 }
             },
         };
@@ -143,22 +165,15 @@ impl<K: Sink + 'static> Caller<K> {
         }
     }
 
-    /// What the policy says. An error says why it is not even asked.
     fn decide(&self, request: &Request<RecvStream>, stream: u32) -> Result<Enforcement, String> {
         let uri = request.uri();
         let target = match (request.method(), uri.authority()) {
             (&Method::CONNECT, Some(authority)) => authority.as_str(),
             _ => uri.path_and_query().map_or("/", |target| target.as_str()),
         };
-        let (which, method) = (Which::Stream(stream), request.method().as_str());
-        match self.shared.pipeline.borrow_mut().decide(self.id, which, method, target) {
-            Decision::Forward(enforcement) => Ok(*enforcement),
-            Decision::Refuse(anomaly) => Err(ambiguous(anomaly)),
-            Decision::Unknown => Err("the request can be read in more than one way".to_owned()),
-        }
+        self.shared.decide(self.id, Which::Stream(stream), request.method().as_str(), target)
     }
 
-    /// Both contents go on at once: a server may answer before it has all of the request.
     async fn forward(
         &self,
         request: Request<RecvStream>,
@@ -166,91 +181,24 @@ impl<K: Sink + 'static> Caller<K> {
         enforcement: &Enforcement,
     ) -> Result<(), Failed> {
         let (head, mut content) = request.into_parts();
-        let whole = content.is_end_stream();
         let outgoing = outgoing::request(head, enforcement, self.destination);
-        let route = enforcement.route.as_ref();
-        let name = route.map(|route| http1::backend(route, self.destination.port())).unwrap_or_default();
-        let (response, mut server) = self.servers.send(&name, outgoing, whole).await?;
-        let asked = async {
-            if whole {
-                return Ok(None);
-            }
-            match pump(&mut content, &mut server).await {
-                Ok(()) => Ok(None),
-                // What it answered before it gave up the request counts (RFC 9113 section 8.1).
-                Err(Ended::Taker(reason)) => Ok(Some(reason)),
-                Err(Ended::Giver(reason)) => Err(Failed::Ended(Ended::Taker(reason))),
-            }
-        };
-        match tokio::try_join!(asked, answered(respond, response)) {
-            Ok((Some(stopped), ())) => respond.send_reset(stopped),
-            Ok((None, ())) => {}
-            Err(failed) => {
-                if let Failed::Ended(Ended::Taker(reason)) = failed {
-                    server.send_reset(reason);
-                }
-                return Err(failed);
-            }
+        let upstream = self.shared.upstreams.get(&Target::of(enforcement.route.as_ref(), self.destination));
+        let _ticket = upstream.enter()?;
+        let is_whole = content.is_end_stream();
+        let mut attempts = upstream.attempts(is_repeatable(outgoing.method(), is_whole));
+        let pulse = upstream.pulse();
+        if let Some(pulse) = pulse.as_ref().filter(|_| is_whole) {
+            pulse.asked();
         }
-        Ok(())
-    }
-}
-
-/// What the server answers, as it comes. Who gives is the server, who takes is the client.
-async fn answered(respond: &mut SendResponse<Bytes>, mut response: ResponseFuture) -> Result<(), Failed> {
-    let response = loop {
-        match poll_fn(|context| step(respond, &mut response, context)).await? {
-            Step::Interim(head) => respond.send_informational(head).map_err(|error| Ended::by_taker(&error))?,
-            Step::Head(response) => break response,
-        }
-    };
-    let (head, mut content) = response.into_parts();
-    let whole = content.is_end_stream();
-    let head = Response::from_parts(head, ());
-    let mut client = respond.send_response(head, whole).map_err(|error| Ended::by_taker(&error))?;
-    if whole {
-        return Ok(());
-    }
-    match pump(&mut content, &mut client).await {
-        // It has answered in full, and wants no more of the request (RFC 9113 section 8.1).
-        Err(Ended::Giver(Reason::NO_ERROR)) => {
-            client.send_data(Bytes::new(), true).map_err(|error| Ended::by_taker(&error))?;
-            Ok(())
-        }
-        ended => Ok(ended?),
-    }
-}
-
-/// What comes before the content of an answer.
-enum Step {
-    Interim(Response<()>),
-    Head(Response<RecvStream>),
-}
-
-fn step(
-    respond: &mut SendResponse<Bytes>,
-    response: &mut ResponseFuture,
-    context: &mut Context<'_>,
-) -> Poll<Result<Step, Failed>> {
-    if let Poll::Ready(given_up) = respond.poll_reset(context) {
-        let reason = given_up.unwrap_or(Reason::CANCEL);
-        return Poll::Ready(Err(Failed::Ended(Ended::Taker(reason))));
-    }
-    if let Poll::Ready(Some(Ok(interim))) = response.poll_informational(context) {
-        return Poll::Ready(Ok(Step::Interim(interim)));
-    }
-    Pin::new(response).poll(context).map(|head| head.map(Step::Head).map_err(|error| unanswered(&error)))
-}
-
-/// No answer has begun: what the server says of the stream is passed on, of its connection the client knows nothing.
-fn unanswered(error: &h2::Error) -> Failed {
-    match error.reason() {
-        Some(reason) if error.is_remote() && error.is_reset() => Failed::Ended(Ended::Giver(reason)),
-        // It was not looked at, so that it may be asked again (RFC 9113 section 6.8).
-        Some(_) if error.is_remote() && error.is_go_away() => Failed::Ended(Ended::Giver(Reason::REFUSED_STREAM)),
-        _ => {
-            tracing::debug!(%error, "a request is not answered");
-            Failed::Unanswered(StatusCode::BAD_GATEWAY)
+        let has_begun = Cell::new(false);
+        loop {
+            let stream = attempts.http2().await?;
+            let (pulse, has_begun) = (pulse.as_deref(), &has_begun);
+            let call = Call { upstream: &upstream, stream, attempts: &mut attempts, pulse, has_begun };
+            match call.run(&outgoing, &mut content, respond).await {
+                Err(Failed::Again) => {}
+                ended => return ended,
+            }
         }
     }
 }
@@ -261,8 +209,4 @@ async fn say(respond: &mut SendResponse<Bytes>, response: Response<Body>) -> Res
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let mut client = respond.send_response(Response::from_parts(head, ()), body.is_empty())?;
     if body.is_empty() { Ok(()) } else { client.send_data(body, true) }
-}
-
-fn ambiguous(anomaly: Anomaly) -> String {
-    format!("the request can be read in more than one way: {}", anomaly.name())
 }

@@ -9,44 +9,59 @@
 //! nothing is read of a side before what it said last was taken by the other.
 
 mod answer;
+mod client;
+mod counts;
 mod fields;
 mod http1;
 mod http2;
 mod kernel;
 mod relay;
+mod rewrite;
 mod spoken;
 mod tap;
+mod upstream;
 
 use std::{
     cell::RefCell,
-    io,
     net::SocketAddr,
     rc::Rc,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     runtime,
     task::{LocalSet, spawn_local},
     time::{self, MissedTickBehavior},
 };
 
-pub use self::kernel::Kernel;
-use self::{kernel::Origin, spoken::Spoken};
+pub use self::{
+    counts::{Counts, UpstreamCounts},
+    kernel::Kernel,
+};
+use self::{
+    client::Drain,
+    counts::Gauge,
+    kernel::Origin,
+    spoken::Spoken,
+    upstream::{Failure, Upstreams},
+};
 use crate::{
+    config,
     model::{Endpoint, FlowEnd, FlowInfo, FlowKey, Peer, Timestamp},
-    pipeline::{CarriedId, Pipeline},
+    pipeline::{CarriedId, Decision, Pipeline},
+    policy::Enforcement,
+    session::Which,
     sink::Sink,
 };
 
 /// Bounds of the inline path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections at a time. More wait in the kernel's queue.
     pub connections: usize,
@@ -58,21 +73,10 @@ pub struct Limits {
     pub beat: Duration,
     /// How long what is open may go on once the end has begun.
     pub grace: Duration,
-}
-
-/// What it counts.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Connections that are carried now.
-    pub open: AtomicU64,
-    /// That were carried, or are.
-    pub accepted: AtomicU64,
-    /// Of which nobody knows where they were going: somebody connected to us.
-    pub strays: AtomicU64,
-    /// That could not be connected to where they were going.
-    pub unreachable: AtomicU64,
-    /// Requests that no server answered.
-    pub unanswered: AtomicU64,
+    /// A client's connection is closed after so long without a request.
+    pub idle: Duration,
+    /// Servers that requests go to.
+    pub upstream: config::Upstream,
 }
 
 /// What all connections have in common.
@@ -82,6 +86,8 @@ struct Shared<K> {
     counts: Arc<Counts>,
     limits: Limits,
     buffer: RefCell<Box<[u8]>>,
+    upstreams: Upstreams,
+    drain: Drain,
 }
 
 /// Bytes that are read at a time. One buffer serves all: what cannot be written at once is copied out of it.
@@ -99,7 +105,9 @@ pub fn run<K: Sink + 'static>(
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let buffer = RefCell::new(vec![0; BUFFER].into_boxed_slice());
     let pipeline = RefCell::new(pipeline);
-    let shared = Rc::new(Shared { kernel, pipeline, counts, limits, buffer });
+    let (ours, counted) = (Arc::clone(&kernel), Arc::clone(&counts));
+    let upstreams = Upstreams::new(ours, counted, limits.upstream.clone(), limits.connect);
+    let shared = Rc::new(Shared { kernel, pipeline, counts, limits, buffer, upstreams, drain: Drain::default() });
     let local = LocalSet::new();
     runtime.block_on(local.run_until(serve(listeners, Rc::clone(&shared), stop)))?;
     drop(local);
@@ -119,6 +127,8 @@ async fn serve<K: Sink + 'static>(
         let at = listener.local_addr()?;
         accepting.push(spawn_local(accept(listener, at, Rc::clone(&shared))));
     }
+    let sweeping = Rc::clone(&shared);
+    spawn_local(async move { sweeping.upstreams.sweep().await });
     let mut beat = time::interval(shared.limits.beat);
     beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while !stop.load(Relaxed) {
@@ -132,7 +142,9 @@ async fn serve<K: Sink + 'static>(
     }
     // From here on no more are steered to us; those that were before are in the listeners' queues, or here.
     shared.kernel.release()?;
+    shared.drain.begin();
     let end = time::Instant::now() + shared.limits.grace;
+    // Once at the least, for those that wait in the queues.
     loop {
         beat.tick().await;
         shared.pipeline.borrow_mut().tick(now());
@@ -165,7 +177,7 @@ async fn accept<K: Sink + 'static>(listener: TcpListener, at: SocketAddr, shared
 
 /// One connection, from its beginning to its end.
 async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, at: SocketAddr, shared: Rc<Shared<K>>) {
-    let _open = Open::new(Arc::clone(&shared.counts));
+    let _open = Gauge::new(&shared.counts, |counts| &counts.open);
     let Ok(local) = client.local_addr() else { return };
     let origin = match shared.kernel.origin(from, local, at) {
         Ok(Some(origin)) => origin,
@@ -176,57 +188,80 @@ async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, at: Socke
         Err(error) => return tracing::error!("{error:#}"),
     };
     let to = origin.destination.socket_addr();
-    let server = match connect(to, &shared).await {
-        Ok(server) => server,
-        Err(error) => {
-            shared.counts.unreachable.fetch_add(1, Relaxed);
-            tracing::debug!(%to, %error, "cannot connect");
-            return relay::reset(&client);
-        }
-    };
     // What the server says in pieces leaves in pieces: whether they wait for each other it has decided itself.
     if let Err(error) = client.set_nodelay(true) {
         tracing::debug!(%error, "a client's connection may be slow");
     }
-    let began = now();
-    let Ok(us) = server.local_addr() else { return relay::reset(&client) };
-    let id = shared.pipeline.borrow_mut().open(info(origin, us, shared.kernel.zone, began));
-    let end = if shared.pipeline.borrow_mut().enforces() {
-        enforce(client, server, to, id, &shared).await
-    } else {
-        relay::both(&client, &server, id, &shared).await
+    let enforces = shared.pipeline.borrow_mut().enforces();
+    if enforces && shared.upstreams.is_open(to) {
+        // A server that has answered requests waits for one: who asks for nothing else needs no connection of its own.
+        let spoken = spoken::look_at(&client, shared.limits.detect).await.unwrap_or(Spoken::Opaque);
+        if spoken != Spoken::Opaque {
+            let id = shared.open(origin, None);
+            let end = speak(spoken, client, None, to, id, &shared).await;
+            return shared.pipeline.borrow_mut().close(id, end, now());
+        }
+    }
+    let Ok(server) = shared.upstreams.connect(to).await else {
+        shared.counts.unreachable.fetch_add(1, Relaxed);
+        return relay::reset(&client);
     };
+    let Ok(us) = server.local_addr() else { return relay::reset(&client) };
+    let id = shared.open(origin, Some(us));
+    let spoken = match enforces {
+        true => spoken::look(&client, &server, shared.limits.detect).await.unwrap_or(Spoken::Opaque),
+        false => Spoken::Opaque,
+    };
+    let end = speak(spoken, client, Some(server), to, id, &shared).await;
     shared.pipeline.borrow_mut().close(id, end, now());
 }
 
-/// Under a policy that has something done to requests. What is no HTTP passes as it is.
-async fn enforce<K: Sink + 'static>(
+/// What is no HTTP passes as it is.
+async fn speak<K: Sink + 'static>(
+    spoken: Spoken,
     client: TcpStream,
-    server: TcpStream,
+    server: Option<TcpStream>,
     to: SocketAddr,
     id: CarriedId,
     shared: &Rc<Shared<K>>,
 ) -> FlowEnd {
-    match spoken::look(&client, &server, shared.limits.detect).await {
-        Ok(Spoken::Http1) => http1::serve(client, server, to, id, shared).await,
-        Ok(Spoken::Http2) => http2::serve(client, server, to, id, shared).await,
-        Ok(Spoken::Opaque) | Err(_) => relay::both(&client, &server, id, shared).await,
+    match (spoken, server) {
+        (Spoken::Http1, server) => http1::serve(client, server, to, id, shared).await,
+        (Spoken::Http2, server) => http2::serve(client, server, to, id, shared).await,
+        (Spoken::Opaque, Some(server)) => relay::both(&client, &server, id, shared).await,
+        (Spoken::Opaque, None) => FlowEnd::Closed,
     }
 }
 
-/// To where it was going. The kernel is told first that the socket is ours.
-async fn connect<K>(to: SocketAddr, shared: &Shared<K>) -> io::Result<TcpStream> {
-    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    shared.kernel.own(&socket).map_err(io::Error::other)?;
-    let stream = time::timeout(shared.limits.connect, socket.connect(to)).await??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+impl<K: Sink> Shared<K> {
+    /// A connection is carried; `us`: the address that its server sees, where it has a connection of its own to it.
+    fn open(&self, origin: Origin, us: Option<SocketAddr>) -> CarriedId {
+        self.pipeline.borrow_mut().open(info(origin, us, self.kernel.zone, now()))
+    }
+
+    /// What the policy says of a request. An error says why it is not even asked.
+    fn decide(&self, id: CarriedId, which: Which, method: &str, target: &str) -> Result<Enforcement, String> {
+        match self.pipeline.borrow_mut().decide(id, which, method, target) {
+            Decision::Forward(enforcement) => Ok(*enforcement),
+            Decision::Refuse(anomaly) => {
+                Err(format!("the request can be read in more than one way: {}", anomaly.name()))
+            }
+            Decision::Unknown => Err("the request can be read in more than one way".to_owned()),
+        }
+    }
+
+    /// A request is answered by us. (What is beyond a limit is counted there.)
+    fn unanswered(&self, failure: Failure) {
+        if failure != Failure::Limited {
+            self.counts.unanswered.fetch_add(1, Relaxed);
+        }
+    }
 }
 
 /// As the server sees it: it knows the address that we connect from. Who asks is the application.
-fn info(origin: Origin, us: SocketAddr, zone: u32, start: Timestamp) -> FlowInfo {
+fn info(origin: Origin, us: Option<SocketAddr>, zone: u32, start: Timestamp) -> FlowInfo {
     let Origin { destination, mut client, hidden, .. } = origin;
-    if hidden {
+    if hidden && let Some(us) = us {
         client.endpoint = Endpoint::from(us);
     }
     FlowInfo {
@@ -244,20 +279,4 @@ fn info(origin: Origin, us: SocketAddr, zone: u32, start: Timestamp) -> FlowInfo
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// Counted while it lives.
-struct Open(Arc<Counts>);
-
-impl Open {
-    fn new(counts: Arc<Counts>) -> Self {
-        counts.open.fetch_add(1, Relaxed);
-        Self(counts)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
-    }
 }

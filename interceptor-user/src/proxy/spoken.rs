@@ -55,6 +55,20 @@ pub(super) async fn look(client: &TcpStream, server: &TcpStream, time: Duration)
     }
 }
 
+/// The same, of a client whose server says nothing first, or not before it is asked.
+pub(super) async fn look_at(client: &TcpStream, time: Duration) -> io::Result<Spoken> {
+    let end = Instant::now() + time;
+    let _late = timeout_at(end, client.readable()).await;
+    loop {
+        match guess(client)? {
+            Some(Guess::Http2Client) => return Ok(Spoken::Http2),
+            Some(Guess::Http1Request) => return Ok(Spoken::Http1),
+            None | Some(Guess::More) if Instant::now() < end => sleep(AGAIN).await,
+            _ => return Ok(Spoken::Opaque),
+        }
+    }
+}
+
 /// What a side's first bytes look like; None where there are none yet. They stay where they are.
 fn guess(stream: &TcpStream) -> io::Result<Option<Guess>> {
     let mut first = [0; detect::ENOUGH];

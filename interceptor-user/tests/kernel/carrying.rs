@@ -14,6 +14,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow, ensure};
 use interceptor::{
+    config,
     inspect::{self, Plan, Policies, pii::Key},
     kernel::{Capture, CaptureOptions, Filters, SteerRule, Steering},
     model::{Endpoint, Exchange, FlowRecord, Record},
@@ -101,6 +102,8 @@ impl Bed {
             detect: Duration::from_secs(1),
             beat: Duration::from_millis(50),
             grace: Duration::from_secs(5),
+            idle: Duration::from_secs(60),
+            upstream: config::Upstream::default(),
         };
         let (ours, counted, stopped) = (Arc::clone(&kernel), Arc::clone(&counts), Arc::clone(&stop));
         let thread = thread::spawn(move || {

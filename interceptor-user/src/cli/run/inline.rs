@@ -123,6 +123,8 @@ pub(super) fn start(
         detect: DETECT,
         beat: config.inline.timeout.0 / BEATS,
         grace: config.inline.grace.0,
+        idle: config.inline.idle_timeout.0,
+        upstream: config.inline.upstream.clone(),
     };
     let (told, stop) = (Arc::clone(&kernel), Arc::clone(stop));
     let work = move || {

@@ -13,7 +13,7 @@ use hyper::{
 
 use crate::{
     policy::{Enforcement, document::Rewrite},
-    proxy::{fields, http1},
+    proxy::{fields, rewrite},
 };
 
 /// The client's head, changed as the policy says.
@@ -63,7 +63,7 @@ fn apply(rewrite: &Rewrite, request: &mut Request<()>) {
                 *host = value;
             }
         }
-        if let Some(uri) = url.path.as_ref().and_then(|path| http1::rewritten(path, request.uri())) {
+        if let Some(uri) = url.path.as_ref().and_then(|path| rewrite::path(path, request.uri())) {
             *request.uri_mut() = uri;
         }
     }
