@@ -51,7 +51,6 @@ impl Call<'_> {
             ended = both => ended,
             () = stands_still(pulse) => {
                 upstream.is_late(Failure::Stalled);
-                server.send_reset(Reason::CANCEL);
                 return Err(Failed::Ended(Ended::Giver(Reason::INTERNAL_ERROR)));
             }
         };
@@ -59,10 +58,9 @@ impl Call<'_> {
             Ok((Some(stopped), ())) => respond.send_reset(stopped),
             Ok((None, ())) => {}
             Err(failed) => {
-                match failed {
-                    Failed::Ended(Ended::Taker(reason)) => server.send_reset(reason),
-                    Failed::Unanswered(_) | Failed::Again => server.send_reset(Reason::CANCEL),
-                    Failed::Ended(Ended::Giver(_)) => {}
+                // Any other stream that is not over is cancelled as it is dropped.
+                if let Failed::Ended(Ended::Taker(reason)) = failed {
+                    server.send_reset(reason);
                 }
                 return Err(failed);
             }
