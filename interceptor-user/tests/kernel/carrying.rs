@@ -25,6 +25,10 @@ use interceptor::{
 };
 
 use interceptor_common::DropReason;
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
 
 use crate::{
     Test,
@@ -72,20 +76,32 @@ impl Bed {
     }
 
     fn beside(bed: steering::Bed, captures: Vec<Weak<Capture>>) -> anyhow::Result<Self> {
-        Self::with(bed, captures, Options::default())
+        Self::with(bed, captures, Options::default(), limits())
     }
 
     /// Under a policy with these rules.
     pub(crate) fn under(rules: &str) -> anyhow::Result<Self> {
+        Self::within(rules, |_| {})
+    }
+
+    /// The same, within limits that differ from the usual ones.
+    pub(crate) fn within(rules: &str, differ: impl FnOnce(&mut Limits)) -> anyhow::Result<Self> {
         let head = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: { name: p }\nspec:\n  rules:\n";
         let policy = Policy::parse(&[("p.yaml", &format!("{head}{rules}"))])?;
         let none = |_: &Path| Err(ErrorKind::NotFound.into());
         let policies = Arc::new(Policies::new(Plan::new(policy, &none, &Key::new(b"k"))?));
         let inspect = inspect::Options { policies: Some(policies), ..inspect::Options::default() };
-        Self::with(steering::Bed::new()?, Vec::new(), Options { inspect, ..Options::default() })
+        let mut limits = limits();
+        differ(&mut limits);
+        Self::with(steering::Bed::new()?, Vec::new(), Options { inspect, ..Options::default() }, limits)
     }
 
-    fn with(bed: steering::Bed, captures: Vec<Weak<Capture>>, options: Options) -> anyhow::Result<Self> {
+    fn with(
+        bed: steering::Bed,
+        captures: Vec<Weak<Capture>>,
+        options: Options,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
         let ports = vec![bed.port()?, bed.server6.local_addr()?.port()];
         let rule = SteerRule { ports, closed: true, ..SteerRule::default() };
         let outbound = Some(Steering::start(&bed.options(vec![rule])?)?);
@@ -96,25 +112,22 @@ impl Bed {
         }
         let (kept, counts, stop) = (Kept::default(), Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
         let pipeline = Pipeline::new(options, kept.clone());
-        let limits = Limits {
-            connections: 1000,
-            connect: Duration::from_secs(2),
-            detect: Duration::from_secs(1),
-            beat: Duration::from_millis(50),
-            grace: Duration::from_secs(5),
-            idle: Duration::from_secs(60),
-            upstream: config::Upstream::default(),
-        };
         let (ours, counted, stopped) = (Arc::clone(&kernel), Arc::clone(&counts), Arc::clone(&stop));
         let thread = thread::spawn(move || {
+            own_hosts()?;
             let mut pipeline = proxy::run(listeners, ours, pipeline, counted, limits, &stopped)?;
             pipeline.finish()
         });
         Ok(Self { ends: bed, kept, counts, kernel, stop, thread: Some(thread) })
     }
 
-    fn end(&mut self) -> anyhow::Result<()> {
+    /// It begins to end.
+    pub(crate) fn stop(&self) {
         self.stop.store(true, Relaxed);
+    }
+
+    pub(crate) fn end(&mut self) -> anyhow::Result<()> {
+        self.stop();
         let Some(thread) = self.thread.take() else { return Ok(()) };
         thread.join().map_err(|_| anyhow!("the inline path panicked"))?
     }
@@ -147,6 +160,28 @@ impl Drop for Bed {
         if let Err(error) = self.end() {
             eprintln!("{error:#}");
         }
+    }
+}
+
+/// What this thread and those that it starts take for `/etc/hosts`: a name with two addresses.
+fn own_hosts() -> anyhow::Result<()> {
+    let mut hosts = tempfile::NamedTempFile::new()?;
+    hosts.write_all(b"127.0.0.1 two.test\n::1 two.test\n")?;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+    Ok(mount(Some(hosts.path()), "/etc/hosts", none, MsFlags::MS_BIND, none)?)
+}
+
+fn limits() -> Limits {
+    Limits {
+        connections: 1000,
+        connect: Duration::from_secs(2),
+        detect: Duration::from_secs(1),
+        beat: Duration::from_millis(50),
+        grace: Duration::from_secs(5),
+        idle: Duration::from_mins(1),
+        upstream: config::Upstream::default(),
     }
 }
 

@@ -12,6 +12,7 @@ mod enforcing_http2;
 mod filtering;
 mod following;
 mod frames;
+mod http1_ends;
 mod http2_ends;
 mod inbound;
 mod killed;
@@ -27,6 +28,8 @@ mod refusing;
 mod stalled;
 mod steering;
 mod turns;
+mod upstream;
+mod upstream_faults;
 
 use std::{path::Path, process::ExitCode};
 
@@ -73,6 +76,8 @@ fn main() -> ExitCode {
         pinning::tests(),
         carrying::tests(),
         enforcing_http2::tests(),
+        upstream::tests(),
+        upstream_faults::tests(),
     ];
     let trials = groups
         .into_iter()

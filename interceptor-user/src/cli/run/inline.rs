@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -19,7 +19,7 @@ use crate::{
     kernel::{Capture, Inbound, InboundOptions, SteerOptions, SteerRule, Steering, cgroup, own_number},
     policy::{Steer, document::Direction},
     privilege,
-    proxy::{self, Counts, Kernel, Limits},
+    proxy::{self, Counts, Kernel, Limits, UpstreamCounts},
     sink::prometheus::{self, Worker},
 };
 
@@ -155,13 +155,45 @@ fn figures(kernel: Arc<Kernel>, counts: Arc<Counts>) -> prometheus::Ask {
     Box::new(move || prometheus::Inline {
         open: counts.open.load(Relaxed),
         accepted: counts.accepted.load(Relaxed),
-        failed: [("stray", &counts.strays), ("unreachable", &counts.unreachable), ("unanswered", &counts.unanswered)]
-            .map(|(reason, count)| (reason, count.load(Relaxed))),
+        failed: [
+            ("stray", counts.strays.load(Relaxed)),
+            ("unreachable", counts.unreachable.load(Relaxed)),
+            ("unanswered", counts.unanswered.load(Relaxed)),
+            ("unresolved", counts.unresolved.load(Relaxed)),
+        ],
+        idle: counts.client_idle.load(Relaxed),
+        upstream: upstream(&counts.upstream),
         steered: steered().unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "cannot read the kernel's counters");
             Vec::new()
         }),
     })
+}
+
+fn upstream(counts: &UpstreamCounts) -> prometheus::InlineUpstream {
+    let read = |count: &AtomicU64| count.load(Relaxed);
+    let idle = read(&counts.idle);
+    prometheus::InlineUpstream {
+        connections: [("active", read(&counts.connections).saturating_sub(idle)), ("idle", idle)],
+        opened: read(&counts.opened),
+        reused: read(&counts.reused),
+        retries: [
+            ("connect", read(&counts.retry_connect)),
+            ("closed", read(&counts.retry_closed)),
+            ("refused", read(&counts.retry_refused)),
+            ("status", read(&counts.retry_status)),
+            ("reset", read(&counts.retry_reset)),
+        ],
+        over_budget: read(&counts.over_budget),
+        timeouts: [
+            ("connect", read(&counts.late_connect)),
+            ("response", read(&counts.late_response)),
+            ("idle", read(&counts.late_idle)),
+        ],
+        ejections: read(&counts.ejections),
+        out: [("ejected", read(&counts.ejected)), ("unhealthy", read(&counts.unhealthy))],
+        limited: [("all", read(&counts.limited_all)), ("upstream", read(&counts.limited_upstream))],
+    }
 }
 
 fn outbound(all: &[Steer], [v4, v6]: [u16; 2], zone: u32, config: &config::Inline) -> anyhow::Result<Steering> {

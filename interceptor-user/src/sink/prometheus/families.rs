@@ -50,11 +50,15 @@ impl Family {
         metric
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "as above")]
     pub(super) fn gauge(&self, value: u64) -> Metric {
+        self.gauge_of(&[], value)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "as above")]
+    pub(super) fn gauge_of(&self, values: &[&str], value: u64) -> Metric {
         let mut gauge = Gauge::default();
         gauge.set_value(value as f64);
-        let mut metric = self.metric(&[]);
+        let mut metric = self.metric(values);
         metric.set_gauge(gauge);
         metric
     }

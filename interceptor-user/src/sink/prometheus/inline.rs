@@ -17,9 +17,36 @@ pub struct Inline {
     /// That were accepted so far.
     pub accepted: u64,
     /// Of those, such as nobody had steered, and such whose server was not reached; and requests that no server answered.
-    pub failed: [(&'static str, u64); 3],
+    pub failed: [(&'static str, u64); 4],
+    /// Of clients, that were closed because no request came on them.
+    pub idle: u64,
+    /// The servers' side.
+    pub upstream: InlineUpstream,
     /// Connections that policies steer, so far: name of the entry, direction, what became of them.
     pub steered: Vec<(Arc<str>, &'static str, &'static str, u64)>,
+}
+
+/// What the inline path says of its servers.
+#[derive(Clone, Debug, Default)]
+pub struct InlineUpstream {
+    /// Connections that are open: with and without a request.
+    pub connections: [(&'static str, u64); 2],
+    /// That were opened so far.
+    pub opened: u64,
+    /// Requests on a connection that had one before.
+    pub reused: u64,
+    /// Attempts beside the first, by why.
+    pub retries: [(&'static str, u64); 5],
+    /// Such as the budget did not allow.
+    pub over_budget: u64,
+    /// What took too long.
+    pub timeouts: [(&'static str, u64); 3],
+    /// Times that an address was left alone.
+    pub ejections: u64,
+    /// Addresses that get no requests, by why.
+    pub out: [(&'static str, u64); 2],
+    /// Requests beyond a limit, by which.
+    pub limited: [(&'static str, u64); 2],
 }
 
 /// Asks the inline path.
@@ -46,6 +73,57 @@ const STEERED: Family = Family {
     labels: &["direction", "outcome", "rule"],
 };
 
+const IDLE: Family = Family {
+    name: "interceptor_inline_idle_closed_total",
+    help: "Connections of clients that were closed because no request came on them.",
+    labels: &[],
+};
+const CONNECTIONS: Family = Family {
+    name: "interceptor_inline_upstream_connections",
+    help: "Connections to servers that are open for requests.",
+    labels: &["state"],
+};
+const OPENED: Family = Family {
+    name: "interceptor_inline_upstream_opened_total",
+    help: "Connections to servers that were opened for requests.",
+    labels: &[],
+};
+const REUSED: Family = Family {
+    name: "interceptor_inline_upstream_reused_total",
+    help: "Requests that went on a connection that had one before.",
+    labels: &[],
+};
+const RETRIES: Family = Family {
+    name: "interceptor_inline_retries_total",
+    help: "Attempts at requests beside the first, by why.",
+    labels: &["reason"],
+};
+const OVER_BUDGET: Family = Family {
+    name: "interceptor_inline_retries_over_budget_total",
+    help: "Attempts at requests that were not made because the budget was used up.",
+    labels: &[],
+};
+const TIMEOUTS: Family = Family {
+    name: "interceptor_inline_timeouts_total",
+    help: "Requests for which a server took too long, by what was waited for.",
+    labels: &["kind"],
+};
+const EJECTIONS: Family = Family {
+    name: "interceptor_inline_ejections_total",
+    help: "Times that an address of a backend was left alone because it failed.",
+    labels: &[],
+};
+const OUT: Family = Family {
+    name: "interceptor_inline_backend_addresses_out",
+    help: "Addresses of backends that get no requests, by why.",
+    labels: &["reason"],
+};
+const LIMITED: Family = Family {
+    name: "interceptor_inline_limited_total",
+    help: "Requests that were answered with 503 because there were too many at a time.",
+    labels: &["limit"],
+};
+
 /// Asks whenever metrics are read.
 pub(super) struct InlinePath {
     ask: Ask,
@@ -54,8 +132,10 @@ pub(super) struct InlinePath {
 
 impl InlinePath {
     pub(super) fn new(ask: Ask) -> prometheus::Result<Self> {
-        let families = [OPEN, ACCEPTED, FAILED, STEERED];
-        Ok(Self { ask, descriptions: families.iter().map(Family::description).collect::<Result<_, _>>()? })
+        let carried = [OPEN, ACCEPTED, FAILED, STEERED, IDLE];
+        let upstream = [CONNECTIONS, OPENED, REUSED, RETRIES, OVER_BUDGET, TIMEOUTS, EJECTIONS, OUT, LIMITED];
+        let families = carried.iter().chain(&upstream);
+        Ok(Self { ask, descriptions: families.map(Family::description).collect::<Result<_, _>>()? })
     }
 }
 
@@ -65,17 +145,44 @@ impl Collector for InlinePath {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let Inline { open, accepted, failed, steered } = (self.ask)();
+        let Inline { open, accepted, failed, steered, idle, upstream } = (self.ask)();
         let failed = failed.iter().map(|(reason, count)| FAILED.counter(&[reason], *count)).collect();
         let steered = steered
             .iter()
             .map(|(rule, direction, outcome, count)| STEERED.counter(&[direction, outcome, rule], *count))
             .collect();
-        vec![
+        let carried = vec![
             OPEN.of(MetricType::GAUGE, vec![OPEN.gauge(open)]),
             ACCEPTED.of(MetricType::COUNTER, vec![ACCEPTED.counter(&[], accepted)]),
             FAILED.of(MetricType::COUNTER, failed),
             STEERED.of(MetricType::COUNTER, steered),
+            IDLE.of(MetricType::COUNTER, vec![IDLE.counter(&[], idle)]),
+        ];
+        [carried, upstream.collect()].concat()
+    }
+}
+
+impl InlineUpstream {
+    fn collect(&self) -> Vec<MetricFamily> {
+        let counter = |family: &Family, value| family.of(MetricType::COUNTER, vec![family.counter(&[], value)]);
+        let counters = |family: &Family, values: &[(&str, u64)]| {
+            let metrics = values.iter().map(|(label, value)| family.counter(&[label], *value));
+            family.of(MetricType::COUNTER, metrics.collect())
+        };
+        let gauges = |family: &Family, values: &[(&str, u64)]| {
+            let metrics = values.iter().map(|(label, value)| family.gauge_of(&[label], *value));
+            family.of(MetricType::GAUGE, metrics.collect())
+        };
+        vec![
+            gauges(&CONNECTIONS, &self.connections),
+            counter(&OPENED, self.opened),
+            counter(&REUSED, self.reused),
+            counters(&RETRIES, &self.retries),
+            counter(&OVER_BUDGET, self.over_budget),
+            counters(&TIMEOUTS, &self.timeouts),
+            counter(&EJECTIONS, self.ejections),
+            gauges(&OUT, &self.out),
+            counters(&LIMITED, &self.limited),
         ]
     }
 }

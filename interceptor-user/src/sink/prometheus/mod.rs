@@ -42,7 +42,7 @@ use self::{
 };
 pub use self::{
     exemplars::{Exemplar, Gathered, Link, Linker},
-    inline::{Ask, Inline},
+    inline::{Ask, Inline, InlineUpstream},
     metrics::Metrics,
     sampled::{Totals, Worker},
 };

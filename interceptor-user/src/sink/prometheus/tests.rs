@@ -371,8 +371,17 @@ fn exported() -> BTreeSet<(String, String, String)> {
     let ask = move || Inline {
         open: 1,
         accepted: 9,
-        failed: [("stray", 1), ("unreachable", 2), ("unanswered", 3)],
+        failed: [("stray", 1), ("unreachable", 2), ("unanswered", 3), ("unresolved", 4)],
         steered: steered.clone(),
+        upstream: InlineUpstream {
+            connections: [("active", 1), ("idle", 2)],
+            retries: [("connect", 1), ("closed", 2), ("refused", 3), ("status", 4), ("reset", 5)],
+            timeouts: [("connect", 1), ("response", 2), ("idle", 3)],
+            out: [("ejected", 1), ("unhealthy", 2)],
+            limited: [("all", 1), ("upstream", 2)],
+            ..InlineUpstream::default()
+        },
+        ..Inline::default()
     };
     sink.metrics.show_inline(Box::new(ask)).expect("shown");
     let text = sink.metrics.text().expect("a scrape");
