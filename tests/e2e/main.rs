@@ -23,6 +23,7 @@ mod receivers;
 mod served;
 mod stream;
 mod upgrade;
+mod upstream;
 mod volume;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         inline::cases(),
         enforce::cases(),
         upgrade::cases(),
+        upstream::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())

@@ -16,6 +16,8 @@ pub struct Answer {
     pub status: u16,
     /// Its content.
     pub body: Vec<u8>,
+    /// It is the last one on its connection.
+    pub last: bool,
 }
 
 impl Connection {
@@ -39,7 +41,7 @@ impl Connection {
         let mut line = String::new();
         self.0.read_line(&mut line)?;
         let status = line.split(' ').nth(1).with_context(|| format!("no status line: {line:?}"))?.parse()?;
-        let mut length = None;
+        let (mut length, mut last) = (None, false);
         loop {
             line.clear();
             if self.0.read_line(&mut line)? == 0 {
@@ -48,12 +50,13 @@ impl Connection {
             match line.trim_end().split_once(": ") {
                 None => break,
                 Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = Some(value.parse()?),
+                Some((name, value)) if name.eq_ignore_ascii_case("connection") => last = value == "close",
                 Some(_) => {}
             }
         }
         let mut body = vec![0; length.context("a response without Content-Length")?];
         self.0.read_exact(&mut body)?;
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, last })
     }
 
     /// Both.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cgroup, Count, MaybePath, Period, SockOps, Switch};
 pub use upstream::{
-    Budget, Connections, Ejection, ErrorCode, HealthCheck, HealthChecks, Percent, RequestLimits, Retry, Timeouts, Upstream, Wait,
+    Budget, Connections, Ejection, ErrorCode, HealthCheck, HealthChecks, Percent, RequestLimits, Retry, Timeouts,
+    Upstream, Wait,
 };
 
 /// The inline path: connections that policies steer (`spec.steer`) are carried by this process to where they were going.

@@ -6,13 +6,7 @@ mod call;
 mod outgoing;
 mod pump;
 
-use std::{
-    cell::Cell,
-    net::SocketAddr,
-    pin::pin,
-    rc::Rc,
-    sync::atomic::Ordering::Relaxed,
-};
+use std::{cell::Cell, net::SocketAddr, pin::pin, rc::Rc, sync::atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use h2::{

@@ -40,16 +40,16 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
-pub use self::{
-    counts::{Counts, UpstreamCounts},
-    kernel::Kernel,
-};
 use self::{
     client::Drain,
     counts::Gauge,
     kernel::Origin,
     spoken::Spoken,
     upstream::{Failure, Upstreams},
+};
+pub use self::{
+    counts::{Counts, UpstreamCounts},
+    kernel::Kernel,
 };
 use crate::{
     config,
@@ -208,9 +208,10 @@ async fn carry<K: Sink + 'static>(client: TcpStream, from: SocketAddr, at: Socke
     };
     let Ok(us) = server.local_addr() else { return relay::reset(&client) };
     let id = shared.open(origin, Some(us));
-    let spoken = match enforces {
-        true => spoken::look(&client, &server, shared.limits.detect).await.unwrap_or(Spoken::Opaque),
-        false => Spoken::Opaque,
+    let spoken = if enforces {
+        spoken::look(&client, &server, shared.limits.detect).await.unwrap_or(Spoken::Opaque)
+    } else {
+        Spoken::Opaque
     };
     let end = speak(spoken, client, Some(server), to, id, &shared).await;
     shared.pipeline.borrow_mut().close(id, end, now());

@@ -16,8 +16,7 @@ use anyhow::{Context as _, ensure};
 /// A request, as a server sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    /// Which of its connections, and which request on that one; from 0.
-    pub(crate) connection: usize,
+    /// Which one it is on its connection; from 0.
     pub(crate) number: usize,
     pub(crate) line: String,
 }
@@ -85,7 +84,7 @@ fn serve(
         let head = head(&mut stream)?;
         content(&mut stream, &head)?;
         let line = head.lines().next().context("no line")?.trim_end_matches(" HTTP/1.1").to_owned();
-        let request = Asked { connection, number, line };
+        let request = Asked { number, line };
         asked.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         match reply(&request) {
             Reply::Answer(status, fields) => {
@@ -114,7 +113,8 @@ fn head(stream: &mut BufReader<TcpStream>) -> anyhow::Result<String> {
 }
 
 fn content(stream: &mut BufReader<TcpStream>, head: &str) -> anyhow::Result<Vec<u8>> {
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let length =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     let mut content = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut content)?;
     Ok(content)

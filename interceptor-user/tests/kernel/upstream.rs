@@ -17,7 +17,7 @@ use tokio::time;
 use crate::{
     Test,
     carrying::Bed,
-    http1_ends::{Client, Reply, Server, get},
+    http1_ends::{Asked, Client, Reply, Server, get},
     http2_ends,
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Resu
     Ok(())
 }
 
-fn fine(_: &crate::http1_ends::Asked) -> Reply {
+fn fine(_: &Asked) -> Reply {
     Reply::Answer(200, "")
 }
 
@@ -145,7 +145,9 @@ fn shared_http2() -> anyhow::Result<()> {
         let answer = http2_ends::ask(&clients[1], http2_ends::get("/echo")?, Some(body.clone())).await?;
         ensure!(answer.body == body);
         ensure!(seen.connections.load(Relaxed) == 1);
-        Ok(())
+        drop(unread);
+        let upstream = &bed.counts.upstream;
+        until("the end of all streams", || upstream.idle.load(Relaxed) == 1)
     })
 }
 
@@ -164,6 +166,10 @@ fn more_http2() -> anyhow::Result<()> {
             seen.wait(&format!("{stream} begins")).await?;
         }
         ensure!(seen.connections.load(Relaxed) == 2, "{}", seen.connections.load(Relaxed));
+        drop(open);
+        for stream in 0..STREAMS {
+            seen.wait(&format!("{stream} CANCEL")).await?;
+        }
         Ok(())
     })
 }
@@ -176,17 +182,23 @@ fn limited() -> anyhow::Result<()> {
         limits.upstream.limits.per_upstream = Count(2);
     })?;
     let to = bed.ends.server.local_addr()?;
-    let hang = |asked: &crate::http1_ends::Asked| match asked.line.as_str() {
-        "POST /wait" | "POST /route/wait" => Reply::Hang,
-        _ => Reply::Answer(200, ""),
+    let free = Arc::new(AtomicBool::new(false));
+    let wait = |free: Arc<AtomicBool>| {
+        move |asked: &Asked| {
+            while asked.line.starts_with("POST ") && !free.load(Relaxed) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Reply::Answer(200, "")
+        }
     };
-    let (server, backend) = (Server::start(&bed.ends.server, hang)?, Server::start(&other, hang)?);
+    let server = Server::start(&bed.ends.server, wait(Arc::clone(&free)))?;
+    let backend = Server::start(&other, wait(Arc::clone(&free)))?;
     let waiting = |path: &str| -> anyhow::Result<Client> {
         let mut client = Client::open(to)?;
         client.send(&format!("POST {path}"), "Content-Length: 0\r\n")?;
         Ok(client)
     };
-    let first = [waiting("/wait")?, waiting("/wait")?];
+    let mut first = [waiting("/wait")?, waiting("/wait")?];
     until("two requests", || server.asked().len() == 2)?;
     let mut client = Client::open(to)?;
     let refused = client.get("/")?;
@@ -197,12 +209,15 @@ fn limited() -> anyhow::Result<()> {
     ensure!((upstream.limited_upstream.load(Relaxed), upstream.limited_all.load(Relaxed)) == (2, 0));
     // Others have room, until there are too many altogether.
     ensure!(client.get("/route")?.status == 200);
-    let second = waiting("/route/wait")?;
+    let _second = waiting("/route/wait")?;
     until("a third request", || backend.asked().len() == 2)?;
     ensure!(client.get("/route")?.status == 503);
     ensure!((upstream.limited_upstream.load(Relaxed), upstream.limited_all.load(Relaxed)) == (2, 1));
-    // Who goes away makes room.
-    drop((first, second));
+    // Who is answered makes room.
+    free.store(true, Relaxed);
+    for client in &mut first {
+        ensure!(client.answer()?.status == 200);
+    }
     until("room", || client.get("/").is_ok_and(|answer| answer.status == 200))
 }
 

@@ -43,9 +43,8 @@ impl Call<'_> {
             }
         };
         let (upstream, pulse, has_begun) = (self.upstream, self.pulse, self.has_begun);
-        let both = async {
-            tokio::try_join!(asked(content, &mut server, pulse, has_begun), self.answered(respond, response))
-        };
+        let both =
+            async { tokio::try_join!(asked(content, &mut server, pulse, has_begun), self.answered(respond, response)) };
         let ended = tokio::select! {
             biased;
             ended = both => ended,
@@ -109,7 +108,12 @@ impl Call<'_> {
         if is_whole {
             return Ok(());
         }
-        match pump(&mut content, &mut client, || self.pulse.iter().for_each(|pulse| pulse.beat())).await {
+        let passed = || {
+            if let Some(pulse) = self.pulse {
+                pulse.beat();
+            }
+        };
+        match pump(&mut content, &mut client, passed).await {
             // It has answered in full, and wants no more of the request (RFC 9113 section 8.1).
             Err(Ended::Giver(Reason::NO_ERROR)) => {
                 client.send_data(Bytes::new(), true).map_err(|error| Ended::by_taker(&error))?;
@@ -160,11 +164,15 @@ async fn asked(
     }
     let passed = || {
         has_begun.set(true);
-        pulse.iter().for_each(|pulse| pulse.beat());
+        if let Some(pulse) = pulse {
+            pulse.beat();
+        }
     };
     match pump(content, server, passed).await {
         Ok(()) => {
-            pulse.iter().for_each(|pulse| pulse.asked());
+            if let Some(pulse) = pulse {
+                pulse.asked();
+            }
             Ok(None)
         }
         Err(Ended::Taker(reason)) => Ok(Some(reason)),

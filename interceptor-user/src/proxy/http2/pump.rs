@@ -35,11 +35,7 @@ fn remote(error: &h2::Error) -> Option<Reason> {
 
 /// All of a content, and its trailers. The giver may send as much more as the taker has room for, so nothing piles up here; the end
 /// of the stream comes with what it came with. Each part is told of.
-pub(super) async fn pump(
-    from: &mut RecvStream,
-    to: &mut SendStream<Bytes>,
-    passed: impl Fn(),
-) -> Result<(), Ended> {
+pub(super) async fn pump(from: &mut RecvStream, to: &mut SendStream<Bytes>, passed: impl Fn()) -> Result<(), Ended> {
     while let Some(data) = unless_reset(to, from.data()).await? {
         let data = data.map_err(|error| Ended::by_giver(&error))?;
         let end = from.is_end_stream();

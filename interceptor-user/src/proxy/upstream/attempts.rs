@@ -1,16 +1,11 @@
 //! What is tried again: what no server has looked at, and what may be asked twice (RFC 9110 section 9.2.2).
 
-use std::{rc::Rc, sync::atomic::AtomicU64};
+use std::{rc::Rc, sync::atomic::AtomicU64, time::Duration};
 
 use hyper::{Method, StatusCode};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    Failure, Pinned, Upstream,
-    address::Address,
-    http1::Lease,
-    http2::Stream,
-};
+use super::{Failure, Pinned, Upstream, address::Address, http1::Lease, http2::Stream};
 use crate::proxy::{counts::Counts, fields::random};
 
 /// Why a request is to be tried again.
@@ -141,9 +136,10 @@ impl Attempts {
     }
 
     /// Twice as long each time, and up to as much again by chance: those that failed together do not come back together.
-    fn backoff(&self) -> std::time::Duration {
+    fn backoff(&self) -> Duration {
         let least = self.upstream.common.settings.retry.backoff.0.saturating_mul(1 << (self.made - 1).min(10));
-        least.saturating_add(least.mul_f64((random() % 1024) as f64 / 1024.0))
+        let chance = u32::try_from(random() % 1024).unwrap_or_default();
+        least.saturating_add(least.saturating_mul(chance) / 1024)
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     task::{JoinSet, spawn_local},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{sleep, timeout},
 };
 
 use super::{Target, Upstream, address::Address};
@@ -52,17 +52,11 @@ pub(super) fn watch(upstream: &Rc<Upstream>) {
     }
     let upstream = Rc::downgrade(upstream);
     spawn_local(async move {
-        let mut checks = None;
         while let Some(upstream) = upstream.upgrade() {
-            let settings = &upstream.common.settings.health;
             check_all(&upstream).await;
-            let wait = checks.get_or_insert_with(|| {
-                let mut checks = interval(settings.interval.0);
-                checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                checks
-            });
+            let wait = upstream.common.settings.health.interval.0;
             drop(upstream);
-            wait.tick().await;
+            sleep(wait).await;
         }
     });
 }
@@ -110,7 +104,8 @@ async fn connect(address: &Address) -> anyhow::Result<tokio::net::TcpStream> {
 /// On a connection of its own, as probes of Kubernetes are.
 async fn get(address: &Address, host: &str, path: &str) -> anyhow::Result<()> {
     let mut stream = connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: interceptor\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nUser-Agent: interceptor\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut line = [0; b"HTTP/1.1 200".len()];
     stream.read_exact(&mut line).await?;

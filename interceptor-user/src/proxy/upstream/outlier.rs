@@ -101,9 +101,8 @@ mod tests {
 
     #[test]
     fn a_part_of_the_addresses_is_left_alone_but_never_the_last() {
-        let most = |addresses, percent| {
-            super::most(addresses, &Ejection { percent: Percent(percent), ..Ejection::default() })
-        };
+        let most =
+            |addresses, percent| super::most(addresses, &Ejection { percent: Percent(percent), ..Ejection::default() });
         assert_eq!([0, 1, 2, 3, 10, 20].map(|addresses| most(addresses, 10)), [0, 0, 1, 1, 1, 2]);
         assert_eq!([1, 2, 3, 10].map(|addresses| most(addresses, 100)), [0, 1, 2, 9]);
         assert_eq!([1, 2, 100].map(|addresses| most(addresses, 0)), [0, 0, 0]);

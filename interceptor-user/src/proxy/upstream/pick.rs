@@ -18,7 +18,7 @@ impl Upstream {
         let now = Instant::now();
         let is_other = |address: &&Rc<Address>| tried.is_none_or(|tried| tried.at != address.at);
         let good = addresses.iter().filter(is_other).filter(|address| address.is_good(now));
-        let picked = freer(good).or_else(|| freer(addresses.iter().filter(is_other)));
+        let picked = freer(&good).or_else(|| freer(&addresses.iter().filter(is_other)));
         picked.map(Rc::clone).ok_or(Failure::Unresolved)
     }
 
@@ -45,7 +45,7 @@ impl Upstream {
 }
 
 /// Of two that chance has chosen, the one with fewer requests.
-fn freer<'a>(addresses: impl Iterator<Item = &'a Rc<Address>> + Clone) -> Option<&'a Rc<Address>> {
+fn freer<'a>(addresses: &(impl Iterator<Item = &'a Rc<Address>> + Clone)) -> Option<&'a Rc<Address>> {
     let count = addresses.clone().count() as u64;
     let first = random().checked_rem(count)?;
     // Another one than the first.

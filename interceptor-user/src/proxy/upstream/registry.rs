@@ -24,6 +24,8 @@ use crate::{
 const SWEEP: Duration = Duration::from_secs(1);
 /// After so long without a request an upstream is forgotten, and what is known of its addresses.
 const FORGET: Duration = Duration::from_mins(5);
+/// That are known at a time. What comes beyond shares nothing.
+const MOST: usize = 4096;
 
 pub(in crate::proxy) struct Upstreams {
     common: Rc<Common>,
@@ -49,7 +51,10 @@ impl Upstreams {
         if let Target::Backend(_) = target {
             health::watch(&upstream);
         }
-        self.known.borrow_mut().insert(target.clone(), Rc::clone(&upstream));
+        let mut known = self.known.borrow_mut();
+        if known.len() < MOST {
+            known.insert(target.clone(), Rc::clone(&upstream));
+        }
         upstream
     }
 
@@ -61,7 +66,9 @@ impl Upstreams {
     /// Is there a connection that a request to this address could have at once?
     pub(in crate::proxy) fn is_open(&self, to: SocketAddr) -> bool {
         let known = self.known.borrow();
-        known.get(&Target::Destination(to)).is_some_and(|upstream| upstream.addresses.borrow().iter().any(|a| a.is_open()))
+        known
+            .get(&Target::Destination(to))
+            .is_some_and(|upstream| upstream.addresses.borrow().iter().any(|a| a.is_open()))
     }
 
     /// How long a request and its answer may stand still.
