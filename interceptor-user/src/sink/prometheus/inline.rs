@@ -99,7 +99,7 @@ const RETRIES: Family = Family {
     labels: &["reason"],
 };
 const OVER_BUDGET: Family = Family {
-    name: "interceptor_inline_retries_over_budget_total",
+    name: "interceptor_inline_over_budget_total",
     help: "Attempts at requests that were not made because the budget was used up.",
     labels: &[],
 };
