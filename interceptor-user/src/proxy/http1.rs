@@ -48,8 +48,6 @@ use crate::{
     sink::Sink,
 };
 
-/// Fields of a head at the most; hyper's own limit is lower than what servers take.
-pub(super) const FIELDS: usize = 256;
 /// Of a content that nobody is to get, so much is read, so that the client can read its answer.
 const DRAIN: usize = 1 << 20;
 /// In the end, how long connections without a request may yet get one.
@@ -105,7 +103,8 @@ impl<K: Sink + 'static> Caller<K> {
     async fn serve(self: &Rc<Self>, tap: Tap<K>, broken: &Broken) -> anyhow::Result<()> {
         let service = service_fn(|request| Box::pin(Rc::clone(self).ask(request)));
         let mut builder = server::Builder::new();
-        builder.preserve_header_case(true).half_close(true).auto_date_header(false).max_headers(FIELDS);
+        // A head has 100 fields at the most: for more hyper takes memory from the heap for every head.
+        builder.preserve_header_case(true).half_close(true).auto_date_header(false);
         let mut connection = builder.serve_connection(TokioIo::new(tap), service);
         let mut leaves = pin!(self.leaves());
         let mut has_left = false;

@@ -21,7 +21,7 @@ use super::{
     content::{Download, Upload},
     in_time, is_gateway_error,
 };
-use crate::proxy::{client::Busy, counts::Gauge, http1::FIELDS};
+use crate::proxy::{client::Busy, counts::Gauge};
 
 type Server = SendRequest<Upload>;
 
@@ -167,7 +167,7 @@ impl Address {
 
     async fn begin(&self, stream: TcpStream) -> Result<Server, Failure> {
         let mut builder = Builder::new();
-        builder.preserve_header_case(true).max_headers(FIELDS);
+        builder.preserve_header_case(true);
         let begun = builder.handshake(TokioIo::new(stream)).await;
         let (server, connection) = begun.map_err(|_| Failure::Unanswered)?;
         let open = self.opened();
