@@ -30,7 +30,7 @@ use tokio::{
 };
 
 use super::{
-    Shared,
+    Shared, address,
     answer::{self, Body},
     client::{Activity, Busy},
     fields, rewrite,
@@ -177,6 +177,9 @@ impl<K: Sink + 'static> Caller<K> {
     }
 
     fn decide(&self, number: u64, request: &Request<Incoming>) -> Result<Enforcement, String> {
+        if let Some(why) = address::unclear_in_http1(request) {
+            return Err(address::malformed(why));
+        }
         let target = request.uri().to_string();
         self.shared.decide(self.id, Which::Number(number), request.method().as_str(), &target)
     }
@@ -187,6 +190,7 @@ impl<K: Sink + 'static> Caller<K> {
         enforcement: &Enforcement,
         busy: Busy,
     ) -> Result<Response<Body>, Failure> {
+        address::complete(&mut request, self.destination);
         let upgrades = fields::upgrades(request.headers());
         fields::end_to_end(request.headers_mut(), upgrades);
         for rewrite in &enforcement.rewrites {

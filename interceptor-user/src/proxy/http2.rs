@@ -3,6 +3,7 @@
 //! Streams are forwarded by themselves, each in a task; what they share is the client's connection and those to the servers.
 
 mod call;
+mod malformed;
 mod outgoing;
 mod pump;
 
@@ -19,7 +20,7 @@ use tokio::{net::TcpStream, task::spawn_local};
 
 use self::{call::Call, pump::Ended};
 use super::{
-    Shared,
+    Shared, address,
     answer::{self, Body},
     client::Activity,
     tap::{Broken, Tap},
@@ -160,6 +161,9 @@ impl<K: Sink + 'static> Caller<K> {
     }
 
     fn decide(&self, request: &Request<RecvStream>, stream: u32) -> Result<Enforcement, String> {
+        if let Some(why) = malformed::request(request) {
+            return Err(address::malformed(why));
+        }
         let uri = request.uri();
         let target = match (request.method(), uri.authority()) {
             (&Method::CONNECT, Some(authority)) => authority.as_str(),

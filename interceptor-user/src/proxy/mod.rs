@@ -8,6 +8,7 @@
 //! One thread, one runtime, one [`Pipeline`]. What one side sends is handed to the pipeline and then to the other side, as it comes;
 //! nothing is read of a side before what it said last was taken by the other.
 
+mod address;
 mod answer;
 mod client;
 mod counts;

@@ -53,18 +53,12 @@ impl Call<'_> {
                 return Err(Failed::Ended(Ended::Giver(Reason::INTERNAL_ERROR)));
             }
         };
-        match ended {
-            Ok((Some(stopped), ())) => respond.send_reset(stopped),
-            Ok((None, ())) => {}
-            Err(failed) => {
-                // Any other stream that is not over is cancelled as it is dropped.
-                if let Failed::Ended(Ended::Taker(reason)) = failed {
-                    server.send_reset(reason);
-                }
-                return Err(failed);
-            }
+        // Any other stream that is not over is cancelled as it is dropped. What the server does not want of the request any more the
+        // client is told so, too, once its answer is out: a reset would take along what of that still waits.
+        if let Err(Failed::Ended(Ended::Taker(reason))) = ended {
+            server.send_reset(reason);
         }
-        Ok(())
+        ended.map(|((), ())| ())
     }
 
     /// Nothing of it is gone: its connection took no more.
@@ -152,15 +146,15 @@ impl Call<'_> {
     }
 }
 
-/// What the client sends. Gives why the server wants no more of it: what it answered before that counts (RFC 9113 section 8.1).
+/// What the client sends. Where the server wants no more of it, what it answered before that counts (RFC 9113 section 8.1).
 async fn asked(
     content: &mut RecvStream,
     server: &mut SendStream<Bytes>,
     pulse: Option<&Pulse>,
     has_begun: &Cell<bool>,
-) -> Result<Option<Reason>, Failed> {
+) -> Result<(), Failed> {
     if content.is_end_stream() {
-        return Ok(None);
+        return Ok(());
     }
     let passed = || {
         has_begun.set(true);
@@ -173,9 +167,9 @@ async fn asked(
             if let Some(pulse) = pulse {
                 pulse.asked();
             }
-            Ok(None)
+            Ok(())
         }
-        Err(Ended::Taker(reason)) => Ok(Some(reason)),
+        Err(Ended::Taker(_)) => Ok(()),
         Err(Ended::Giver(reason)) => Err(Ended::Taker(reason).into()),
     }
 }
