@@ -259,8 +259,8 @@ fn latency(section: &mut Section, table: &Table, load: Load) {
 
 fn memory(section: &mut Section, table: &Table) {
     section.paragraph(
-        "All processes of each, added up. nginx's two share pages, which RSS counts twice and PSS once. HAProxy, nginx and Envoy \
-         share connections to the server among clients; with ours each client has one of its own.",
+        "All processes of each, added up. nginx's two share pages, which RSS counts twice and PSS once. All but *relay* share \
+         connections to the server among clients; there each client has one of its own.",
     );
     let rows = table.rows(|index, proxy| {
         [
