@@ -40,6 +40,20 @@ pub(super) fn end_to_end(fields: &mut HeaderMap, upgrade: bool) {
     keep(fields, stays);
 }
 
+/// Is chunked its only transfer coding, if there is one? Others would be lost with the field that tells of them (RFC 9112 section 6.1).
+/// Then a length means nothing, and is left out (section 6.3).
+pub(super) fn is_framed(fields: &mut HeaderMap) -> bool {
+    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => {
+            fields.remove(header::CONTENT_LENGTH);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Does the connection become another protocol's, by `Upgrade`? (Not HTTP/2's, RFC 9113 section 3.1: that is negotiated with us.)
 pub(super) fn upgrades(fields: &HeaderMap) -> bool {
     let named = |value: &HeaderValue| {
@@ -136,6 +150,22 @@ mod tests {
         end_to_end(&mut fields, true);
         assert_eq!(pairs(&fields), [("connection", "Upgrade"), ("upgrade", "websocket")]);
         assert!(!upgrades(&map(&[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", "h2c")])));
+    }
+
+    #[test]
+    fn a_coding_ends_with_its_connection_or_is_chunked() {
+        let (chunked, gzip) = (("transfer-encoding", "Chunked"), ("transfer-encoding", "gzip, chunked"));
+        let length = ("content-length", "1");
+        for (before, after) in [
+            (&[length][..], Some(&[length][..])),
+            (&[length, chunked], Some(&[chunked])),
+            (&[gzip], None),
+            (&[chunked, chunked], None),
+        ] {
+            let mut fields = map(before);
+            let is = is_framed(&mut fields);
+            assert_eq!(is.then(|| pairs(&fields)).as_deref(), after, "{before:?}");
+        }
     }
 
     #[test]

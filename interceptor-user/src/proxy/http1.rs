@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use http_body_util::{BodyExt as _, Either};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode, Version,
     body::Incoming,
     header::{CONNECTION, HeaderValue},
     server::conn::http1::{self as server, Parts},
@@ -48,6 +48,8 @@ use crate::{
     sink::Sink,
 };
 
+/// Bytes of a head at the most, as sessions take them.
+const HEAD: usize = 64 << 10;
 /// Of a content that nobody is to get, so much is read, so that the client can read its answer.
 const DRAIN: usize = 1 << 20;
 /// In the end, how long connections without a request may yet get one.
@@ -104,7 +106,7 @@ impl<K: Sink + 'static> Caller<K> {
         let service = service_fn(|request| Box::pin(Rc::clone(self).ask(request)));
         let mut builder = server::Builder::new();
         // A head has 100 fields at the most: for more hyper takes memory from the heap for every head.
-        builder.preserve_header_case(true).half_close(true).auto_date_header(false);
+        builder.preserve_header_case(true).half_close(true).auto_date_header(false).max_header_size(HEAD);
         let mut connection = builder.serve_connection(TokioIo::new(tap), service);
         let mut leaves = pin!(self.leaves());
         let mut has_left = false;
@@ -157,17 +159,20 @@ impl<K: Sink + 'static> Caller<K> {
         Ok(response)
     }
 
-    async fn answer(self: &Rc<Self>, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self: &Rc<Self>, mut request: Request<Incoming>) -> Response<Body> {
         let number = self.asked.get() + 1;
         self.asked.set(number);
         let busy = self.activity.begin();
         let grpc = answer::is_grpc(request.headers());
         let enforcement = match self.decide(number, &request) {
             Ok(enforcement) => enforcement,
-            Err(why) => return refuse(&why),
+            Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
         };
         if let Some(deny) = &enforcement.deny {
             return denied(deny, request, grpc);
+        }
+        if !fields::is_framed(request.headers_mut()) {
+            return refuse(StatusCode::NOT_IMPLEMENTED, "the content has a coding that ends with this connection");
         }
         let answered = self.forward(request, &enforcement, busy).await;
         answered.unwrap_or_else(|failure| {
@@ -204,14 +209,21 @@ impl<K: Sink + 'static> Caller<K> {
         let upstream = self.shared.upstreams.get(&target);
         let mut response = upstream::ask(&upstream, request, &self.pinned, busy).await?;
         let switches = match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS => upgrades,
+            StatusCode::SWITCHING_PROTOCOLS if upgrades => true,
+            // Nobody asked for it.
+            StatusCode::SWITCHING_PROTOCOLS => return Err(Failure::Unanswered),
             status => connects && status.is_success(),
         };
         if switches {
             *self.tunnel.borrow_mut() = Some(hyper::upgrade::on(&mut response));
             response.body_mut().switches();
         }
+        if !fields::is_framed(response.headers_mut()) {
+            return Err(Failure::Unanswered);
+        }
         fields::end_to_end(response.headers_mut(), switches && !connects);
+        // Of what is forwarded the version is ours (RFC 9112 section 2.3).
+        *response.version_mut() = Version::HTTP_11;
         Ok(response.map(Either::Left))
     }
 }
@@ -256,8 +268,8 @@ async fn drain(mut content: Incoming) {
 }
 
 /// And the connection ends: what follows on it may not be what it seems.
-fn refuse(why: &str) -> Response<Body> {
-    let mut response = answer::error(StatusCode::BAD_REQUEST, why, false);
+fn refuse(status: StatusCode, why: &str) -> Response<Body> {
+    let mut response = answer::error(status, why, false);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

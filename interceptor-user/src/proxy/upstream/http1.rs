@@ -167,7 +167,8 @@ impl Address {
 
     async fn begin(&self, stream: TcpStream) -> Result<Server, Failure> {
         let mut builder = Builder::new();
-        builder.preserve_header_case(true);
+        // Spaces behind a field's name are taken out by who forwards (RFC 9112 section 5.1).
+        builder.preserve_header_case(true).allow_spaces_after_header_name_in_responses(true);
         let begun = builder.handshake(TokioIo::new(stream)).await;
         let (server, connection) = begun.map_err(|_| Failure::Unanswered)?;
         let open = self.opened();
