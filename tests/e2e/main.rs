@@ -1,6 +1,7 @@
 //! End to end: real servers and clients in pods, the real program in between.
 
 mod capture;
+mod conformance;
 mod containers;
 mod daemon;
 mod demo;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         enforce::cases(),
         upgrade::cases(),
         upstream::cases(),
+        conformance::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())
