@@ -9,6 +9,7 @@ mod enforce;
 mod errors;
 mod grpc;
 mod inline;
+mod interop;
 mod ledger;
 mod lifecycle;
 mod map;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         upgrade::cases(),
         upstream::cases(),
         conformance::cases(),
+        interop::cases(),
         demo::cases(),
     ];
     interceptor_tests::run(cases.into_iter().flatten().collect())
