@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Cgroup, Count, MaybePath, Period, SockOps, Switch};
+use super::{Cgroup, Count, MaybePath, Period, Size, SockOps, Switch};
 pub use upstream::{
     Budget, Connections, Ejection, ErrorCode, HealthCheck, HealthChecks, Percent, RequestLimits, Retry, Timeouts,
     Upstream, Wait,
@@ -35,6 +35,9 @@ pub struct Inline {
     pub pins: MaybePath,
     /// A client's connection that policies are enforced on is closed after so long without a request.
     pub idle_timeout: Period,
+    /// Bytes of requests that are held back until they are whole, because a rule asks for their content: all together. Of each,
+    /// `keep.request` of the rule is the most.
+    pub held_memory: Size,
     /// Servers that requests go to.
     pub upstream: Upstream,
 }
@@ -51,6 +54,7 @@ impl Default for Inline {
             grace: Period(Duration::from_secs(10)),
             pins: MaybePath::default(),
             idle_timeout: Period(Duration::from_hours(1)),
+            held_memory: Size(64 << 20),
             upstream: Upstream::default(),
         }
     }

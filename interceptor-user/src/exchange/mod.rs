@@ -117,9 +117,9 @@ impl Pairing {
         })
     }
 
-    /// The open exchange with this number.
+    /// The open exchange with this number, with what is kept of its request if that is over.
     pub fn open_exchange(&mut self, number: u64) -> Option<&mut Exchange> {
-        self.queue.iter_mut().map(|open| &mut *open.exchange).find(|exchange| exchange.number == number)
+        self.queue.iter_mut().find(|open| open.exchange.number == number).map(Open::show_request)
     }
 
     /// Bytes of memory held beside the pairing itself.

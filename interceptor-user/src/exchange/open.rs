@@ -167,8 +167,10 @@ impl Open {
     pub(super) fn memory(&self) -> usize {
         let parts = [&self.exchange.request, &self.exchange.response];
         let pieces = |part: &Part| part.pieces.as_ref().map_or(0, |pieces| pieces.kept.capacity());
-        let part =
-            |part: &Part| part.head.fields.memory() + part.trailers.memory() + pieces(part) * size_of::<KeptPiece>();
+        let part = |part: &Part| {
+            let fields = part.head.fields.memory() + part.trailers.memory();
+            fields + part.body.len() + pieces(part) * size_of::<KeptPiece>()
+        };
         let heads = parts.into_iter().flatten().map(part).sum::<usize>();
         size_of::<Exchange>() + heads + self.request_content.held() + self.response_content.held()
     }
@@ -298,6 +300,25 @@ impl Open {
         }
     }
 
+    /// What is kept of a request that is over can be read in the exchange from now on.
+    pub(super) fn show_request(&mut self) -> &mut Exchange {
+        if self.request == Progress::Done {
+            self.show(Role::Request);
+        }
+        &mut self.exchange
+    }
+
+    /// Nothing more is kept of this content.
+    fn show(&mut self, role: Role) {
+        let (_, content) = self.content(role);
+        let body = std::mem::take(content).into_body();
+        if let Some(part) = self.part(role)
+            && !body.is_empty()
+        {
+            part.body = body;
+        }
+    }
+
     /// What is known by now is all.
     pub(super) fn close(mut self, flow: &Arc<FlowInfo>, emit: &mut dyn FnMut(Record)) -> Box<Exchange> {
         if self.response == Progress::Absent {
@@ -310,12 +331,7 @@ impl Open {
                 continue;
             }
             content.end(exchange, role, emit);
-            let body = std::mem::take(content).into_body();
-            if let Some(part) = self.part(role)
-                && !body.is_empty()
-            {
-                part.body = body;
-            }
+            self.show(role);
         }
         self.exchange
     }

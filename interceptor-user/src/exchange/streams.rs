@@ -112,9 +112,9 @@ impl Streams {
         })
     }
 
-    /// The open exchange on this stream.
+    /// The open exchange on this stream, with what is kept of its request if that is over.
     pub fn open_exchange(&mut self, stream: u32) -> Option<&mut Exchange> {
-        self.open.get_mut(&stream).map(|open| &mut *open.exchange)
+        self.open.get_mut(&stream).map(Open::show_request)
     }
 
     /// About as much as [`Streams::memory`], without a look at each open exchange.

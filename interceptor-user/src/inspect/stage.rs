@@ -16,7 +16,7 @@ use super::{
 use crate::{
     inference,
     model::{DriftRecord, Exchange, Needs, Record, Sinks, Timestamp},
-    policy::{Enforcement, Rule, Scene},
+    policy::{Asked, Enforcement, Rule, Scene},
     protobuf::Registry,
 };
 
@@ -150,10 +150,16 @@ impl Keep {
         self.plan.as_ref().is_some_and(|plan| plan.policy().enforces())
     }
 
-    /// What the inline path is to do with an exchange of which the request's head was seen.
-    pub fn enforce(&self, exchange: &Exchange) -> Enforcement {
+    /// What the inline path is to do with an exchange of which the request's head was seen; with `whole`, all of the request.
+    pub fn enforce(&self, exchange: &Exchange, whole: bool) -> Enforcement {
         let Some(plan) = &self.plan else { return Enforcement::default() };
-        plan.policy().enforce(&scene(exchange, plan.reads_inference()))
+        let scene = scene(exchange, plan.reads_inference());
+        if !whole {
+            return plan.policy().enforce(&scene);
+        }
+        let inference = scene.recognised.and_then(|_| inference::read(exchange, &inference::Options::default()));
+        let asked = Some(Asked { exchange, inference: inference.as_ref() });
+        plan.policy().enforce(&Scene { asked, ..scene })
     }
 
     /// What is to be kept of an exchange of which these heads were seen.
@@ -177,6 +183,7 @@ fn scene(exchange: &Exchange, recognise: bool) -> Scene<'_> {
         recognised: request.filter(|_| recognise).and_then(inference::recognise),
         over: None,
         inference: None,
+        asked: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Pipeline;
 use crate::{
-    model::{Anomaly, Chunk, FlowEnd, FlowEvent, FlowInfo, Ledger, Side, SideLedger, Timestamp},
+    model::{Anomaly, Chunk, Exchange, FlowEnd, FlowEvent, FlowInfo, Ledger, Side, SideLedger, Timestamp},
     policy::Enforcement,
     session::{Session, Which},
     sink::{Sink, otlp::trace::ids::Trace},
@@ -23,6 +23,8 @@ pub(super) struct Carried {
 pub enum Decision {
     /// It is sent on, or answered, as the policy says.
     Forward(Box<Enforcement>),
+    /// A rule asks for its content, of which it takes so many bytes at the most: it is decided when that is whole.
+    Await(usize),
     /// Another reader might take it for another request, or for two (RFC 9112 section 11.2).
     Refuse(Anomaly),
     /// It was not read here, or not as the other reader did.
@@ -42,6 +44,19 @@ const AMBIGUOUS: [Anomaly; 10] = [
     Anomaly::BadHead,
     Anomaly::Skipped,
 ];
+
+fn ambiguous(exchange: &Exchange) -> Option<Anomaly> {
+    AMBIGUOUS.into_iter().find(|anomaly| exchange.anomalies.contains(*anomaly))
+}
+
+fn carry_out(mut enforcement: Enforcement, exchange: &mut Exchange) -> Decision {
+    if enforcement.trace {
+        // The same that our own spans will have.
+        enforcement.traceparent = Trace::of(exchange).map(|trace| trace.traceparent(&exchange.flow));
+    }
+    exchange.enforced.clone_from(&enforcement.rules);
+    Decision::Forward(Box::new(enforcement))
+}
 
 /// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,24 +93,32 @@ impl<K: Sink> Pipeline<K> {
     }
 
     /// What is to be done with a request whose head has been carried, and which somebody else has read as `method` and `target`.
-    /// What is to be done counts as done.
+    /// What is to be done counts as done, unless the content is awaited.
     pub fn decide(&mut self, id: CarriedId, which: Which, method: &str, target: &str) -> Decision {
         let Some(carried) = self.carried.get_mut(&id) else { return Decision::Unknown };
         let Some(exchange) = carried.session.open_exchange(which) else { return Decision::Unknown };
-        if let Some(odd) = AMBIGUOUS.into_iter().find(|anomaly| exchange.anomalies.contains(*anomaly)) {
+        if let Some(odd) = ambiguous(exchange) {
             return Decision::Refuse(odd);
         }
         let head = exchange.request.as_ref().map(|part| &part.head);
         if head.is_none_or(|head| head.method() != Some(method) || head.target() != Some(target)) {
             return Decision::Unknown;
         }
-        let mut enforcement = self.downstream.stage.keep.enforce(exchange);
-        if enforcement.trace {
-            // The same that our own spans will have.
-            enforcement.traceparent = Trace::of(exchange).map(|trace| trace.traceparent(&exchange.flow));
+        let enforcement = self.downstream.stage.keep.enforce(exchange, false);
+        enforcement.awaits.map_or_else(|| carry_out(enforcement, exchange), Decision::Await)
+    }
+
+    /// The same of a request that was awaited, and of which all has been carried.
+    pub fn decide_whole(&mut self, id: CarriedId, which: Which) -> Decision {
+        let Some(carried) = self.carried.get_mut(&id) else { return Decision::Unknown };
+        let Some(exchange) = carried.session.open_exchange(which) else { return Decision::Unknown };
+        if let Some(odd) = ambiguous(exchange) {
+            return Decision::Refuse(odd);
         }
-        exchange.enforced.clone_from(&enforcement.rules);
-        Decision::Forward(Box::new(enforcement))
+        if exchange.request.as_ref().is_none_or(|part| !part.ended) {
+            return Decision::Unknown;
+        }
+        carry_out(self.downstream.stage.keep.enforce(exchange, true), exchange)
     }
 
     /// `side` sends no more.

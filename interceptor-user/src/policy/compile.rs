@@ -231,6 +231,7 @@ impl File<'_> {
         }
         if let Some(keep) = &rule.keep
             && !inspects
+            && !compiled.holds()
             && compiled.own_needs(true) == Needs::default()
             && compiled.shows(Sinks::CONTENTS, false) == Needs::default()
             && compiled.keep != Needs::default()

@@ -1,4 +1,4 @@
-//! What the inline path is to do with a request, by its head.
+//! What the inline path is to do with a request: by its head, or where a rule asks for more by all of it.
 
 use std::sync::Arc;
 
@@ -25,6 +25,9 @@ pub struct Enforcement {
     pub traceparent: Option<String>,
     /// Rules that say so.
     pub rules: Vec<Arc<str>>,
+    /// There is a rule that asks for the request's content, of which it takes so many bytes at the most: nothing is to be done before
+    /// all of that has come.
+    pub awaits: Option<usize>,
 }
 
 impl Policy {
@@ -33,12 +36,18 @@ impl Policy {
         self.rules().iter().any(|rule| rule.action.as_ref().is_some_and(Action::is_enforced))
     }
 
-    /// What the rules say that the request's head alone satisfies, in their order: the first that denies ends it, the first that
+    /// What the rules say that what is known of the request satisfies, in their order: the first that denies ends it, the first that
     /// routes counts, changes add up.
     pub fn enforce(&self, scene: &Scene<'_>) -> Enforcement {
         let mut all = Enforcement::default();
         for rule in self.rules() {
-            let Some(action) = rule.action.as_ref().filter(|_| rule.certainly(scene)) else { continue };
+            let Some(action) = rule.action.as_ref().filter(|action| action.is_enforced()) else { continue };
+            if !rule.certainly(scene) {
+                if rule.awaits_content(scene) {
+                    all.awaits = all.awaits.max(Some(rule.keep.request));
+                }
+                continue;
+            }
             if let Some(deny) = &action.deny {
                 return Enforcement {
                     deny: Some(deny.clone()),
@@ -71,6 +80,19 @@ impl Rule {
     /// Does it match by what is known, and is it in the sample?
     fn certainly(&self, scene: &Scene<'_>) -> bool {
         self.condition.test(scene) == Ok(true) && self.sampled_by_now(scene).is_some_and(Sampled::is_in)
+    }
+
+    /// Does it have something done to requests by what their content says?
+    pub(super) fn holds(&self) -> bool {
+        self.action.as_ref().is_some_and(Action::is_enforced) && self.condition.asks_of_content()
+    }
+
+    /// May it match once the content is there, which it asks for?
+    fn awaits_content(&self, scene: &Scene<'_>) -> bool {
+        scene.asked.is_none()
+            && self.condition.asks_of_content()
+            && self.condition.is_possible(scene)
+            && self.sampled_by_now(scene) != Some(Sampled::Out)
     }
 }
 

@@ -24,7 +24,7 @@ mod tests;
 pub use self::{
     compile::Policy,
     enforce::Enforcement,
-    expression::Scene,
+    expression::{Asked, Scene},
     extract::Extraction,
     filter::{CallStatus, Filter, HostPattern, Invalid, MethodName, PathPattern, ProcessPattern, StatusRange},
     rule::{Inspect, Redact, Rule},

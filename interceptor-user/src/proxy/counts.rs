@@ -22,6 +22,14 @@ pub struct Counts {
     pub unresolved: AtomicU64,
     /// Connections of clients that were closed because no request came on them.
     pub client_idle: AtomicU64,
+    /// Bytes of requests that are held back now.
+    pub held_bytes: AtomicU64,
+    /// Requests that were held back, and became whole.
+    pub held: AtomicU64,
+    /// Such as were larger than the rule that asks for them takes.
+    pub held_too_large: AtomicU64,
+    /// Such as there was no room for.
+    pub held_no_room: AtomicU64,
     /// Of servers.
     pub upstream: UpstreamCounts,
 }

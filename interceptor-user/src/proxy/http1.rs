@@ -30,12 +30,12 @@ use tokio::{
 };
 
 use super::{
-    Shared, address,
+    Decided, Shared, address,
     answer::{self, Body},
     client::{Activity, Busy},
-    fields, rewrite,
+    fields, hold, rewrite,
     tap::{Broken, Tap},
-    upstream::{self, Failure, Pinned, Target},
+    upstream::{self, Content, Failure, Pinned, Target},
 };
 use crate::{
     model::FlowEnd,
@@ -164,24 +164,60 @@ impl<K: Sink + 'static> Caller<K> {
         self.asked.set(number);
         let busy = self.activity.begin();
         let grpc = answer::is_grpc(request.headers());
-        let enforcement = match self.decide(number, &request) {
-            Ok(enforcement) => enforcement,
+        let decided = match self.decide(number, &request) {
+            Ok(decided) => decided,
             Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
         };
-        if let Some(deny) = &enforcement.deny {
-            return denied(deny, request, grpc);
+        if let Decided::Now(Enforcement { deny: Some(deny), .. }) = &decided {
+            spawn_local(drain(request.into_body()));
+            return denied(deny, grpc);
         }
         if !fields::is_framed(request.headers_mut()) {
             return refuse(StatusCode::NOT_IMPLEMENTED, "the content has a coding that ends with this connection");
         }
+        let (enforcement, request) = match decided {
+            Decided::Now(enforcement) => (enforcement, request.map(Content::Coming)),
+            Decided::Whole(most) => match self.hold(request, most).await {
+                Ok(request) => match self.shared.decide_whole(self.id, Which::Number(number)) {
+                    Ok(enforcement) => (enforcement, request),
+                    Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
+                },
+                Err(failure) => return self.failed(failure, grpc),
+            },
+        };
+        if let Some(deny) = &enforcement.deny {
+            return denied(deny, grpc);
+        }
         let answered = self.forward(request, &enforcement, busy).await;
-        answered.unwrap_or_else(|failure| {
-            self.shared.unanswered(failure);
-            failure.answer(grpc)
-        })
+        answered.unwrap_or_else(|failure| self.failed(failure, grpc))
     }
 
-    fn decide(&self, number: u64, request: &Request<Incoming>) -> Result<Enforcement, String> {
+    fn failed(&self, failure: Failure, grpc: bool) -> Response<Body> {
+        self.shared.unanswered(failure);
+        failure.answer(grpc)
+    }
+
+    /// Waits for all of a content.
+    async fn hold(&self, request: Request<Incoming>, most: usize) -> Result<Request<Content>, Failure> {
+        let (head, mut content) = request.into_parts();
+        let (mut holding, mut trailers) = (self.shared.room.hold(most), None);
+        let time = self.shared.upstreams.idle_timeout();
+        while let Some(frame) = hold::in_time(time, content.frame()).await? {
+            let frame = frame.map_err(|_| Failure::Incomplete)?;
+            match frame.into_data() {
+                Ok(data) => {
+                    if let Err(failure) = holding.add(&data) {
+                        spawn_local(drain(content));
+                        return Err(failure);
+                    }
+                }
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+        }
+        Ok(Request::from_parts(head, Content::Held(holding.end(trailers))))
+    }
+
+    fn decide(&self, number: u64, request: &Request<Incoming>) -> Result<Decided, String> {
         if let Some(why) = address::unclear_in_http1(request) {
             return Err(address::malformed(why));
         }
@@ -191,7 +227,7 @@ impl<K: Sink + 'static> Caller<K> {
 
     async fn forward(
         self: &Rc<Self>,
-        mut request: Request<Incoming>,
+        mut request: Request<Content>,
         enforcement: &Enforcement,
         busy: Busy,
     ) -> Result<Response<Body>, Failure> {
@@ -236,7 +272,7 @@ async fn tunnelled<K: Sink>(client: &mut Tap<K>, said: &[u8], server: OnUpgrade)
     Ok(())
 }
 
-fn apply(rewrite: &Rewrite, request: &mut Request<Incoming>) {
+fn apply(rewrite: &Rewrite, request: &mut Request<Content>) {
     if let Some(url) = &rewrite.url_rewrite {
         if let Some(host) = url.hostname.as_ref().and_then(|name| name.parse().ok()) {
             request.headers_mut().insert(hyper::header::HOST, host);
@@ -250,13 +286,13 @@ fn apply(rewrite: &Rewrite, request: &mut Request<Incoming>) {
     }
 }
 
-/// What the policy answers. What the client still sends is read, so that it can go on.
-fn denied(deny: &Deny, request: Request<Incoming>, grpc: bool) -> Response<Body> {
-    spawn_local(drain(request.into_body()));
+/// What the policy answers.
+fn denied(deny: &Deny, grpc: bool) -> Response<Body> {
     let status = StatusCode::from_u16(deny.status.value).unwrap_or(StatusCode::FORBIDDEN);
     answer::error(status, &deny.message, grpc)
 }
 
+/// What the client still sends is read, so that it can go on.
 async fn drain(mut content: Incoming) {
     let mut left = DRAIN;
     while let Some(Ok(frame)) = content.frame().await {

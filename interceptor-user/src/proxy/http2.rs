@@ -3,6 +3,7 @@
 //! Streams are forwarded by themselves, each in a task; what they share is the client's connection and those to the servers.
 
 mod call;
+mod content;
 mod malformed;
 mod outgoing;
 mod pump;
@@ -15,18 +16,24 @@ use h2::{
     server::{Builder, SendResponse},
 };
 use http_body_util::BodyExt as _;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, header::EXPECT, http::request::Parts};
 use tokio::{net::TcpStream, task::spawn_local};
 
-use self::{call::Call, pump::Ended};
+use self::{call::Call, content::Content, pump::Ended};
 use super::{
-    Shared, address,
+    Decided, Shared, address,
     answer::{self, Body},
     client::Activity,
     tap::{Broken, Tap},
     upstream::{Failure, Target, is_repeatable},
 };
-use crate::{model::FlowEnd, pipeline::CarriedId, policy::Enforcement, session::Which, sink::Sink};
+use crate::{
+    model::FlowEnd,
+    pipeline::CarriedId,
+    policy::{Enforcement, document::Deny},
+    session::Which,
+    sink::Sink,
+};
 
 /// Bytes of a stream that are on their way before the other side has taken them: what waits here of one stream at the most.
 pub(super) const STREAM_WINDOW: u32 = 256 << 10;
@@ -51,6 +58,10 @@ enum Failed {
     Ended(Ended),
     /// There is no answer of a server, and none has begun.
     Unanswered(Failure),
+    /// It is not even asked.
+    Unclear(String),
+    /// By policy.
+    Denied(Deny),
     /// It is to be tried again.
     Again,
 }
@@ -136,31 +147,49 @@ impl<K: Sink + 'static> Caller<K> {
     async fn ask(self: Rc<Self>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         let _busy = self.activity.begin();
         let grpc = answer::is_grpc(request.headers());
-        let said = match self.decide(&request, respond.stream_id().as_u32()) {
-            Err(why) => say(&mut respond, answer::error(StatusCode::BAD_REQUEST, &why, grpc)).await,
-            Ok(Enforcement { deny: Some(deny), .. }) => {
+        let said = match self.serve(request, &mut respond).await {
+            Err(Failed::Ended(Ended::Giver(reason))) => {
+                respond.send_reset(reason);
+                Ok(())
+            }
+            // Where it is not answered in full, the client knows: it is who gave up, or it is gone.
+            Ok(()) | Err(Failed::Ended(Ended::Taker(_)) | Failed::Again) => Ok(()),
+            Err(Failed::Unanswered(failure)) => {
+                self.shared.unanswered(failure);
+                say(&mut respond, failure.answer(grpc)).await
+            }
+            Err(Failed::Unclear(why)) => say(&mut respond, answer::error(StatusCode::BAD_REQUEST, &why, grpc)).await,
+            Err(Failed::Denied(deny)) => {
                 let status = StatusCode::from_u16(deny.status.value).unwrap_or(StatusCode::FORBIDDEN);
                 say(&mut respond, answer::error(status, &deny.message, grpc)).await
             }
-            Ok(enforcement) => match self.forward(request, &mut respond, &enforcement).await {
-                Err(Failed::Ended(Ended::Giver(reason))) => {
-                    respond.send_reset(reason);
-                    Ok(())
-                }
-                // Where it is not answered in full, the client knows: it is who gave up, or it is gone.
-                Ok(()) | Err(Failed::Ended(Ended::Taker(_)) | Failed::Again) => Ok(()),
-                Err(Failed::Unanswered(failure)) => {
-                    self.shared.unanswered(failure);
-                    say(&mut respond, failure.answer(grpc)).await
-                }
-            },
         };
         if let Err(error) = said {
             tracing::debug!(%error, "a client does not wait for its answer");
         }
     }
 
-    fn decide(&self, request: &Request<RecvStream>, stream: u32) -> Result<Enforcement, String> {
+    async fn serve(&self, request: Request<RecvStream>, respond: &mut SendResponse<Bytes>) -> Result<(), Failed> {
+        let stream = respond.stream_id().as_u32();
+        let decided = self.decide(&request, stream).map_err(Failed::Unclear)?;
+        let (mut head, mut content) = request.into_parts();
+        let (enforcement, content) = match decided {
+            Decided::Now(enforcement) => (enforcement, Content::Coming(content)),
+            Decided::Whole(most) => {
+                goes_on(&mut head, respond)?;
+                let time = self.shared.upstreams.idle_timeout();
+                let held = content::hold(&mut content, self.shared.room.hold(most), time).await?;
+                let whole = self.shared.decide_whole(self.id, Which::Stream(stream)).map_err(Failed::Unclear)?;
+                (whole, held)
+            }
+        };
+        match enforcement.deny {
+            Some(deny) => Err(Failed::Denied(deny)),
+            None => self.forward(Request::from_parts(head, content), respond, &enforcement).await,
+        }
+    }
+
+    fn decide(&self, request: &Request<RecvStream>, stream: u32) -> Result<Decided, String> {
         if let Some(why) = malformed::request(request) {
             return Err(address::malformed(why));
         }
@@ -174,7 +203,7 @@ impl<K: Sink + 'static> Caller<K> {
 
     async fn forward(
         &self,
-        request: Request<RecvStream>,
+        request: Request<Content>,
         respond: &mut SendResponse<Bytes>,
         enforcement: &Enforcement,
     ) -> Result<(), Failed> {
@@ -182,7 +211,7 @@ impl<K: Sink + 'static> Caller<K> {
         let outgoing = outgoing::request(head, enforcement, self.destination);
         let upstream = self.shared.upstreams.get(&Target::of(enforcement.route.as_ref(), self.destination));
         let _ticket = upstream.enter()?;
-        let is_whole = content.is_end_stream();
+        let is_whole = content.is_over();
         let mut attempts = upstream.attempts(is_repeatable(outgoing.method(), is_whole));
         let pulse = upstream.pulse();
         if let Some(pulse) = pulse.as_ref().filter(|_| is_whole) {
@@ -199,6 +228,16 @@ impl<K: Sink + 'static> Caller<K> {
             }
         }
     }
+}
+
+/// A client may wait to be told so before it sends its content (RFC 9110 section 10.1.1).
+fn goes_on(head: &mut Parts, respond: &mut SendResponse<Bytes>) -> Result<(), Failed> {
+    if head.headers.remove(EXPECT).is_some() {
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::CONTINUE;
+        respond.send_informational(response).map_err(|error| Ended::by_taker(&error))?;
+    }
+    Ok(())
 }
 
 /// An answer of ours. What the client has not sent yet is not wanted any more, which it is told once its answer is out.

@@ -13,6 +13,7 @@ mod answer;
 mod client;
 mod counts;
 mod fields;
+mod hold;
 mod http1;
 mod http2;
 mod kernel;
@@ -44,6 +45,7 @@ use tokio::{
 use self::{
     client::Drain,
     counts::Gauge,
+    hold::Room,
     kernel::Origin,
     spoken::Spoken,
     upstream::{Failure, Upstreams},
@@ -76,6 +78,8 @@ pub struct Limits {
     pub grace: Duration,
     /// A client's connection is closed after so long without a request.
     pub idle: Duration,
+    /// Bytes of requests that are held back until they are whole, all together.
+    pub held: usize,
     /// Servers that requests go to.
     pub upstream: config::Upstream,
 }
@@ -88,6 +92,7 @@ struct Shared<K> {
     limits: Limits,
     buffer: RefCell<Box<[u8]>>,
     upstreams: Upstreams,
+    room: Rc<Room>,
     drain: Drain,
 }
 
@@ -108,7 +113,8 @@ pub fn run<K: Sink + 'static>(
     let pipeline = RefCell::new(pipeline);
     let (ours, counted) = (Arc::clone(&kernel), Arc::clone(&counts));
     let upstreams = Upstreams::new(ours, counted, limits.upstream.clone(), limits.connect);
-    let shared = Rc::new(Shared { kernel, pipeline, counts, limits, buffer, upstreams, drain: Drain::default() });
+    let (room, drain) = (Room::new(limits.held, &counts), Drain::default());
+    let shared = Rc::new(Shared { kernel, pipeline, counts, limits, buffer, upstreams, room, drain });
     let local = LocalSet::new();
     runtime.block_on(local.run_until(serve(listeners, Rc::clone(&shared), stop)))?;
     drop(local);
@@ -242,13 +248,15 @@ impl<K: Sink> Shared<K> {
     }
 
     /// What the policy says of a request. An error says why it is not even asked.
-    fn decide(&self, id: CarriedId, which: Which, method: &str, target: &str) -> Result<Enforcement, String> {
-        match self.pipeline.borrow_mut().decide(id, which, method, target) {
-            Decision::Forward(enforcement) => Ok(*enforcement),
-            Decision::Refuse(anomaly) => {
-                Err(format!("the request can be read in more than one way: {}", anomaly.name()))
-            }
-            Decision::Unknown => Err("the request can be read in more than one way".to_owned()),
+    fn decide(&self, id: CarriedId, which: Which, method: &str, target: &str) -> Result<Decided, String> {
+        decided(self.pipeline.borrow_mut().decide(id, which, method, target))
+    }
+
+    /// The same of one that was awaited.
+    fn decide_whole(&self, id: CarriedId, which: Which) -> Result<Enforcement, String> {
+        match decided(self.pipeline.borrow_mut().decide_whole(id, which))? {
+            Decided::Now(enforcement) => Ok(enforcement),
+            Decided::Whole(_) => Err(UNCLEAR.to_owned()),
         }
     }
 
@@ -257,6 +265,24 @@ impl<K: Sink> Shared<K> {
         if failure != Failure::Limited {
             self.counts.unanswered.fetch_add(1, Relaxed);
         }
+    }
+}
+
+/// When it is known what is to be done with a request.
+enum Decided {
+    Now(Enforcement),
+    /// Once it is whole, if it has no more than so many bytes of content.
+    Whole(usize),
+}
+
+const UNCLEAR: &str = "the request can be read in more than one way";
+
+fn decided(decision: Decision) -> Result<Decided, String> {
+    match decision {
+        Decision::Forward(enforcement) => Ok(Decided::Now(*enforcement)),
+        Decision::Await(most) => Ok(Decided::Whole(most)),
+        Decision::Refuse(anomaly) => Err(format!("{UNCLEAR}: {}", anomaly.name())),
+        Decision::Unknown => Err(UNCLEAR.to_owned()),
     }
 }
 

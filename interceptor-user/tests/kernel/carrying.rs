@@ -186,6 +186,7 @@ fn limits() -> Limits {
         beat: Duration::from_millis(50),
         grace: Duration::from_secs(5),
         idle: Duration::from_mins(1),
+        held: 8 << 20,
         upstream: config::Upstream::default(),
     }
 }

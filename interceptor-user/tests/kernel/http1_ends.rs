@@ -104,7 +104,7 @@ fn serve(
 }
 
 /// A head; its absence is an error.
-fn head(stream: &mut BufReader<TcpStream>) -> anyhow::Result<String> {
+pub(crate) fn head(stream: &mut BufReader<TcpStream>) -> anyhow::Result<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         ensure!(stream.read_line(&mut head)? > 0, "it is over: {head}");
@@ -112,7 +112,7 @@ fn head(stream: &mut BufReader<TcpStream>) -> anyhow::Result<String> {
     Ok(head)
 }
 
-fn content(stream: &mut BufReader<TcpStream>, head: &str) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn content(stream: &mut BufReader<TcpStream>, head: &str) -> anyhow::Result<Vec<u8>> {
     let length =
         head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     let mut content = vec![0; length.unwrap_or(0)];

@@ -12,6 +12,7 @@ mod enforcing_http2;
 mod filtering;
 mod following;
 mod frames;
+mod holding;
 mod http1_ends;
 mod http2_ends;
 mod inbound;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         pinning::tests(),
         carrying::tests(),
         enforcing_http2::tests(),
+        holding::tests(),
         upstream::tests(),
         upstream_faults::tests(),
     ];

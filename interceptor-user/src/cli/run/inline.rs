@@ -124,6 +124,7 @@ pub(super) fn start(
         beat: config.inline.timeout.0 / BEATS,
         grace: config.inline.grace.0,
         idle: config.inline.idle_timeout.0,
+        held: config.inline.held_memory.to_usize(),
         upstream: config.inline.upstream.clone(),
     };
     let (told, stop) = (Arc::clone(&kernel), Arc::clone(stop));
@@ -162,6 +163,12 @@ fn figures(kernel: Arc<Kernel>, counts: Arc<Counts>) -> prometheus::Ask {
             ("unresolved", counts.unresolved.load(Relaxed)),
         ],
         idle: counts.client_idle.load(Relaxed),
+        held_bytes: counts.held_bytes.load(Relaxed),
+        held: [
+            ("whole", counts.held.load(Relaxed)),
+            ("too_large", counts.held_too_large.load(Relaxed)),
+            ("no_room", counts.held_no_room.load(Relaxed)),
+        ],
         upstream: upstream(&counts.upstream),
         steered: steered().unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "cannot read the kernel's counters");

@@ -171,6 +171,27 @@ impl Attribute {
         })
     }
 
+    /// Does the whole request tell it, before there is a response?
+    pub(super) const fn is_of_request(self) -> bool {
+        match self.stage() {
+            Stage::Flow | Stage::Request | Stage::Recognised => true,
+            Stage::Response => false,
+            Stage::End | Stage::Content => matches!(
+                self,
+                Self::RequestTime
+                    | Self::RequestSize
+                    | Self::RequestMessages
+                    | Self::RequestTrailers
+                    | Self::InferenceModel
+                    | Self::InferenceVersion
+                    | Self::InferenceId
+                    | Self::InferenceBatch
+                    | Self::InferenceInputs
+                    | Self::InferenceParameters
+            ),
+        }
+    }
+
     /// The only values that it can have, where these are few.
     pub fn allowed(self) -> Option<Vec<&'static str>> {
         Some(match self {

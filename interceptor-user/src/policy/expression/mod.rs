@@ -21,7 +21,7 @@ mod value;
 pub(super) use self::scene::joined;
 pub use self::{
     attribute::{Attribute, Stage},
-    scene::Scene,
+    scene::{Asked, Scene},
     value::{Fault, Type, Value},
 };
 use self::{
@@ -53,12 +53,19 @@ pub struct Expression {
     node: Node,
     kind: Type,
     stage: Stage,
+    of_request: bool,
 }
 
 impl Expression {
     /// `true`.
     pub fn always() -> Self {
-        Self { text: "true".to_owned(), node: Node::Literal(Value::Bool(true)), kind: Type::Bool, stage: Stage::Flow }
+        Self {
+            text: "true".to_owned(),
+            node: Node::Literal(Value::Bool(true)),
+            kind: Type::Bool,
+            stage: Stage::Flow,
+            of_request: true,
+        }
     }
 
     /// From its text.
@@ -76,8 +83,8 @@ impl Expression {
         let parser = cel::Env::default().with_optional_support(false).parser().max_recursion_depth(48);
         let (tree, source) = parser.parse_with_source_info(text).map_err(|errors| syntax(text, &errors))?;
         let (node, kind) = Checker::new(&source).expression(&tree)?;
-        let stage = stage(&node);
-        Ok(Self { text: text.to_owned(), node, kind, stage })
+        let (stage, of_request) = (stage(&node), of_request(&node));
+        Ok(Self { text: text.to_owned(), node, kind, stage, of_request })
     }
 
     /// Its text.
@@ -93,6 +100,11 @@ impl Expression {
     /// When all that it depends on is known.
     pub const fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// Does the whole request tell it, and not its head alone?
+    pub fn asks_of_content(&self) -> bool {
+        self.of_request && self.stage >= Stage::End
     }
 
     /// Does it ask for something that is known from this stage on?
@@ -219,6 +231,17 @@ fn stage(node: &Node) -> Stage {
         }
     });
     stage
+}
+
+/// Is all that it depends on known with the whole request?
+fn of_request(node: &Node) -> bool {
+    let mut all = true;
+    node.walk(&mut |node| {
+        if let Node::Attribute(attribute) | Node::Field(attribute, _) = node {
+            all &= attribute.is_of_request();
+        }
+    });
+    all
 }
 
 /// Functions of expressions: how each is called and what it is.

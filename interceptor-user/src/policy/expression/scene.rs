@@ -31,6 +31,17 @@ pub struct Scene<'a> {
     pub over: Option<&'a Exchange>,
     /// What it means to a model server, once it is over.
     pub inference: Option<&'a Inference>,
+    /// The request, once that is over.
+    pub asked: Option<Asked<'a>>,
+}
+
+/// A request that is whole, before there is a response.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The exchange, as far as it is there.
+    pub exchange: &'a Exchange,
+    /// What it asks of a model server, if it asks something.
+    pub inference: Option<&'a Inference>,
 }
 
 impl<'a> Scene<'a> {
@@ -44,6 +55,7 @@ impl<'a> Scene<'a> {
             recognised: inference.map(|inference| (inference.dialect, inference.operation)),
             over: Some(exchange),
             inference,
+            asked: None,
         }
     }
 
@@ -53,7 +65,7 @@ impl<'a> Scene<'a> {
             Stage::Flow => Ok(self.of_flow(attribute)),
             Stage::Request | Stage::Response => self.of_head(attribute),
             Stage::Recognised => self.of_recognised(attribute),
-            Stage::End => self.over.ok_or(Fault::Unknown).map(|exchange| of_exchange(attribute, exchange)),
+            Stage::End => self.told(attribute).map(|exchange| of_exchange(attribute, exchange)),
             Stage::Content => self.of_inference(attribute),
         };
         found?.ok_or(Fault::Absent(attribute.path()))
@@ -65,8 +77,14 @@ impl<'a> Scene<'a> {
         joined(fields, name).map(Value::String).ok_or(Fault::NoSuchKey)
     }
 
+    /// The exchange, if all is there of it that the attribute depends on.
+    fn told(&self, attribute: Attribute) -> Result<&'a Exchange, Fault> {
+        let asked = self.asked.filter(|_| attribute.is_of_request()).map(|asked| asked.exchange);
+        self.over.or(asked).ok_or(Fault::Unknown)
+    }
+
     fn fields(&self, attribute: Attribute) -> Result<&'a Fields, Fault> {
-        let part = |role| self.over.ok_or(Fault::Unknown).map(|exchange| exchange.part(role));
+        let part = |role| self.told(attribute).map(|exchange| exchange.part(role));
         let fields = match attribute {
             Attribute::RequestHeaders => self.head(Role::Request)?.map(|head| &head.fields),
             Attribute::ResponseHeaders => self.head(Role::Response)?.map(|head| &head.fields),
@@ -158,6 +176,13 @@ impl<'a> Scene<'a> {
     }
 
     fn of_inference(&self, attribute: Attribute) -> Result<Option<Value<'a>>, Fault> {
+        if let Some(asked) = self.asked.filter(|_| attribute.is_of_request()) {
+            // What the request does not say the response may.
+            return match asked.inference {
+                Some(inference) => of_inference(attribute, inference).map(Some).ok_or(Fault::Unknown),
+                None => Ok(None),
+            };
+        }
         match (self.inference, self.over) {
             (Some(inference), _) => Ok(of_inference(attribute, inference)),
             (None, Some(_)) => Ok(None),

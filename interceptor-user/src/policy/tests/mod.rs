@@ -1,3 +1,4 @@
+mod enforce;
 mod errors;
 mod needs;
 mod reach;

@@ -14,6 +14,7 @@ use hyper::{Request, Response};
 
 use super::{
     Failed,
+    content::Content,
     pump::{Ended, pump},
 };
 use crate::proxy::upstream::{Again, Attempts, Failure, Pulse, Stream, Upstream, in_time, is_gateway_error};
@@ -32,10 +33,10 @@ impl Call<'_> {
     pub(super) async fn run(
         mut self,
         outgoing: &Request<()>,
-        content: &mut RecvStream,
+        content: &mut Content,
         respond: &mut SendResponse<Bytes>,
     ) -> Result<(), Failed> {
-        let (response, mut server) = match self.stream.send(outgoing.clone(), content.is_end_stream()) {
+        let (response, mut server) = match self.stream.send(outgoing.clone(), content.is_over()) {
             Ok(sent) => sent,
             Err(error) => {
                 tracing::debug!(%error, "a request cannot be sent");
@@ -90,7 +91,7 @@ impl Call<'_> {
                 }
             }
         };
-        let (head, mut content) = response.into_parts();
+        let (head, content) = response.into_parts();
         self.upstream.report(&self.stream.address, !is_gateway_error(head.status));
         let address = Rc::clone(&self.stream.address);
         if self.attempts.is_wanted_after(head.status) && self.attempts.again(Again::Status, &address).await {
@@ -107,7 +108,7 @@ impl Call<'_> {
                 pulse.beat();
             }
         };
-        match pump(&mut content, &mut client, passed).await {
+        match pump(&mut Content::Coming(content), &mut client, passed).await {
             // It has answered in full, and wants no more of the request (RFC 9113 section 8.1).
             Err(Ended::Giver(Reason::NO_ERROR)) => {
                 client.send_data(Bytes::new(), true).map_err(|error| Ended::by_taker(&error))?;
@@ -148,12 +149,12 @@ impl Call<'_> {
 
 /// What the client sends. Where the server wants no more of it, what it answered before that counts (RFC 9113 section 8.1).
 async fn asked(
-    content: &mut RecvStream,
+    content: &mut Content,
     server: &mut SendStream<Bytes>,
     pulse: Option<&Pulse>,
     has_begun: &Cell<bool>,
 ) -> Result<(), Failed> {
-    if content.is_end_stream() {
+    if content.is_over() {
         return Ok(());
     }
     let passed = || {

@@ -7,7 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, SendStream};
+
+use super::content::Content;
 
 /// Who gave a stream up, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +37,10 @@ fn remote(error: &h2::Error) -> Option<Reason> {
 
 /// All of a content, and its trailers. The giver may send as much more as the taker has room for, so nothing piles up here; the end
 /// of the stream comes with what it came with. Each part is told of.
-pub(super) async fn pump(from: &mut RecvStream, to: &mut SendStream<Bytes>, passed: impl Fn()) -> Result<(), Ended> {
+pub(super) async fn pump(from: &mut Content, to: &mut SendStream<Bytes>, passed: impl Fn()) -> Result<(), Ended> {
     while let Some(data) = unless_reset(to, from.data()).await? {
         let data = data.map_err(|error| Ended::by_giver(&error))?;
-        let end = from.is_end_stream();
+        let end = from.is_over();
         passed();
         give(from, to, data, end).await?;
         if end {
@@ -53,7 +55,7 @@ pub(super) async fn pump(from: &mut RecvStream, to: &mut SendStream<Bytes>, pass
     given.map_err(|error| Ended::by_taker(&error))
 }
 
-async fn give(from: &mut RecvStream, to: &mut SendStream<Bytes>, mut data: Bytes, end: bool) -> Result<(), Ended> {
+async fn give(from: &mut Content, to: &mut SendStream<Bytes>, mut data: Bytes, end: bool) -> Result<(), Ended> {
     if data.is_empty() && end {
         return to.send_data(data, true).map_err(|error| Ended::by_taker(&error));
     }
@@ -62,7 +64,7 @@ async fn give(from: &mut RecvStream, to: &mut SendStream<Bytes>, mut data: Bytes
         let part = data.split_to(room.min(data.len()));
         let taken = part.len();
         to.send_data(part, end && data.is_empty()).map_err(|error| Ended::by_taker(&error))?;
-        from.flow_control().release_capacity(taken).map_err(|error| Ended::by_giver(&error))?;
+        from.taken(taken).map_err(|error| Ended::by_giver(&error))?;
     }
     Ok(())
 }

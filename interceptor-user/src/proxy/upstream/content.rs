@@ -10,12 +10,20 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::{Pinned, Pulse, Ticket, address::Flight, http1::Lease};
-use crate::proxy::client::Busy;
+use crate::proxy::{client::Busy, hold::Held};
 
 /// To a server.
 pub(in crate::proxy) struct Upload {
-    content: Option<Incoming>,
+    content: Content,
     pulse: Option<Rc<Pulse>>,
+}
+
+/// Of a request.
+pub(in crate::proxy) enum Content {
+    None,
+    /// As it comes.
+    Coming(Incoming),
+    Held(Held),
 }
 
 /// To the client. When it has ended, the server's connection may be used again.
@@ -30,18 +38,18 @@ pub(in crate::proxy) struct Download {
 }
 
 impl Upload {
-    pub(super) fn new(content: Incoming, pulse: Option<Rc<Pulse>>) -> Self {
-        if content.is_end_stream()
+    pub(super) fn new(content: Content, pulse: Option<Rc<Pulse>>) -> Self {
+        if content.is_over()
             && let Some(pulse) = &pulse
         {
             pulse.asked();
         }
-        Self { content: Some(content), pulse }
+        Self { content, pulse }
     }
 
     /// No content, timed as this one.
     pub(super) fn none(&self) -> Self {
-        Self { content: None, pulse: self.pulse.clone() }
+        Self { content: Content::None, pulse: self.pulse.clone() }
     }
 }
 
@@ -53,9 +61,15 @@ impl Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(content) = &mut self.content else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(&mut *content).poll_frame(context));
-        let is_over = frame.is_none() || content.is_end_stream();
+        let frame = match &mut self.content {
+            Content::None => return Poll::Ready(None),
+            Content::Coming(content) => ready!(Pin::new(content).poll_frame(context)),
+            Content::Held(held) => {
+                let data = held.take_data().map(Frame::data);
+                data.or_else(|| held.take_trailers().map(Frame::trailers)).map(Ok)
+            }
+        };
+        let is_over = frame.is_none() || self.content.is_over();
         if let Some(pulse) = &self.pulse {
             if is_over { pulse.asked() } else { pulse.beat() }
         }
@@ -63,11 +77,27 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.as_ref().is_none_or(Body::is_end_stream)
+        self.content.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.content.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        match &self.content {
+            Content::None => SizeHint::with_exact(0),
+            Content::Coming(content) => content.size_hint(),
+            // With trailers there is no length (RFC 9112 section 6.5).
+            Content::Held(held) if held.has_trailers() => SizeHint::default(),
+            Content::Held(held) => SizeHint::with_exact(held.len() as u64),
+        }
+    }
+}
+
+impl Content {
+    pub(in crate::proxy) fn is_over(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Coming(content) => content.is_end_stream(),
+            Self::Held(held) => held.is_empty(),
+        }
     }
 }
 

@@ -24,6 +24,12 @@ pub(in crate::proxy) enum Failure {
     Stalled,
     /// There are too many requests.
     Limited,
+    /// A rule asks for the content, and there is more of it than it takes.
+    TooLarge,
+    /// The client does not go on.
+    Slow,
+    /// What it sends is no content, or it is gone.
+    Incomplete,
 }
 
 /// In seconds. Who waits for less adds to what is too much.
@@ -32,6 +38,9 @@ const AGAIN_AFTER: HeaderValue = HeaderValue::from_static("1");
 /// gRPC's DEADLINE_EXCEEDED: the call may have been carried out. Its clients ask again after UNAVAILABLE (14), which a status of 504
 /// would be to them.
 const DEADLINE_EXCEEDED: u16 = 4;
+
+/// As gRPC's own libraries say it of messages that are too large.
+const RESOURCE_EXHAUSTED: u16 = 8;
 
 impl Failure {
     pub(in crate::proxy) fn answer(self, grpc: bool) -> Response<Body> {
@@ -43,10 +52,16 @@ impl Failure {
             Self::Late => (StatusCode::GATEWAY_TIMEOUT, "the server did not answer in time"),
             Self::Stalled => (StatusCode::GATEWAY_TIMEOUT, "nothing came for too long"),
             Self::Limited => (StatusCode::SERVICE_UNAVAILABLE, "there are too many requests at a time"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the content is larger than what is looked at"),
+            Self::Incomplete => (StatusCode::BAD_REQUEST, "the request is not whole"),
+            Self::Slow => (StatusCode::REQUEST_TIMEOUT, "the rest of the request did not come in time"),
         };
         let mut response = answer::error(status, text, grpc);
         match self {
-            Self::Late | Self::Stalled if grpc => answer::set_grpc_status(&mut response, DEADLINE_EXCEEDED),
+            Self::Late | Self::Stalled | Self::Slow if grpc => {
+                answer::set_grpc_status(&mut response, DEADLINE_EXCEEDED);
+            }
+            Self::TooLarge if grpc => answer::set_grpc_status(&mut response, RESOURCE_EXHAUSTED),
             Self::Limited => _ = response.headers_mut().insert(RETRY_AFTER, AGAIN_AFTER),
             _ => {}
         }

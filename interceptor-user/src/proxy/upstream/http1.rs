@@ -4,7 +4,6 @@ use std::{rc::Rc, sync::atomic::Ordering::Relaxed};
 
 use hyper::{
     Request, Response,
-    body::{Body as _, Incoming},
     client::conn::http1::{Builder, SendRequest},
 };
 use hyper_util::rt::TokioIo;
@@ -18,7 +17,7 @@ use super::{
     Failure, Pinned, Upstream,
     address::Address,
     attempts::{Again, is_repeatable},
-    content::{Download, Upload},
+    content::{Content, Download, Upload},
     in_time, is_gateway_error,
 };
 use crate::proxy::{client::Busy, counts::Gauge};
@@ -45,14 +44,14 @@ pub(in crate::proxy) struct Lease {
 /// Asks, and gives what is answered once its head is there. What the client closes ends it.
 pub(in crate::proxy) async fn ask(
     upstream: &Rc<Upstream>,
-    request: Request<Incoming>,
+    request: Request<Content>,
     pinned: &Rc<Pinned>,
     busy: Busy,
 ) -> Result<Response<Download>, Failure> {
     let ticket = upstream.enter()?;
     let pulse = upstream.pulse();
     pinned.asked(&upstream.target, request.headers());
-    let mut attempts = upstream.attempts(is_repeatable(request.method(), request.body().is_end_stream()));
+    let mut attempts = upstream.attempts(is_repeatable(request.method(), request.body().is_over()));
     let mut request = request.map(|content| Upload::new(content, pulse.clone()));
     loop {
         let mut lease = attempts.http1(pinned).await?;

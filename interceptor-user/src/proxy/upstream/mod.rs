@@ -27,7 +27,7 @@ mod target;
 
 pub(super) use self::{
     attempts::{Again, Attempts, is_repeatable},
-    content::Download,
+    content::{Content, Download},
     failure::Failure,
     http1::ask,
     http2::Stream,

@@ -20,6 +20,10 @@ pub struct Inline {
     pub failed: [(&'static str, u64); 4],
     /// Of clients, that were closed because no request came on them.
     pub idle: u64,
+    /// Bytes of requests that are held back until they are whole.
+    pub held_bytes: u64,
+    /// Requests that were, and such as were refused.
+    pub held: [(&'static str, u64); 3],
     /// The servers' side.
     pub upstream: InlineUpstream,
     /// Connections that policies steer, so far: name of the entry, direction, what became of them.
@@ -78,6 +82,16 @@ const IDLE: Family = Family {
     help: "Connections of clients that were closed because no request came on them.",
     labels: &[],
 };
+const HELD_BYTES: Family = Family {
+    name: "interceptor_inline_held_bytes",
+    help: "Bytes of requests that are held back until they are whole.",
+    labels: &[],
+};
+const HELD: Family = Family {
+    name: "interceptor_inline_held_requests_total",
+    help: "Requests that were held back until they were whole because a rule asks for their content, by what became of them.",
+    labels: &["result"],
+};
 const CONNECTIONS: Family = Family {
     name: "interceptor_inline_upstream_connections",
     help: "Connections to servers that are open for requests.",
@@ -132,7 +146,7 @@ pub(super) struct InlinePath {
 
 impl InlinePath {
     pub(super) fn new(ask: Ask) -> prometheus::Result<Self> {
-        let carried = [OPEN, ACCEPTED, FAILED, STEERED, IDLE];
+        let carried = [OPEN, ACCEPTED, FAILED, STEERED, IDLE, HELD_BYTES, HELD];
         let upstream = [CONNECTIONS, OPENED, REUSED, RETRIES, OVER_BUDGET, TIMEOUTS, EJECTIONS, OUT, LIMITED];
         let families = carried.iter().chain(&upstream);
         Ok(Self { ask, descriptions: families.map(Family::description).collect::<Result<_, _>>()? })
@@ -145,7 +159,8 @@ impl Collector for InlinePath {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let Inline { open, accepted, failed, steered, idle, upstream } = (self.ask)();
+        let Inline { open, accepted, failed, steered, idle, held_bytes, held, upstream } = (self.ask)();
+        let held = held.iter().map(|(result, count)| HELD.counter(&[result], *count)).collect();
         let failed = failed.iter().map(|(reason, count)| FAILED.counter(&[reason], *count)).collect();
         let steered = steered
             .iter()
@@ -157,6 +172,8 @@ impl Collector for InlinePath {
             FAILED.of(MetricType::COUNTER, failed),
             STEERED.of(MetricType::COUNTER, steered),
             IDLE.of(MetricType::COUNTER, vec![IDLE.counter(&[], idle)]),
+            HELD_BYTES.of(MetricType::GAUGE, vec![HELD_BYTES.gauge(held_bytes)]),
+            HELD.of(MetricType::COUNTER, held),
         ];
         [carried, upstream.collect()].concat()
     }
