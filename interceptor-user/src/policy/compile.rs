@@ -152,6 +152,10 @@ impl File<'_> {
         if list.is_empty() {
             return Err(self.error(list.place, "nothing is steered; leave `steer` out, or add an entry"));
         }
+        let (tenants, mut names) = (&document.spec.tenants, HashSet::new());
+        for tenant in tenants {
+            self.only(&tenant.name, "tenant", &mut names)?;
+        }
         let mut names = HashSet::new();
         let mut all = Vec::new();
         for steer in list.iter() {
@@ -159,7 +163,7 @@ impl File<'_> {
             if let Some((place, text)) = steer::problem(steer) {
                 return Err(self.error(place, text));
             }
-            all.push(Steer::new(policy, steer));
+            all.push(Steer::new(policy, steer, tenants).map_err(|(place, text)| self.error(place, text))?);
         }
         Ok(all)
     }

@@ -2,8 +2,11 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use interceptor_common::{STEER_CGROUPS_MAX, STEER_NETWORKS_MAX, STEER_PORTS_MAX, STEER_RULES_MAX};
 
-use super::document::{self, Direction, OnFailure};
+use super::document::{self, At, Direction, OnFailure, Workloads};
 use crate::model::{Cidr, Ports};
+
+/// Where, and what is wrong.
+type Problem = ((u64, u64), String);
 
 /// Connections that go by the inline path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,16 +26,43 @@ pub struct Steer {
 }
 
 impl Steer {
-    pub(super) fn new(policy: &str, steer: &document::Steer) -> Self {
+    pub(super) fn new(policy: &str, steer: &document::Steer, tenants: &[Workloads]) -> Result<Self, Problem> {
         let ports: BTreeSet<u16> = steer.ports.iter().flat_map(|ports| ports.first..=ports.last).collect();
-        Self {
+        let mut all = Self {
             name: format!("{policy}/{}", *steer.name).into(),
             direction: steer.direction,
             ports: ports.into_iter().collect(),
             networks: steer.networks.clone(),
             cgroups: steer.cgroups.as_ref().map(|cgroups| cgroups.value.clone()).unwrap_or_default(),
             closed: steer.on_failure == OnFailure::Closed,
+        };
+        let Some(names) = &steer.tenants else { return Ok(all) };
+        if names.is_empty() {
+            return Err((names.place, "nobody's connections; leave `tenants` out, or name one".to_owned()));
         }
+        names.iter().try_for_each(|name| all.add(name, tenants))?;
+        Ok(all)
+    }
+
+    /// Another tenant's, too.
+    fn add(&mut self, name: &At<String>, tenants: &[Workloads]) -> Result<(), Problem> {
+        let Some(tenant) = tenants.iter().find(|tenant| *tenant.name == **name) else {
+            let known: Vec<&str> = tenants.iter().map(|tenant| &**tenant.name).collect();
+            let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
+            return Err((name.place, format!("`{}` is none of the policy's tenants: {known}", **name)));
+        };
+        let (lacks, what) = match self.direction {
+            Direction::Outbound => (tenant.cgroups.is_empty(), "cgroups, by which it is known as it connects"),
+            Direction::Inbound => (tenant.networks.is_empty(), "networks, by which it is known as it comes"),
+        };
+        if lacks {
+            return Err((name.place, format!("the tenant `{}` has no {what}", **name)));
+        }
+        match self.direction {
+            Direction::Outbound => self.cgroups.extend_from_slice(&tenant.cgroups),
+            Direction::Inbound => self.networks.extend_from_slice(&tenant.networks),
+        }
+        Ok(())
     }
 }
 

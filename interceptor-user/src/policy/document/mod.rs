@@ -19,7 +19,7 @@ pub use self::{
         Action, BackendRef, Break, Deny, Header, HeaderModifier, PathModifier, Rewrite, Route, Trace, UrlRewrite,
     },
     at::At,
-    steer::{Direction, OnFailure, Steer},
+    steer::{Direction, OnFailure, Steer, Workloads},
 };
 use super::settings::{Drift, Pii, Schema, Transport};
 use crate::config::{ConfigError, Fraction, Size, closest, list};
@@ -83,6 +83,9 @@ pub struct Spec {
     /// several policies say it, the sinks of each get them.
     #[serde(default)]
     pub unmatched: Option<Unmatched>,
+    /// Tenants that entries of `steer` name.
+    #[serde(default)]
+    pub tenants: Vec<Workloads>,
     /// Connections that go by the inline path.
     #[serde(default)]
     #[schemars(length(min = 1))]

@@ -26,9 +26,29 @@ pub struct Steer {
     /// The default is all.
     #[serde(default)]
     pub cgroups: Option<At<Vec<String>>>,
+    /// Tenants of this policy (`spec.tenants`), by their names: their cgroups outbound, their networks inbound, beside those that are
+    /// given here.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub tenants: Option<At<Vec<At<String>>>>,
     /// What becomes of them while the inline path does not answer. The default is `open`.
     #[serde(default)]
     pub on_failure: OnFailure,
+}
+
+/// A tenant, by what its workloads are known by before they say anything.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Workloads {
+    /// Its name, of which its policy has only one: letters, digits, `-` and `.`, 63 at the most.
+    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$"))]
+    pub name: At<String>,
+    /// Cgroups of its processes on this host, or above them, as in `steer`.
+    #[serde(default)]
+    pub cgroups: Vec<String>,
+    /// Networks that it connects from.
+    #[serde(default)]
+    pub networks: Vec<Cidr>,
 }
 
 /// Which way connections are opened.

@@ -74,11 +74,18 @@ fn errors_of_what_is_steered() {
         "[{name: a, networks: [10.0.0.0/33]}]",
         "[{name: a, direction: inbound, cgroups: [pods]}]",
         "[{name: a, onFailure: close}]",
+        "[{name: a, tenants: []}]",
+        "[{name: a, tenants: [other]}]",
+        "[{name: a, tenants: [nets]}]",
+        "[{name: a, tenants: [groups], direction: inbound}]",
+        "[{name: a}]\n  tenants: [{name: x}, {name: x}]",
+        "[{name: a}]\n  tenants: [{name: X}]",
         &many,
     ];
     let text = |steer: &str| {
         let head = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: {name: p}";
-        format!("{head}\nspec:\n  steer: {steer}\n")
+        let tenants = "  tenants: [{name: nets, networks: [10.0.0.0/8]}, {name: groups, cgroups: [a]}]\n";
+        format!("{head}\nspec:\n  steer: {steer}\n{}", if steer.contains("tenants: [{") { "" } else { tenants })
     };
     let errors: String = cases
         .iter()

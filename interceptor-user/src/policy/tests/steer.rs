@@ -32,6 +32,27 @@ fn what_is_steered_needs_no_rule() {
 }
 
 #[test]
+fn tenants_are_their_cgroups_and_networks() {
+    let text = "\
+apiVersion: interceptor/v1alpha1
+kind: Policy
+metadata: {name: p}
+spec:
+  tenants:
+  - {name: acme, cgroups: [acme.slice], networks: [10.1.0.0/16]}
+  - {name: initech, cgroups: [initech.slice, more.slice]}
+  steer:
+  - {name: calls, tenants: [acme, initech], cgroups: [own.slice], networks: [10.9.0.0/16]}
+  - {name: served, direction: inbound, tenants: [acme]}
+";
+    let policy = Policy::parse(&[("p.yaml", text)]).unwrap_or_else(|error| panic!("{error}"));
+    let [calls, served] = policy.steer() else { panic!("{:?}", policy.steer()) };
+    assert_eq!(calls.cgroups, ["own.slice", "acme.slice", "initech.slice", "more.slice"]);
+    assert_eq!(calls.networks, ["10.9.0.0/16".parse().unwrap()]);
+    assert_eq!((&served.cgroups[..], &served.networks[..]), (&[][..], &["10.1.0.0/16".parse().unwrap()][..]));
+}
+
+#[test]
 fn a_policy_that_is_not_in_force_steers_nothing() {
     let text = TEXT.replace("spec:", "spec:\n  enabled: false");
     assert!(Policy::parse(&[("p.yaml", &text)]).unwrap_or_else(|error| panic!("{error}")).steer().is_empty());
