@@ -26,6 +26,7 @@ const RULES: &str = "
     action: {rewrite: {requestHeaderModifier: {set: [{name: x-set, value: new}], add: [{name: X-Added, value: one}], remove: [x-gone]}}}
   - {name: path, match: request.path == \"/old/way\", action: {rewrite: {urlRewrite: {path: {type: ReplacePrefixMatch, prefixMatch: /old, replacePrefixMatch: /new}}}}}
   - {name: elsewhere, match: request.path == \"/elsewhere\", action: {route: {backendRefs: [{name: SERVER, port: 8078}]}}}
+  - {name: model, match: inference.model == \"large\", action: {route: {backendRefs: [{name: SERVER, port: 8078}]}}}
   - {name: traced, match: request.path == \"/traced\", action: {trace: {}}}
 ";
 
@@ -165,6 +166,18 @@ fn actions() -> Result<()> {
     bed.ask(&get("/elsewhere", ""))?;
     ensure!(elsewhere.recv_timeout(SOON)?.starts_with("GET /elsewhere "));
     ensure!(bed.did("/elsewhere")? == [("p/elsewhere".to_owned(), "route".to_owned())]);
+
+    // Which model is asked for, the content says.
+    let chat = |model: &str| {
+        let content = format!(r#"{{"model":"{model}","messages":[]}}"#);
+        let fields =
+            format!("Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n", content.len());
+        format!("POST /v1/chat/completions HTTP/1.1\r\nHost: model\r\n{fields}\r\n{content}")
+    };
+    bed.ask(&chat("small"))?;
+    ensure!(came()?.starts_with("POST /v1/chat/completions "));
+    bed.ask(&chat("large"))?;
+    ensure!(elsewhere.recv_timeout(SOON)?.starts_with("POST /v1/chat/completions "));
 
     let goes_on = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
     bed.ask(&get("/traced", goes_on))?;
