@@ -231,6 +231,16 @@ impl Session {
         }
     }
 
+    /// Was there no room for some of what was said, or were there too many requests at a time?
+    pub fn has_given_up(&self) -> bool {
+        let unattached = match &self.state {
+            State::Talking(talk) => talk.pairing.unattached(),
+            State::Multiplexed(multiplex) => multiplex.streams.unattached(),
+            State::New | State::Detecting(_) | State::Contested(_) | State::Opaque => return false,
+        };
+        [Anomaly::MemoryLimit, Anomaly::PipelineTooDeep].into_iter().any(|anomaly| unattached.contains(anomaly))
+    }
+
     /// How many exchanges are open.
     pub fn open(&self) -> u32 {
         match &self.state {

@@ -95,7 +95,7 @@ fn carry(capture: &Path, policies: &[PathBuf]) -> Result<(Pipeline<Told>, Vec<Fl
     {
         (FlowEvent::Opened { late }, _) => {
             carried.gap |= late;
-            carried.id = Some(pipeline.open(FlowInfo::clone(info)));
+            carried.id = Some(pipeline.open(FlowInfo::clone(info), false));
         }
         (FlowEvent::Chunk { side, time, chunk: Chunk::Data(data), .. }, Some(id)) => {
             pipeline.carry(id, side, time, data);

@@ -100,6 +100,8 @@ pub struct Original {
     pub command: String,
     /// Name of the rule; None if others have taken its place long since.
     pub rule: Option<Arc<str>>,
+    /// The rule refuses while the inline path does not answer.
+    pub closed: bool,
 }
 
 /// Connections are steered as long as it lives, or as its links are pinned.
@@ -192,7 +194,7 @@ impl Steering {
         // Without the kernel's type information the programs do not know it.
         for zone in [zone, 0] {
             match self.originals.get(&SteeredKey { client: to_kernel(client), zone }, 0) {
-                Ok(steered) => return Ok(Some(original(&steered, self.rules.name(steered.rule)))),
+                Ok(steered) => return Ok(Some(original(&steered, &self.rules))),
                 Err(MapError::KeyNotFound) => {}
                 Err(error) => return Err(error).context("cannot look up where a connection was going"),
             }
@@ -211,7 +213,7 @@ impl Steering {
     }
 }
 
-fn original(steered: &Steered, rule: Option<Arc<str>>) -> Original {
+fn original(steered: &Steered, rules: &Rules) -> Original {
     let name: Vec<u8> = steered.command.iter().copied().take_while(|byte| *byte != 0).collect();
     Original {
         destination: Endpoint::from_mapped(steered.destination.address, steered.destination.port),
@@ -219,7 +221,8 @@ fn original(steered: &Steered, rule: Option<Arc<str>>) -> Original {
         cgroup: steered.cgroup_id,
         pid: steered.pid,
         command: String::from_utf8_lossy(&name).into_owned(),
-        rule,
+        rule: rules.name(steered.rule),
+        closed: rules.is_closed(steered.rule),
     }
 }
 

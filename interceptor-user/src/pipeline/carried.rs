@@ -16,6 +16,10 @@ pub(super) struct Carried {
     pub(super) info: Arc<FlowInfo>,
     pub(super) session: Session,
     ledger: Ledger,
+    /// Where a request cannot be judged for want of room, it is not sent on.
+    fails_closed: bool,
+    /// There was no room for some of it.
+    given_up: bool,
 }
 
 /// What becomes of a request.
@@ -29,6 +33,11 @@ pub enum Decision {
     Refuse(Anomaly),
     /// It was not read here, or not as the other reader did.
     Unknown,
+    /// There was no room to read it; it is to be sent on all the same, unless its connection fails closed.
+    Unread {
+        /// It is not.
+        fails_closed: bool,
+    },
 }
 
 /// Where a message ends, or what its fields are, depends on who reads.
@@ -44,6 +53,17 @@ const AMBIGUOUS: [Anomaly; 10] = [
     Anomaly::BadHead,
     Anomaly::Skipped,
 ];
+
+impl Carried {
+    /// Of a request that was not read.
+    fn unread(&self) -> Decision {
+        if self.given_up || self.session.has_given_up() {
+            Decision::Unread { fails_closed: self.fails_closed }
+        } else {
+            Decision::Unknown
+        }
+    }
+}
 
 fn ambiguous(exchange: &Exchange) -> Option<Anomaly> {
     AMBIGUOUS.into_iter().find(|anomaly| exchange.anomalies.contains(*anomaly))
@@ -63,13 +83,14 @@ fn carry_out(mut enforcement: Enforcement, exchange: &mut Exchange) -> Decision 
 pub struct CarriedId(u64);
 
 impl<K: Sink> Pipeline<K> {
-    /// A connection begins; its number in `info` is given to it here.
-    pub fn open(&mut self, mut info: FlowInfo) -> CarriedId {
+    /// A connection begins; its number in `info` is given to it here. `fails_closed`: what of it cannot be judged is not sent on.
+    pub fn open(&mut self, mut info: FlowInfo, fails_closed: bool) -> CarriedId {
         self.renew();
         self.carried_ids += 1;
         info.id = self.carried_ids;
         let id = CarriedId(info.id);
-        let mut carried = Carried { info: Arc::new(info), session: Session::default(), ledger: Ledger::default() };
+        let (session, ledger) = (Session::default(), Ledger::default());
+        let mut carried = Carried { info: Arc::new(info), session, ledger, fails_closed, given_up: false };
         self.downstream.deliver(&mut carried.info, &mut carried.session, FlowEvent::Opened { late: false });
         self.carried.insert(id, carried);
         id
@@ -78,12 +99,14 @@ impl<K: Sink> Pipeline<K> {
     /// The next bytes that `side` sent.
     pub fn carry(&mut self, id: CarriedId, side: Side, time: Timestamp, data: &[u8]) {
         self.renew();
-        let Some(Carried { info, session, ledger }) = self.carried.get_mut(&id) else { return };
+        let Some(Carried { info, session, ledger, given_up, .. }) = self.carried.get_mut(&id) else { return };
         let SideLedger { carried, captured, .. } = ledger.side_mut(side);
         *carried += data.len() as u64;
         *captured += data.len() as u64;
         let next = *carried as u32;
+        let before = self.downstream.given_up;
         self.downstream.deliver(info, session, FlowEvent::Chunk { side, time, next, chunk: Chunk::Data(data) });
+        *given_up |= self.downstream.given_up > before;
     }
 
     /// Does a rule of the policies in force have something done to requests?
@@ -96,13 +119,14 @@ impl<K: Sink> Pipeline<K> {
     /// What is to be done counts as done, unless the content is awaited.
     pub fn decide(&mut self, id: CarriedId, which: Which, method: &str, target: &str) -> Decision {
         let Some(carried) = self.carried.get_mut(&id) else { return Decision::Unknown };
-        let Some(exchange) = carried.session.open_exchange(which) else { return Decision::Unknown };
+        let unread = carried.unread();
+        let Some(exchange) = carried.session.open_exchange(which) else { return unread };
         if let Some(odd) = ambiguous(exchange) {
             return Decision::Refuse(odd);
         }
         let head = exchange.request.as_ref().map(|part| &part.head);
         if head.is_none_or(|head| head.method() != Some(method) || head.target() != Some(target)) {
-            return Decision::Unknown;
+            return unread;
         }
         let enforcement = self.downstream.stage.keep.enforce(exchange, false);
         enforcement.awaits.map_or_else(|| carry_out(enforcement, exchange), Decision::Await)
@@ -111,12 +135,13 @@ impl<K: Sink> Pipeline<K> {
     /// The same of a request that was awaited, and of which all has been carried.
     pub fn decide_whole(&mut self, id: CarriedId, which: Which) -> Decision {
         let Some(carried) = self.carried.get_mut(&id) else { return Decision::Unknown };
-        let Some(exchange) = carried.session.open_exchange(which) else { return Decision::Unknown };
+        let unread = carried.unread();
+        let Some(exchange) = carried.session.open_exchange(which) else { return unread };
         if let Some(odd) = ambiguous(exchange) {
             return Decision::Refuse(odd);
         }
         if exchange.request.as_ref().is_none_or(|part| !part.ended) {
-            return Decision::Unknown;
+            return unread;
         }
         carry_out(self.downstream.stage.keep.enforce(exchange, true), exchange)
     }
@@ -129,7 +154,7 @@ impl<K: Sink> Pipeline<K> {
 
     /// It is over.
     pub fn close(&mut self, id: CarriedId, end: FlowEnd, time: Timestamp) {
-        let Some(Carried { mut info, mut session, ledger }) = self.carried.remove(&id) else { return };
+        let Some(Carried { mut info, mut session, ledger, .. }) = self.carried.remove(&id) else { return };
         self.downstream.deliver(&mut info, &mut session, FlowEvent::Ended { end, time, ledger });
     }
 }

@@ -22,6 +22,10 @@ pub struct Counts {
     pub unresolved: AtomicU64,
     /// Connections of clients that were closed because no request came on them.
     pub client_idle: AtomicU64,
+    /// Requests that there was no room to read, and that were sent on all the same.
+    pub unread_forwarded: AtomicU64,
+    /// Such as were not.
+    pub unread_refused: AtomicU64,
     /// Bytes of requests that are held back now.
     pub held_bytes: AtomicU64,
     /// Requests that were held back, and became whole.

@@ -30,7 +30,7 @@ use tokio::{
 };
 
 use super::{
-    Decided, Shared, address,
+    Decided, Refused, Shared, address,
     answer::{self, Body},
     client::{Activity, Busy},
     fields, hold, rewrite,
@@ -166,7 +166,7 @@ impl<K: Sink + 'static> Caller<K> {
         let grpc = answer::is_grpc(request.headers());
         let decided = match self.decide(number, &request) {
             Ok(decided) => decided,
-            Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
+            Err(refused) => return refuse(refused.status, &refused.why),
         };
         if let Decided::Now(Enforcement { deny: Some(deny), .. }) = &decided {
             spawn_local(drain(request.into_body()));
@@ -180,7 +180,7 @@ impl<K: Sink + 'static> Caller<K> {
             Decided::Whole(most) => match self.hold(request, most).await {
                 Ok(request) => match self.shared.decide_whole(self.id, Which::Number(number)) {
                     Ok(enforcement) => (enforcement, request),
-                    Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
+                    Err(refused) => return refuse(refused.status, &refused.why),
                 },
                 Err(failure) => return self.failed(failure, grpc),
             },
@@ -217,9 +217,9 @@ impl<K: Sink + 'static> Caller<K> {
         Ok(Request::from_parts(head, Content::Held(holding.end(trailers))))
     }
 
-    fn decide(&self, number: u64, request: &Request<Incoming>) -> Result<Decided, String> {
+    fn decide(&self, number: u64, request: &Request<Incoming>) -> Result<Decided, Refused> {
         if let Some(why) = address::unclear_in_http1(request) {
-            return Err(address::malformed(why));
+            return Err(Refused::bad(address::malformed(why)));
         }
         let target = request.uri().to_string();
         self.shared.decide(self.id, Which::Number(number), request.method().as_str(), &target)

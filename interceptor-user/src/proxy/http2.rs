@@ -21,7 +21,7 @@ use tokio::{net::TcpStream, task::spawn_local};
 
 use self::{call::Call, content::Content, pump::Ended};
 use super::{
-    Decided, Shared, address,
+    Decided, Refused, Shared, address,
     answer::{self, Body},
     client::Activity,
     tap::{Broken, Tap},
@@ -59,7 +59,7 @@ enum Failed {
     /// There is no answer of a server, and none has begun.
     Unanswered(Failure),
     /// It is not even asked.
-    Unclear(String),
+    Refused(Refused),
     /// By policy.
     Denied(Deny),
     /// It is to be tried again.
@@ -158,7 +158,7 @@ impl<K: Sink + 'static> Caller<K> {
                 self.shared.unanswered(failure);
                 say(&mut respond, failure.answer(grpc)).await
             }
-            Err(Failed::Unclear(why)) => say(&mut respond, answer::error(StatusCode::BAD_REQUEST, &why, grpc)).await,
+            Err(Failed::Refused(Refused { status, why })) => say(&mut respond, answer::error(status, &why, grpc)).await,
             Err(Failed::Denied(deny)) => {
                 let status = StatusCode::from_u16(deny.status.value).unwrap_or(StatusCode::FORBIDDEN);
                 say(&mut respond, answer::error(status, &deny.message, grpc)).await
@@ -171,7 +171,7 @@ impl<K: Sink + 'static> Caller<K> {
 
     async fn serve(&self, request: Request<RecvStream>, respond: &mut SendResponse<Bytes>) -> Result<(), Failed> {
         let stream = respond.stream_id().as_u32();
-        let decided = self.decide(&request, stream).map_err(Failed::Unclear)?;
+        let decided = self.decide(&request, stream).map_err(Failed::Refused)?;
         let (mut head, mut content) = request.into_parts();
         let (enforcement, content) = match decided {
             Decided::Now(enforcement) => (enforcement, Content::Coming(content)),
@@ -179,7 +179,7 @@ impl<K: Sink + 'static> Caller<K> {
                 goes_on(&mut head, respond)?;
                 let time = self.shared.upstreams.idle_timeout();
                 let held = content::hold(&mut content, self.shared.room.hold(most), time).await?;
-                let whole = self.shared.decide_whole(self.id, Which::Stream(stream)).map_err(Failed::Unclear)?;
+                let whole = self.shared.decide_whole(self.id, Which::Stream(stream)).map_err(Failed::Refused)?;
                 (whole, held)
             }
         };
@@ -189,9 +189,9 @@ impl<K: Sink + 'static> Caller<K> {
         }
     }
 
-    fn decide(&self, request: &Request<RecvStream>, stream: u32) -> Result<Decided, String> {
+    fn decide(&self, request: &Request<RecvStream>, stream: u32) -> Result<Decided, Refused> {
         if let Some(why) = malformed::request(request) {
-            return Err(address::malformed(why));
+            return Err(Refused::bad(address::malformed(why)));
         }
         let uri = request.uri();
         let target = match (request.method(), uri.authority()) {

@@ -27,6 +27,8 @@ pub(super) struct Origin {
     pub(super) client: Peer,
     /// The server sees an address of ours.
     pub(super) hidden: bool,
+    /// What cannot be judged is not sent on.
+    pub(super) fails_closed: bool,
 }
 
 impl Kernel {
@@ -64,8 +66,10 @@ impl Kernel {
     ) -> anyhow::Result<Option<Origin>> {
         if local != listener {
             // It came in, and the kernel has left it its addresses.
+            let inbound = self.inbound.as_ref();
+            let fails_closed = inbound.is_some_and(|inbound| inbound.is_closed(local.port(), client.ip()));
             let client = Peer::new(client.into());
-            return Ok(Some(Origin { destination: local.into(), client, hidden: false }));
+            return Ok(Some(Origin { destination: local.into(), client, hidden: false, fails_closed }));
         }
         let Some(outbound) = &self.outbound else { return Ok(None) };
         let original = outbound.original(client, self.zone)?;
@@ -73,6 +77,7 @@ impl Kernel {
             destination: original.destination,
             client: asked(&original, client),
             hidden: true,
+            fails_closed: original.closed,
         }))
     }
 }

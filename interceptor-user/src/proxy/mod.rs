@@ -35,6 +35,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use hyper::StatusCode;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
@@ -244,19 +245,38 @@ async fn speak<K: Sink + 'static>(
 impl<K: Sink> Shared<K> {
     /// A connection is carried; `us`: the address that its server sees, where it has a connection of its own to it.
     fn open(&self, origin: Origin, us: Option<SocketAddr>) -> CarriedId {
-        self.pipeline.borrow_mut().open(info(origin, us, self.kernel.zone, now()))
+        let fails_closed = origin.fails_closed;
+        self.pipeline.borrow_mut().open(info(origin, us, self.kernel.zone, now()), fails_closed)
     }
 
-    /// What the policy says of a request. An error says why it is not even asked.
-    fn decide(&self, id: CarriedId, which: Which, method: &str, target: &str) -> Result<Decided, String> {
-        decided(self.pipeline.borrow_mut().decide(id, which, method, target))
+    /// What the policy says of a request.
+    fn decide(&self, id: CarriedId, which: Which, method: &str, target: &str) -> Result<Decided, Refused> {
+        self.decided(self.pipeline.borrow_mut().decide(id, which, method, target))
     }
 
     /// The same of one that was awaited.
-    fn decide_whole(&self, id: CarriedId, which: Which) -> Result<Enforcement, String> {
-        match decided(self.pipeline.borrow_mut().decide_whole(id, which))? {
+    fn decide_whole(&self, id: CarriedId, which: Which) -> Result<Enforcement, Refused> {
+        match self.decided(self.pipeline.borrow_mut().decide_whole(id, which))? {
             Decided::Now(enforcement) => Ok(enforcement),
-            Decided::Whole(_) => Err(UNCLEAR.to_owned()),
+            Decided::Whole(_) => Err(Refused::bad(UNCLEAR)),
+        }
+    }
+
+    fn decided(&self, decision: Decision) -> Result<Decided, Refused> {
+        match decision {
+            Decision::Forward(enforcement) => Ok(Decided::Now(*enforcement)),
+            Decision::Await(most) => Ok(Decided::Whole(most)),
+            Decision::Refuse(anomaly) => Err(Refused::bad(format!("{UNCLEAR}: {}", anomaly.name()))),
+            Decision::Unknown => Err(Refused::bad(UNCLEAR)),
+            Decision::Unread { fails_closed: false } => {
+                self.counts.unread_forwarded.fetch_add(1, Relaxed);
+                Ok(Decided::Now(Enforcement::default()))
+            }
+            Decision::Unread { fails_closed: true } => {
+                self.counts.unread_refused.fetch_add(1, Relaxed);
+                let why = "there is no room to look at the request".to_owned();
+                Err(Refused { status: StatusCode::SERVICE_UNAVAILABLE, why })
+            }
         }
     }
 
@@ -277,12 +297,15 @@ enum Decided {
 
 const UNCLEAR: &str = "the request can be read in more than one way";
 
-fn decided(decision: Decision) -> Result<Decided, String> {
-    match decision {
-        Decision::Forward(enforcement) => Ok(Decided::Now(*enforcement)),
-        Decision::Await(most) => Ok(Decided::Whole(most)),
-        Decision::Refuse(anomaly) => Err(format!("{UNCLEAR}: {}", anomaly.name())),
-        Decision::Unknown => Err(UNCLEAR.to_owned()),
+/// A request that is not even asked.
+struct Refused {
+    status: StatusCode,
+    why: String,
+}
+
+impl Refused {
+    fn bad(why: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, why: why.into() }
     }
 }
 

@@ -163,6 +163,10 @@ fn figures(kernel: Arc<Kernel>, counts: Arc<Counts>) -> prometheus::Ask {
             ("unresolved", counts.unresolved.load(Relaxed)),
         ],
         idle: counts.client_idle.load(Relaxed),
+        unread: [
+            ("forwarded", counts.unread_forwarded.load(Relaxed)),
+            ("refused", counts.unread_refused.load(Relaxed)),
+        ],
         held_bytes: counts.held_bytes.load(Relaxed),
         held: [
             ("whole", counts.held.load(Relaxed)),

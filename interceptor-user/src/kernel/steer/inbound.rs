@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     os::fd::{AsRawFd, OwnedFd},
     path::PathBuf,
     sync::Arc,
@@ -100,6 +101,15 @@ impl Inbound {
     /// Another process has put its rules in the place of ours.
     pub fn is_replaced(&self) -> anyhow::Result<bool> {
         self.rules.are_replaced()
+    }
+
+    /// Is what comes from here to this port refused while the inline path does not answer?
+    pub fn is_closed(&self, port: u16, from: IpAddr) -> bool {
+        let from = match from {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        self.rules.closed_about(port, from)
     }
 
     /// The inline path runs.

@@ -113,6 +113,16 @@ impl Rules {
         self.inner().named().find(|(of, _)| *of == bit).map(|(_, name)| Arc::clone(name))
     }
 
+    /// Is the rule with this bit closed?
+    pub(super) fn is_closed(&self, bit: u32) -> bool {
+        self.inner().now.closed >> (bit % u32::BITS) & 1 != 0
+    }
+
+    /// Is the first rule closed that is about this port and this address?
+    pub(super) fn closed_about(&self, port: u16, address: Ipv6Addr) -> bool {
+        self.inner().now.is_closed(port, address)
+    }
+
     /// What became of connections, by name of the rule.
     pub(super) fn counts(&self) -> anyhow::Result<BTreeMap<(Arc<str>, SteerOutcome), u64>> {
         let inner = self.inner();

@@ -64,6 +64,14 @@ impl Words {
         self
     }
 
+    /// Is the first of those in force closed that is about this port and this address, whoever asks?
+    pub(super) fn is_closed(&self, port: u16, address: Ipv6Addr) -> bool {
+        let by_port = self.ports.get(&port).copied().unwrap_or(0) | self.any_port;
+        let about = by_port & self.about((address, 128)) & self.active;
+        let first = about & about.wrapping_neg();
+        self.closed & first != 0
+    }
+
     /// What both say.
     pub(super) fn join(&self, other: &Self) -> Self {
         let mut both = self.clone();
@@ -202,6 +210,9 @@ mod tests {
         let words = words(&rules, &[9]);
         assert_eq!(words.ports, BTreeMap::from([(80, 0b1), (8000, 0b11)]));
         assert_eq!((words.any_port, words.any_cgroup, words.closed), (0b100, 0b1, 0b1));
+        let closed = |port, address: &str| words.is_closed(port, address.parse().unwrap());
+        assert!(closed(80, "::ffff:10.0.0.1") && closed(8000, "2001:db8::1"));
+        assert!(!closed(81, "::ffff:10.0.0.1") && !closed(80, "fe80::1") && !closed(80, "::1"));
         let said = |rules, exempt| SteerCgroup { rules, exempt };
         assert_eq!(words.cgroups, BTreeMap::from([(7, said(0b110, 0)), (9, said(0b100, 1))]));
     }

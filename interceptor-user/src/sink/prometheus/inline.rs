@@ -20,6 +20,8 @@ pub struct Inline {
     pub failed: [(&'static str, u64); 4],
     /// Of clients, that were closed because no request came on them.
     pub idle: u64,
+    /// Requests that there was no room to look at, by what became of them.
+    pub unread: [(&'static str, u64); 2],
     /// Bytes of requests that are held back until they are whole.
     pub held_bytes: u64,
     /// Requests that were, and such as were refused.
@@ -81,6 +83,11 @@ const IDLE: Family = Family {
     name: "interceptor_inline_idle_closed_total",
     help: "Connections of clients that were closed because no request came on them.",
     labels: &[],
+};
+const UNREAD: Family = Family {
+    name: "interceptor_inline_unread_requests_total",
+    help: "Requests that the inline path had no room to look at, by what became of them.",
+    labels: &["result"],
 };
 const HELD_BYTES: Family = Family {
     name: "interceptor_inline_held_bytes",
@@ -146,7 +153,7 @@ pub(super) struct InlinePath {
 
 impl InlinePath {
     pub(super) fn new(ask: Ask) -> prometheus::Result<Self> {
-        let carried = [OPEN, ACCEPTED, FAILED, STEERED, IDLE, HELD_BYTES, HELD];
+        let carried = [OPEN, ACCEPTED, FAILED, STEERED, IDLE, UNREAD, HELD_BYTES, HELD];
         let upstream = [CONNECTIONS, OPENED, REUSED, RETRIES, OVER_BUDGET, TIMEOUTS, EJECTIONS, OUT, LIMITED];
         let families = carried.iter().chain(&upstream);
         Ok(Self { ask, descriptions: families.map(Family::description).collect::<Result<_, _>>()? })
@@ -159,7 +166,8 @@ impl Collector for InlinePath {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let Inline { open, accepted, failed, steered, idle, held_bytes, held, upstream } = (self.ask)();
+        let Inline { open, accepted, failed, steered, idle, unread, held_bytes, held, upstream } = (self.ask)();
+        let unread = unread.iter().map(|(result, count)| UNREAD.counter(&[result], *count)).collect();
         let held = held.iter().map(|(result, count)| HELD.counter(&[result], *count)).collect();
         let failed = failed.iter().map(|(reason, count)| FAILED.counter(&[reason], *count)).collect();
         let steered = steered
@@ -172,6 +180,7 @@ impl Collector for InlinePath {
             FAILED.of(MetricType::COUNTER, failed),
             STEERED.of(MetricType::COUNTER, steered),
             IDLE.of(MetricType::COUNTER, vec![IDLE.counter(&[], idle)]),
+            UNREAD.of(MetricType::COUNTER, unread),
             HELD_BYTES.of(MetricType::GAUGE, vec![HELD_BYTES.gauge(held_bytes)]),
             HELD.of(MetricType::COUNTER, held),
         ];

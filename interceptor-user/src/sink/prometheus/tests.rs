@@ -372,6 +372,7 @@ fn exported() -> BTreeSet<(String, String, String)> {
         open: 1,
         accepted: 9,
         failed: [("stray", 1), ("unreachable", 2), ("unanswered", 3), ("unresolved", 4)],
+        unread: [("forwarded", 1), ("refused", 2)],
         held: [("whole", 1), ("too_large", 2), ("no_room", 3)],
         steered: steered.clone(),
         upstream: InlineUpstream {
