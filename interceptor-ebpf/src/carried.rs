@@ -21,7 +21,8 @@ pub fn is_packet(config: &CaptureConfig, key: &TupleKey, skb: Skb, first: bool, 
     if !first {
         return is_known(key);
     }
-    if if out { steer::is_own(skb.socket()) } else { comes_in(key, skb) } {
+    // A program before this one may have given it to a listener of ours.
+    if steer::is_own(skb.socket()) || (!out && comes_in(key, skb)) {
         // Without room it is captured beside, which is told twice but not lost.
         return CARRIED.insert(key, 1, 0).is_ok() && CARRIED.insert(reversed(key), 1, 0).is_ok();
     }

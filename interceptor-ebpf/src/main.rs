@@ -22,6 +22,7 @@ mod program {
     mod cgroup_skb;
     mod connect;
     mod sock_ops;
+    mod steer_assign;
     mod steer_connect;
     mod steer_lookup;
     mod steer_original;

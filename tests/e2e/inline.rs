@@ -26,7 +26,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::new("inline::what_a_policy_steers_is_carried_and_told_once", NEEDS, carried),
-        Case::new("inline::what_comes_in_is_carried_and_told_once", NEEDS, comes_in),
+        Case::new("inline::what_comes_in_is_carried_and_told_once", NEEDS, || comes_in("auto")),
+        Case::new("inline::what_comes_in_by_tc_is_carried_and_told_once", NEEDS, || comes_in("tc")),
         Case::new("inline::nothing_fails_while_policies_change_and_it_stops_and_comes_back", NEEDS, changes),
         Case::new("inline::what_fails_closed_is_refused_while_it_is_stopped", NEEDS, closed),
         Case::new("inline::without_it_nothing_is_steered_which_is_said", NEEDS, disabled),
@@ -129,10 +130,10 @@ fn carried() -> Result<()> {
 }
 
 /// The sidecar is the server's. Who asks from inside the pod asks the application itself, and is captured as ever.
-fn comes_in() -> Result<()> {
+fn comes_in(hook: &str) -> Result<()> {
     let sidecar = Sidecar::new(&web(", direction: inbound"))?;
     let pods = &sidecar.bed.pods;
-    let daemon = sidecar.start_in(&pods.server, &["--inline-enabled", "true"])?;
+    let daemon = sidecar.start_in(&pods.server, &["--inline-enabled", "true", "--inline-inbound", hook])?;
     let hosts = [format!("{}", pods.server.ipv4), format!("[{}]", pods.server.ipv6)];
     for host in &hosts {
         let url = format!("http://{host}:{}/index.html?outside", Nginx::PORT);

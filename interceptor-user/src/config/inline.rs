@@ -21,6 +21,8 @@ pub struct Inline {
     pub cgroup: SockOps,
     /// Cgroups in which nothing is steered: directories below the cgroup v2 mount, or absolute.
     pub exempt: Vec<Cgroup>,
+    /// How connections that come in are steered.
+    pub inbound: InboundHook,
     /// How long after its last sign of life the inline path counts as gone; new connections then go straight, or are refused, as
     /// their policy says.
     pub timeout: Period,
@@ -42,12 +44,28 @@ pub struct Inline {
     pub upstream: Upstream,
 }
 
+/// How connections that come in are steered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(extend("enum" = ["auto", "sk_lookup", "tc"]))]
+pub enum InboundHook {
+    /// By sk_lookup, or by TC if the kernel refuses that and nothing is pinned.
+    #[default]
+    Auto,
+    /// By sk_lookup on the network namespace.
+    SkLookup,
+    /// By TC programs on all its interfaces but loopback. They cannot be pinned, and what is refused is dropped: who connects hears
+    /// nothing.
+    Tc,
+}
+
 impl Default for Inline {
     fn default() -> Self {
         Self {
             enabled: Switch(false),
             cgroup: SockOps::Root,
             exempt: Vec::new(),
+            inbound: InboundHook::Auto,
             timeout: Period(Duration::from_secs(1)),
             connect_timeout: Period(Duration::from_secs(5)),
             connections: Count(10_000),

@@ -33,8 +33,8 @@ pub use cloudevents::{Cloudevents, EventsIncomplete, EventsMode, EventsUrl};
 pub use error::ConfigError;
 pub(crate) use error::{closest, list, not_allowed};
 pub use inline::{
-    Budget, Connections, Ejection, ErrorCode, HealthCheck, HealthChecks, Inline, Percent, RequestLimits, Retry,
-    Timeouts, Upstream, Wait,
+    Budget, Connections, Ejection, ErrorCode, HealthCheck, HealthChecks, InboundHook, Inline, Percent, RequestLimits,
+    Retry, Timeouts, Upstream, Wait,
 };
 pub use inspect::{Inspect, PolicyPath};
 pub use kafka::{Broker, Kafka, KafkaCompression, KafkaSasl};

@@ -85,18 +85,45 @@ impl Attached {
 /// The TC programs: for links with an Ethernet header out and in, and for those without.
 pub(super) const CLASSIFIERS: [&str; 4] = ["intercept_out", "intercept_in", "intercept_outl3", "intercept_inl3"];
 
-/// Attaches the TC programs to one interface, by TCX where the kernel has it and `by_clsact` does not forbid it. Runs in
-/// the interface's namespace.
-pub(super) fn interface(ebpf: &mut Ebpf, interface: &Interface, by_clsact: bool) -> anyhow::Result<Attached> {
-    let [out, into, raw_out, raw_into] = CLASSIFIERS;
-    let (out, into) = if interface.ethernet { (out, into) } else { (raw_out, raw_into) };
-    let mut sides = vec![(out, TcAttachType::Egress)];
-    // What goes over `lo` passes egress, then ingress: once is enough, and egress knows the sender's socket.
-    if !interface.loopback {
-        sides.push((into, TcAttachType::Ingress));
+/// Those that give what comes in to the inline path: for links with an Ethernet header, and for those without.
+pub(super) const ASSIGNERS: [&str; 2] = ["steer_assign", "steer_assignl3"];
+
+/// What is to be done with packets of interfaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    Capture,
+    /// What comes in is steered.
+    Assign,
+}
+
+impl Task {
+    /// The programs for an interface.
+    fn programs(self, interface: &Interface) -> Vec<(&'static str, TcAttachType)> {
+        if self == Self::Assign {
+            let [ethernet, raw] = ASSIGNERS;
+            return vec![(if interface.ethernet { ethernet } else { raw }, TcAttachType::Ingress)];
+        }
+        let [out, into, raw_out, raw_into] = CLASSIFIERS;
+        let (out, into) = if interface.ethernet { (out, into) } else { (raw_out, raw_into) };
+        let mut programs = vec![(out, TcAttachType::Egress)];
+        // What goes over `lo` passes egress, then ingress: once is enough, and egress knows the sender's socket.
+        if !interface.loopback {
+            programs.push((into, TcAttachType::Ingress));
+        }
+        programs
     }
+}
+
+/// Attaches the TC programs for a task to one interface, before others, by TCX where the kernel has it and `by_clsact` does not forbid
+/// it. Runs in the interface's namespace.
+pub(super) fn interface(
+    ebpf: &mut Ebpf,
+    interface: &Interface,
+    task: Task,
+    by_clsact: bool,
+) -> anyhow::Result<Attached> {
     let mut attached = Attached { hook: Hook::Tcx, links: Vec::new(), qdisc_added: false };
-    for (name, side) in sides {
+    for (name, side) in task.programs(interface) {
         if let Err(error) = classifier(ebpf, name, interface, side, by_clsact, &mut attached) {
             let added = attached.qdisc_added;
             drop(attached);

@@ -10,7 +10,7 @@ use caps::{
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::{
-    attach::CLASSIFIERS,
+    attach::{ASSIGNERS, CLASSIFIERS},
     cgroup,
     features::{self, Feature, Features, Support},
     object,
@@ -207,7 +207,8 @@ fn programs() -> Vec<Check> {
     checks.push(program(&mut ebpf, "cgroup_skb", &["intercept_cgout", "intercept_cgin"]));
     checks.push(program(&mut ebpf, "sock_ops", &["intercept_sock"]));
     checks.push(program(&mut ebpf, "connect", &["intercept_conn4", "intercept_conn6"]));
-    checks.push(program(&mut ebpf, "steering", &STEERING.map(|(name, _)| name)));
+    let steering: Vec<&str> = STEERING.iter().map(|(name, _)| *name).chain(ASSIGNERS).collect();
+    checks.push(program(&mut ebpf, "steering", &steering));
     checks
 }
 

@@ -20,7 +20,7 @@ use nix::{
 };
 
 use super::{
-    attach::{CLASSIFIERS, root},
+    attach::{ASSIGNERS, CLASSIFIERS, root},
     netlink::{
         link::Interface,
         tc::{self, Filter},
@@ -62,7 +62,8 @@ impl Lock {
 pub(super) fn filters(index: i32, side: TcAttachType) -> Vec<Filter> {
     let filters = tc::filters(index, side == TcAttachType::Egress).unwrap_or_default();
     // Whole names: others may begin like these, and nobody needs to hold a program that `tc` loaded.
-    filters.into_iter().filter(|filter| CLASSIFIERS.contains(&filter.name.as_str())).collect()
+    let is_ours = |name: &str| CLASSIFIERS.contains(&name) || ASSIGNERS.contains(&name);
+    filters.into_iter().filter(|filter| is_ours(&filter.name)).collect()
 }
 
 /// Did an interceptor add the qdisc that this filter is under?

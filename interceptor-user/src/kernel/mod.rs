@@ -44,4 +44,4 @@ pub use netns::own_number;
 pub use options::{CaptureOptions, Filters};
 pub use refusal::Refusal;
 pub use rings::Rings;
-pub use steer::{Inbound, InboundOptions, Original, SteerOptions, SteerRule, Steering};
+pub use steer::{Inbound, InboundHook, InboundOptions, Original, SteerOptions, SteerRule, Steering};

@@ -14,7 +14,7 @@ use aya::{
 };
 
 use super::{
-    attach::{self, Attached, Attachment, Hook},
+    attach::{self, Attached, Attachment, Hook, Task},
     cgroup, clsact, leftover,
     netlink::{
         link::{self, Interface},
@@ -44,6 +44,7 @@ struct Wanted {
     names: Vec<String>,
     /// By clsact even where there is TCX.
     clsact: bool,
+    task: Task,
 }
 
 impl Wanted {
@@ -53,7 +54,9 @@ impl Wanted {
 
     /// One that is down carries nothing. If it was named, it is taken all the same.
     fn takes(&self, interface: &Interface) -> bool {
-        self.allows(interface) && (interface.up || !self.names.is_empty())
+        // A pod's own business is not steered.
+        let has_part = self.task == Task::Capture || !interface.loopback;
+        has_part && self.allows(interface) && (interface.up || !self.names.is_empty())
     }
 }
 
@@ -71,9 +74,18 @@ struct Space {
 
 impl Places {
     /// Nothing is attached yet.
-    pub(super) fn new(mut ebpf: Ebpf, options: &CaptureOptions) -> anyhow::Result<Self> {
+    pub(super) fn new(ebpf: Ebpf, options: &CaptureOptions) -> anyhow::Result<Self> {
+        let wanted = Wanted { names: options.interfaces.clone(), clsact: options.clsact, task: Task::Capture };
+        Self::of(ebpf, wanted)
+    }
+
+    /// The same, to give what comes in by all interfaces to the inline path.
+    pub(super) fn to_assign(ebpf: Ebpf, clsact: bool) -> anyhow::Result<Self> {
+        Self::of(ebpf, Wanted { names: Vec::new(), clsact, task: Task::Assign })
+    }
+
+    fn of(mut ebpf: Ebpf, wanted: Wanted) -> anyhow::Result<Self> {
         let zones = super::maps::take(&mut ebpf, "ZONES")?;
-        let wanted = Wanted { names: options.interfaces.clone(), clsact: options.clsact };
         Ok(Self { ebpf, zones, wanted, spaces: BTreeMap::new(), cgroups: BTreeMap::new(), fixed: Vec::new() })
     }
 
@@ -213,7 +225,7 @@ impl Space {
     fn attach(&mut self, ebpf: &mut Ebpf, wanted: &Wanted, new: Vec<Interface>) -> anyhow::Result<Vec<String>> {
         let mut names = Vec::new();
         for interface in new {
-            match attach::interface(ebpf, &interface, wanted.clsact) {
+            match attach::interface(ebpf, &interface, wanted.task, wanted.clsact) {
                 Ok(attached) => {
                     names.push(interface.name.clone());
                     self.interfaces.insert(interface.index, (interface, attached));

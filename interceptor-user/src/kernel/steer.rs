@@ -8,6 +8,7 @@
 //!
 //! No route, no packet filter and no address is changed: what is rewritten is what the application gave to connect(2).
 
+mod assign;
 mod counts;
 mod heartbeat;
 mod inbound;
@@ -31,7 +32,7 @@ use aya::{
 };
 use interceptor_common::{STEER_MARK, STEER_OWN, SocketAddress, SteerConfig, SteerOutcome, Steered, SteeredKey};
 
-pub use self::inbound::{Inbound, InboundOptions};
+pub use self::inbound::{Inbound, InboundHook, InboundOptions};
 pub(super) use self::links::STEERING;
 use self::{
     heartbeat::Heartbeat,

@@ -11,12 +11,16 @@ use std::{
     os::fd::AsFd as _,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, anyhow, ensure};
 use aya::programs::loaded_programs;
 use interceptor::{
-    kernel::{Attachment, Capture, CaptureOptions, Hook, Inbound, SteerOptions, SteerRule, Steering},
+    kernel::{
+        Attachment, Capture, CaptureOptions, Hook, Inbound, InboundHook, InboundOptions, SteerOptions, SteerRule,
+        Steering,
+    },
     model::SocketChange,
 };
 use nix::{
@@ -44,13 +48,15 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/in
 type Proof = (&'static [&'static str], fn(&mut Seen) -> anyhow::Result<()>);
 
 /// Each program has to be in one.
-const PROOFS: [Proof; 6] = [
+const PROOFS: [Proof; 8] = [
     (&["intercept_out", "intercept_in"], ethernet),
     (&["intercept_outl3", "intercept_inl3"], raw),
     (&["intercept_cgout", "intercept_cgin"], cgroup),
     (&["intercept_sock", "intercept_conn4", "intercept_conn6"], connections),
     (&["steer_conn4", "steer_conn6", "steer_peer4", "steer_peer6", "steer_sock", "steer_original"], outbound),
     (&["steer_lookup"], comes_in),
+    (&["steer_assign"], comes_in_by_tc),
+    (&["steer_assignl3"], comes_in_by_tun),
 ];
 
 fn matrix() -> anyhow::Result<()> {
@@ -185,13 +191,7 @@ fn ethernet(seen: &mut Seen) -> anyhow::Result<()> {
 /// Two tun interfaces, in a namespace each; we carry the packets from one to the other.
 fn raw(seen: &mut Seen) -> anyhow::Result<()> {
     let (near, far) = (Pod::new()?, Pod::new()?);
-    let link = |pod: &Pod, ours: &str, theirs: &str| {
-        let file = pod.run(|| tun("raw0"))?;
-        pod.ip(&format!("addr add {ours} peer {theirs} dev raw0"))?;
-        anyhow::Ok(file)
-    };
-    // TEST-NET-2 (RFC 5737).
-    let files = [link(&near, "198.51.100.1", "198.51.100.2")?, link(&far, "198.51.100.2", "198.51.100.1")?];
+    let files = linked(&near, &far)?;
     let listener = far.run(|| Ok(TcpListener::bind("198.51.100.2:0")?))?;
     let server: SocketAddr = listener.local_addr()?;
     let options = CaptureOptions { netns: vec![near.netns()], ..options("raw0", server.port()) };
@@ -207,6 +207,16 @@ fn raw(seen: &mut Seen) -> anyhow::Result<()> {
         result
     })?;
     seen.bytes(&collected, ends, ["intercept_outl3", "intercept_inl3"], [&request, &response])
+}
+
+/// Two pods with a link without an Ethernet header, each end of which is a file. TEST-NET-2 (RFC 5737).
+fn linked(near: &Pod, far: &Pod) -> anyhow::Result<[File; 2]> {
+    let link = |pod: &Pod, ours: &str, theirs: &str| {
+        let file = pod.run(|| tun("raw0"))?;
+        pod.ip(&format!("addr add {ours} peer {theirs} dev raw0"))?;
+        anyhow::Ok(file)
+    };
+    Ok([link(near, "198.51.100.1", "198.51.100.2")?, link(far, "198.51.100.2", "198.51.100.1")?])
 }
 
 fn carry(files: &[File; 2], over: &AtomicBool) -> anyhow::Result<()> {
@@ -294,13 +304,58 @@ fn outbound(seen: &mut Seen) -> anyhow::Result<()> {
 }
 
 fn comes_in(seen: &mut Seen) -> anyhow::Result<()> {
-    let bed = inbound::Bed::new()?;
+    came_in(seen, &inbound::Bed::new()?, "steer_lookup")
+}
+
+fn comes_in_by_tc(seen: &mut Seen) -> anyhow::Result<()> {
+    came_in(seen, &inbound::Bed::by_tc()?, "steer_assign")
+}
+
+fn came_in(seen: &mut Seen, bed: &inbound::Bed, program: &'static str) -> anyhow::Result<()> {
     let mut steering = seen.loading(|| Inbound::start(&bed.options()?))?;
     seen.attached = true;
     bed.listen(&mut steering)?;
     let to = bed.address(0)?;
-    let (_client, accepted) = steering::arrived(to, &bed.inline[0])?.context("steer_lookup: went straight")?;
-    ensure!(accepted.local_addr()? == to, "steer_lookup: {}", accepted.local_addr()?);
-    seen.working.push("steer_lookup");
+    let (_client, accepted) = steering::arrived(to, &bed.inline[0])?.context("it went straight")?;
+    ensure!(accepted.local_addr()? == to, "{}", accepted.local_addr()?);
+    seen.working.push(program);
+    Ok(())
+}
+
+fn comes_in_by_tun(seen: &mut Seen) -> anyhow::Result<()> {
+    let (near, far) = (Pod::new()?, Pod::new()?);
+    let files = linked(&near, &far)?;
+    let bind = |address: &str| far.run(|| Ok(TcpListener::bind(address)?));
+    let (application, inline) = (bind("198.51.100.2:0")?, bind("127.0.0.1:0")?);
+    let to = application.local_addr()?;
+    let rules = vec![SteerRule { ports: vec![to.port()], ..SteerRule::default() }];
+    let options =
+        InboundOptions { netns: Some(far.netns()), rules, hook: InboundHook::Tc, ..InboundOptions::default() };
+    let mut steering = seen.loading(|| Inbound::start(&options))?;
+    seen.attached = true;
+    steering.listen4(&inline)?;
+    let over = AtomicBool::new(false);
+    let came = thread::scope(|scope| {
+        let carrier = scope.spawn(|| carry(&files, &over));
+        let came = near.run(|| {
+            let client = TcpStream::connect(to)?;
+            // Its last packet has to be carried, too.
+            let end = Instant::now() + Duration::from_secs(5);
+            inline.set_nonblocking(true)?;
+            while Instant::now() < end {
+                if let Ok((accepted, _)) = inline.accept() {
+                    return Ok((client, accepted));
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(anyhow!("it went straight"))
+        });
+        over.store(true, Relaxed);
+        carrier.join().map_err(|_| anyhow!("the carrier panicked"))??;
+        came
+    })?;
+    let (_client, accepted) = came;
+    ensure!(accepted.local_addr()? == to, "{}", accepted.local_addr()?);
+    seen.working.push("steer_assignl3");
     Ok(())
 }

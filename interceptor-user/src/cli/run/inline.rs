@@ -16,7 +16,7 @@ use anyhow::{Context as _, anyhow};
 use super::worker::{self, Shared};
 use crate::{
     config::{self, Config, SockOps},
-    kernel::{Capture, Inbound, InboundOptions, SteerOptions, SteerRule, Steering, cgroup, own_number},
+    kernel::{Capture, Inbound, InboundHook, InboundOptions, SteerOptions, SteerRule, Steering, cgroup, own_number},
     policy::{Steer, document::Direction},
     privilege,
     proxy::{self, Counts, Kernel, Limits, UpstreamCounts},
@@ -229,7 +229,13 @@ fn outbound(all: &[Steer], [v4, v6]: [u16; 2], zone: u32, config: &config::Inlin
 fn inbound(all: &[Steer], listeners: &Listeners, zone: u32, config: &config::Inline) -> anyhow::Result<Inbound> {
     let rules = rules(all, Direction::Inbound)?;
     let (timeout, pins) = (Some(config.timeout.0), pins(zone, config));
-    let mut inbound = Inbound::start(&InboundOptions { netns: None, rules, timeout, pins })?;
+    let hook = match config.inbound {
+        config::InboundHook::Auto => InboundHook::Auto,
+        config::InboundHook::SkLookup => InboundHook::SkLookup,
+        config::InboundHook::Tc => InboundHook::Tc,
+    };
+    let options = InboundOptions { rules, timeout, pins, hook, ..InboundOptions::default() };
+    let mut inbound = Inbound::start(&options)?;
     inbound.listen4(&listeners.v4)?;
     listeners.v6.as_ref().map_or(Ok(()), |listener| inbound.listen6(listener))?;
     Ok(inbound)

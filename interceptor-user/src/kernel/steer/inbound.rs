@@ -1,4 +1,4 @@
-//! What comes into a network namespace is given to the inline path, by sk_lookup.
+//! What comes into a network namespace is given to the inline path: by sk_lookup, or by TC.
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +18,7 @@ use interceptor_common::{SteerConfig, SteerOutcome};
 
 use super::{
     SteerRule,
+    assign::Assigning,
     heartbeat::Heartbeat,
     links::{Links, Place},
     release,
@@ -34,8 +35,46 @@ pub struct InboundOptions {
     pub rules: Vec<SteerRule>,
     /// How long after an [`Inbound::beat`] the inline path counts as gone. None: a listener is enough.
     pub timeout: Option<Duration>,
-    /// A directory of a BPF file system, as that of [`super::SteerOptions`].
+    /// A directory of a BPF file system, as that of [`super::SteerOptions`]. Not for TC.
     pub pins: Option<PathBuf>,
+    /// How it is steered.
+    pub hook: InboundHook,
+    /// TC by clsact even where there is TCX.
+    pub clsact: bool,
+}
+
+/// How what comes in is steered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InboundHook {
+    /// By sk_lookup, or by TC if that is refused and nothing is pinned.
+    #[default]
+    Auto,
+    /// By sk_lookup.
+    SkLookup,
+    /// By programs on all interfaces but loopback.
+    Tc,
+}
+
+fn attach(mut ebpf: Ebpf, pins: Option<Pins>, options: &InboundOptions) -> anyhow::Result<Attached> {
+    let netns = Netns::open(options.netns.as_deref())?;
+    let is_pinned = pins.is_some();
+    if options.hook != InboundHook::Tc {
+        match lookup(&mut ebpf, pins, &netns) {
+            Ok(links) => return Ok(Attached::Lookup { _links: links, _ebpf: ebpf }),
+            Err(error) if options.hook == InboundHook::Auto && !is_pinned => {
+                tracing::warn!("what comes in is steered by TC, as it cannot be by sk_lookup: {error:#}");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Attached::Tc(Assigning::start(ebpf, netns, options.clsact)?))
+}
+
+fn lookup(ebpf: &mut Ebpf, pins: Option<Pins>, netns: &Netns) -> anyhow::Result<Vec<OwnedFd>> {
+    let mut links = Links::new(ebpf, pins);
+    let place = Place { file: netns.file()?, number: netns.inode().into(), name: netns.to_string() };
+    links.attach("steer_lookup", &place)?;
+    links.end()
 }
 
 /// The maps that who comes next goes on with.
@@ -43,12 +82,17 @@ const PINNED: [&str; 6] = ["STEERING", "STEER_PORTS", "STEER_NETWORKS", "STEER_C
 
 /// Connections that come in are steered as long as it lives, or as its link is pinned.
 pub struct Inbound {
-    _links: Vec<OwnedFd>,
+    attached: Attached,
     pinned: bool,
     rules: Rules,
     listeners: SockMap<MapData>,
     heartbeat: Heartbeat,
-    _ebpf: Ebpf,
+}
+
+/// What it is by, which ends with it.
+enum Attached {
+    Lookup { _links: Vec<OwnedFd>, _ebpf: Ebpf },
+    Tc(Assigning),
 }
 
 impl Inbound {
@@ -58,24 +102,20 @@ impl Inbound {
     pub fn start(options: &InboundOptions) -> anyhow::Result<Self> {
         let by_cgroup = options.rules.iter().any(|rule| !rule.cgroups.is_empty());
         ensure!(!by_cgroup, "what comes in is not of a cgroup");
+        let is_pinned = options.pins.is_some();
+        ensure!(
+            !is_pinned || options.hook != InboundHook::Tc,
+            "what steers by TC cannot be pinned: leave `inline.pins` out, or have `inline.inbound` be auto"
+        );
         let pins = options.pins.as_deref().map(|directory| Pins::open(&directory.join("inbound"))).transpose()?;
         let mut ebpf = object::load_steering(pins.as_ref(), &PINNED)?;
         let rules = Rules::new(&mut ebpf, Vec::new(), options.timeout, SteerConfig::default())?;
         if !rules.are_there() {
             rules.set(&options.rules)?;
         }
-        let mut links = Links::new(&mut ebpf, pins);
-        let netns = Netns::open(options.netns.as_deref())?;
-        let place = Place { file: netns.file()?, number: netns.inode().into(), name: netns.to_string() };
-        links.attach("steer_lookup", &place)?;
-        Ok(Self {
-            _links: links.end()?,
-            pinned: options.pins.is_some(),
-            rules,
-            listeners: take(&mut ebpf, "LISTENERS")?,
-            heartbeat: Heartbeat::new(&mut ebpf)?,
-            _ebpf: ebpf,
-        })
+        let (listeners, heartbeat) = (take(&mut ebpf, "LISTENERS")?, Heartbeat::new(&mut ebpf)?);
+        let attached = attach(ebpf, pins, options)?;
+        Ok(Self { attached, pinned: is_pinned, rules, listeners, heartbeat })
     }
 
     /// Connections over IPv4 go to this one, which listens in the namespace.
@@ -114,6 +154,9 @@ impl Inbound {
 
     /// The inline path runs.
     pub fn beat(&self) -> anyhow::Result<()> {
+        if let Attached::Tc(assigning) = &self.attached {
+            assigning.follow();
+        }
         self.heartbeat.beat()
     }
 
