@@ -129,7 +129,9 @@ impl<K: Sink> Pipeline<K> {
             return unread;
         }
         let enforcement = self.downstream.stage.keep.enforce(exchange, false);
-        enforcement.awaits.map_or_else(|| carry_out(enforcement, exchange), Decision::Await)
+        // What a tunnel carries is no content of the request.
+        let awaits = enforcement.awaits.filter(|_| method != "CONNECT");
+        awaits.map_or_else(|| carry_out(enforcement, exchange), Decision::Await)
     }
 
     /// The same of a request that was awaited, and of which all has been carried.

@@ -35,8 +35,8 @@ const WAYS: [(InboundHook, bool); 3] =
     [(InboundHook::SkLookup, false), (InboundHook::Tc, false), (InboundHook::Tc, true)];
 
 /// In each way.
-fn each(test: fn(Bed) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    WAYS.into_iter().try_for_each(|way| test(Bed::by(way)?).with_context(|| format!("by {way:?}")))
+fn each(test: fn(&mut Bed) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    WAYS.into_iter().try_for_each(|way| test(&mut Bed::by(way)?).with_context(|| format!("by {way:?}")))
 }
 
 /// Names of the rules: for IPv4, for IPv6.
@@ -123,7 +123,7 @@ fn comes_in() -> anyhow::Result<()> {
     each(comes_and_goes)
 }
 
-fn comes_and_goes(bed: Bed) -> anyhow::Result<()> {
+fn comes_and_goes(bed: &mut Bed) -> anyhow::Result<()> {
     let mut inbound = Inbound::start(&bed.options()?)?;
     bed.listen(&mut inbound)?;
     for family in [0, 1] {
@@ -145,7 +145,7 @@ fn no_inline_path() -> anyhow::Result<()> {
     each(with_an_old_heartbeat)
 }
 
-fn without_listener(mut bed: Bed) -> anyhow::Result<()> {
+fn without_listener(bed: &mut Bed) -> anyhow::Result<()> {
     let mut inbound = Inbound::start(&bed.options()?)?;
     bed.fails(&inbound, SteerOutcome::NoListener).context("before there are listeners")?;
     bed.listen(&mut inbound)?;
@@ -158,7 +158,7 @@ fn without_listener(mut bed: Bed) -> anyhow::Result<()> {
     bed.fails(&inbound, SteerOutcome::NoListener).context("without listeners")
 }
 
-fn with_an_old_heartbeat(bed: Bed) -> anyhow::Result<()> {
+fn with_an_old_heartbeat(bed: &mut Bed) -> anyhow::Result<()> {
     const TIMEOUT: Duration = Duration::from_millis(300);
     let mut inbound = Inbound::start(&InboundOptions { timeout: Some(TIMEOUT), ..bed.options()? })?;
     bed.listen(&mut inbound)?;
@@ -184,7 +184,7 @@ fn not_pinned() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn not_from_itself(bed: Bed) -> anyhow::Result<()> {
+fn not_from_itself(bed: &mut Bed) -> anyhow::Result<()> {
     let mut inbound = Inbound::start(&bed.options()?)?;
     bed.listen(&mut inbound)?;
     for family in [0, 1] {
@@ -203,7 +203,7 @@ fn by_network() -> anyhow::Result<()> {
     each(only_by_network)
 }
 
-fn only_by_network(bed: Bed) -> anyhow::Result<()> {
+fn only_by_network(bed: &mut Bed) -> anyhow::Result<()> {
     let network = |text: &str| vec![text.parse().expect("a network")];
     let other = SteerRule { networks: network("192.0.2.0/24"), ..SteerRule::default() };
     let tests = SteerRule { name: "tests".into(), networks: network("198.18.0.0/15"), ..SteerRule::default() };

@@ -67,7 +67,7 @@ fn attach(mut ebpf: Ebpf, pins: Option<Pins>, options: &InboundOptions) -> anyho
             Err(error) => return Err(error),
         }
     }
-    Ok(Attached::Tc(Assigning::start(ebpf, netns, options.clsact)?))
+    Ok(Attached::Tc(Box::new(Assigning::start(ebpf, netns, options.clsact)?)))
 }
 
 fn lookup(ebpf: &mut Ebpf, pins: Option<Pins>, netns: &Netns) -> anyhow::Result<Vec<OwnedFd>> {
@@ -92,7 +92,7 @@ pub struct Inbound {
 /// What it is by, which ends with it.
 enum Attached {
     Lookup { _links: Vec<OwnedFd>, _ebpf: Ebpf },
-    Tc(Assigning),
+    Tc(Box<Assigning>),
 }
 
 impl Inbound {

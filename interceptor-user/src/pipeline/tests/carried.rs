@@ -9,14 +9,6 @@ use crate::{
     sink::otlp::trace::ids::Trace,
 };
 
-const TRACE: &str = "\
-apiVersion: interceptor/v1alpha1
-kind: Policy
-metadata: {name: p}
-spec:
-  rules: [{name: trace, action: {trace: {}}}]
-";
-
 #[derive(Default)]
 struct Kept(Vec<Exchange>);
 
@@ -26,6 +18,32 @@ impl Sink for Kept {
             self.0.push(Exchange::clone(exchange));
         }
         Ok(())
+    }
+}
+
+/// Under a policy with this rule.
+fn under(rule: &str) -> Pipeline<Kept> {
+    let head = "apiVersion: interceptor/v1alpha1\nkind: Policy\nmetadata: {name: p}";
+    let policy = Policy::parse(&[("p.yaml", &format!("{head}\nspec:\n  rules: [{rule}]\n"))]).unwrap();
+    let none = |_: &Path| Err(ErrorKind::NotFound.into());
+    let policies = Arc::new(Policies::new(Plan::new(policy, &none, &Key::new(b"k")).unwrap()));
+    let inspect = inspect::Options { policies: Some(policies), ..inspect::Options::default() };
+    Pipeline::new(Options { inspect, ..Options::default() }, Kept::default())
+}
+
+/// It has no end, and nobody is to wait for one.
+#[test]
+fn what_a_tunnel_carries_is_not_waited_for() {
+    let mut pipeline = under("{name: a, match: request.size > 1, keep: {request: 1KiB}, action: {deny: {}}}");
+    let (client, server) = ends();
+    for (method, target) in [("POST", "/"), ("CONNECT", "a:443")] {
+        let id = pipeline.open(info(Peer::new(client), server), false);
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: a:443\r\nContent-Length: 2\r\n\r\n");
+        pipeline.carry(id, Side::Client, Timestamp::from_nanos(8), head.as_bytes());
+        let decision = pipeline.decide(id, Which::Number(1), method, target);
+        let waits = matches!(decision, Decision::Await(1024));
+        assert!(waits == (method == "POST"), "{method}: {decision:?}");
+        pipeline.close(id, FlowEnd::Closed, Timestamp::from_nanos(9));
     }
 }
 
@@ -74,11 +92,7 @@ fn what_there_was_no_room_to_read_is_told_from_what_is_unclear() {
 
 #[test]
 fn a_server_is_told_of_the_trace_that_our_own_spans_have() {
-    let policy = Policy::parse(&[("p.yaml", TRACE)]).unwrap();
-    let none = |_: &Path| Err(ErrorKind::NotFound.into());
-    let policies = Arc::new(Policies::new(Plan::new(policy, &none, &Key::new(b"k")).unwrap()));
-    let inspect = inspect::Options { policies: Some(policies), ..inspect::Options::default() };
-    let mut pipeline = Pipeline::new(Options { inspect, ..Options::default() }, Kept::default());
+    let mut pipeline = under("{name: trace, action: {trace: {}}}");
     let (client, server) = ends();
     // Of what our own pod asks, and of what it is asked.
     for (peer, side) in
